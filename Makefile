@@ -1,0 +1,29 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test clean
+
+quickstart: .venv/train
+	$(BIN)/python -m recipes.quickstart
+
+test: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+# A stamp is made anew, and the packages with it, when setup.py has changed.
+.venv/test: setup.py | .venv
+	$(BIN)/python -m pip install -e '.[train,test]'
+	touch .venv/test .venv/train
+
+.venv/train: setup.py | .venv
+	$(BIN)/python -m pip install -e '.[train]'
+	touch $@
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "$(PYTHON) is not Python 3.11 to 3.13: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

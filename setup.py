@@ -1,0 +1,52 @@
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+here = Path(__file__).parent
+version = re.search(r'^__version__ = "(.+)"$', (here / "zoo/__init__.py").read_text(encoding="utf-8"), re.M)[
+    1
+]
+readme = here / "README.md"
+
+# What a deployment host needs to read an exported file. No TensorFlow.
+base = ["numpy>=1.26", "onnxruntime>=1.18", "pillow>=10.3", "tqdm>=4.66"]
+
+train = [
+    # Held to the minor versions that the tests have seen: export depends on how Keras spells an
+    # operation in TensorFlow and on what tf2onnx makes of it, and each new version changes some.
+    "tensorflow>=2.21,<2.22",
+    "keras>=3.15,<3.16",
+    "tf2onnx>=1.17,<1.18",
+    "onnx>=1.20,<2",
+    "tensorflow-datasets>=4.9.9,<5",
+    "safetensors>=0.4.5",
+    "jiwer>=4,<5",
+    "matplotlib>=3.8",
+    "fonttools>=4.50",
+    "tensorboard>=2.20",
+    "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
+]
+
+extras = {
+    "train": train,
+    "gpu": [*train, "tensorflow[and-cuda]>=2.21,<2.22"],
+    "jax": [*train, "jax>=0.10"],
+    "test": [*train, "jax>=0.10", "pytest>=9", "hypothesis>=6.100", "ruff>=0.17"],
+}
+
+setup(
+    name="seqzoo",
+    version=version,
+    description="Recurrent sequence models for Keras, trained, fine-tuned and exported as one ONNX file",
+    long_description=readme.read_text(encoding="utf-8") if readme.exists() else "",
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.14",
+    packages=["zoo", "zoo.data", "zoo.tasks", "recipes", "export"],
+    package_data={"zoo": ["presets/*/*"]},
+    install_requires=base,
+    extras_require=extras,
+    entry_points={"console_scripts": ["zoo=zoo.cli:main"]},
+)

@@ -1,0 +1,88 @@
+"""What several test modules share."""
+
+import json
+
+import pytest
+
+from zoo import files
+
+
+@pytest.fixture(scope="session", autouse=True)
+def zoo_home(tmp_path_factory):
+    """Downloads and prepared corpora of the tests stay out of the user's cache, also in subprocesses."""
+    home = tmp_path_factory.mktemp("zoo_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def make_preset():
+    """A function that writes a task folder with whole checksums, and no network that could be loaded."""
+
+    def make(folder, **about):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"task": "line_ocr", "config": {}}')
+        (folder / "vocabulary.json").write_text('{"characters": ["a"], "direction": "ltr"}')
+        (folder / "weights.safetensors").write_bytes(bytes(1000))
+        (folder / "card.md").write_text(f"# {folder.name}\n\nReads naïve lines.\n", encoding="utf-8")
+        listed = {file.name: files.sha256(file) for file in sorted(folder.iterdir())}
+        about = {"name": folder.name, "task": "line_ocr", "size_bytes": 2_100_000, "files": listed} | about
+        (folder / "preset.json").write_text(json.dumps(about))
+        return folder
+
+    return make
+
+
+WORDS = "the quick brown fox jumps over a lazy dog while five boxing wizards dine at dawn".split()
+
+
+@pytest.fixture(scope="session")
+def draw_line():
+    """A function that draws a text as a clean line image, uint8 ``[height, width]``."""
+    import matplotlib
+    import numpy as np
+    from PIL import Image, ImageDraw, ImageFont
+
+    folder = f"{matplotlib.get_data_path()}/fonts/ttf"
+
+    def draw(text, size=22, font="DejaVuSerif.ttf", margin=3):
+        typeface = ImageFont.truetype(f"{folder}/{font}", size)
+        left, top, right, bottom = typeface.getbbox(text)
+        image = Image.new("L", (right - left + 2 * margin, bottom - top + 2 * margin), 255)
+        ImageDraw.Draw(image).text((margin - left, margin - top), text, font=typeface, fill=0)
+        return np.asarray(image)
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def some_texts():
+    """Twenty different short lines."""
+    return [f"{WORDS[i % 16]} {WORDS[(3 * i + 1) % 16]} {i}" for i in range(20)]
+
+
+@pytest.fixture(scope="session")
+def line_folder(tmp_path_factory, draw_line, some_texts):
+    """A corpus of those twenty lines, as four books of five."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("corpora") / "lines"
+    folder.mkdir()
+    for i, text in enumerate(some_texts):
+        Image.fromarray(draw_line(text)).save(folder / f"book{i // 5}_{i:03d}.png")
+        (folder / f"book{i // 5}_{i:03d}.gt.txt").write_text(text + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_reader(some_texts):
+    """A small LineOcr with random weights."""
+    import keras
+
+    from zoo.tasks.line_ocr import LineOcr, LineOcrConfig
+    from zoo.vocabulary import Vocabulary
+
+    keras.utils.set_random_seed(3)
+    config = LineOcrConfig(height=24, filters=(8, 12, 16), units=(24,))
+    return LineOcr(config, Vocabulary.from_texts(some_texts))

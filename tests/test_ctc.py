@@ -1,0 +1,58 @@
+import itertools
+
+import numpy as np
+import pytest
+from keras import ops
+
+from zoo.ctc import ctc_loss, greedy_decode
+
+
+def brute_force(logits, label):
+    """-log of the summed probability of every path that spells ``label``."""
+    probability = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    total = 0.0
+    for path in itertools.product(range(logits.shape[1]), repeat=len(logits)):
+        spelled = [k for k, _ in itertools.groupby(path) if k]
+        if spelled == label:
+            total += np.prod(probability[np.arange(len(path)), path])
+    return -np.log(total)
+
+
+@pytest.mark.parametrize("label", [[1], [1, 2], [1, 1], [2, 1, 2]])
+def test_loss_is_the_sum_over_paths(label):
+    logits = np.random.default_rng(0).normal(size=(2, 6, 4)).astype("float32")
+    lengths = np.array([5, 3 if len(label) < 3 else 6], "int32")
+    labels = np.array([label, label], "int32")
+    loss = ctc_loss(labels, np.array([len(label)] * 2, "int32"), ops.convert_to_tensor(logits), lengths)
+    wanted = [brute_force(logits[i, : lengths[i]], label) for i in range(2)]
+    np.testing.assert_allclose(np.asarray(loss), wanted, rtol=1e-4)
+
+
+def test_greedy_decode_against_groupby():
+    random = np.random.default_rng(1)
+    batch, time, classes = 40, 13, 4
+    best = random.integers(0, classes, (batch, time))
+    lengths = random.integers(0, time + 1, batch).astype("int32")
+    log_probs = np.full((batch, time, classes), -5.0, "float32") + random.random((batch, time, classes)) * 0.1
+    peak = random.uniform(-1, 0, (batch, time))
+    np.put_along_axis(log_probs, best[:, :, None], peak[:, :, None].astype("float32"), axis=2)
+    read = {
+        key: np.asarray(value) for key, value in greedy_decode(log_probs.astype("float32"), lengths).items()
+    }
+    for i in range(batch):
+        runs = []  # (class, first, last)
+        for t in range(lengths[i]):
+            if best[i, t] == 0:
+                continue
+            if t and best[i, t] == best[i, t - 1]:
+                runs[-1][2] = t
+            else:
+                runs.append([best[i, t], t, t])
+        n = len(runs)
+        assert read["label_lengths"][i] == n
+        assert read["labels"][i, :n].tolist() == [run[0] for run in runs]
+        assert not read["labels"][i, n:].any()
+        assert read["first_frame"][i, :n].tolist() == [run[1] for run in runs]
+        assert read["last_frame"][i, :n].tolist() == [run[2] for run in runs]
+        means = [np.exp(peak[i, a : b + 1]).mean() for _, a, b in runs]
+        assert read["confidence"][i] == pytest.approx(np.mean(means) if means else 1.0, abs=1e-4)

@@ -1,0 +1,130 @@
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from zoo import task as tasks
+from zoo.data.images import pad_images
+from zoo.tasks.line_ocr import LineOcr, LineOcrConfig
+from zoo.vocabulary import Vocabulary
+
+
+def read(task, images):
+    image, size = pad_images([i[:, :, None] if i.ndim == 2 else i for i in images])
+    return {key: np.asarray(value) for key, value in task._compiled_serve(image, size).items()}
+
+
+def test_padding_never_changes_a_result(small_reader, draw_line, some_texts):
+    random = np.random.default_rng(0)
+    images = [draw_line(text, size=random.integers(12, 40)) for text in some_texts[:7]]
+    together = read(small_reader, images)
+    image, size = pad_images([i[:, :, None] for i in images])
+    noise = random.integers(0, 256, (len(images), image.shape[1] + 13, image.shape[2] + 101, 1)).astype(
+        "uint8"
+    )
+    for row, (height, width), one in zip(noise, size, images, strict=True):
+        row[:height, :width, 0] = one
+    padded = {key: np.asarray(value) for key, value in small_reader._compiled_serve(noise, size).items()}
+    for i, one in enumerate(images):
+        alone = read(small_reader, [one])
+        frames = alone["lengths"][0]
+        for other in (together, padded):
+            assert other["lengths"][i] == frames
+            np.testing.assert_allclose(other["log_probs"][i, :frames], alone["log_probs"][0], atol=2e-4)
+            count = alone["label_lengths"][0]
+            assert other["label_lengths"][i] == count
+            np.testing.assert_array_equal(other["labels"][i, :count], alone["labels"][0, :count])
+            np.testing.assert_allclose(other["ends"][i, :count], alone["ends"][0, :count], rtol=1e-5)
+
+
+@pytest.mark.parametrize("height", [24, 48, 55, 120, 11])
+def test_resampling_is_the_mean_over_areas(small_reader, height):
+    random = np.random.default_rng(height)
+    width = height * 4
+    blobs = np.repeat(np.repeat(random.random((height // 5 + 1, width // 5 + 1)) < 0.3, 5, 0), 5, 1)
+    line = np.where(blobs[:height, :width], 40, 200).astype("uint8")
+    if height >= 24:  # the mean over areas, exactly: each pixel cut into 24 x 24, then whole blocks
+        cut = np.repeat(np.repeat(line, 24, 0), 24, 1)
+        wanted = cut.reshape(24, height, 96, height).mean((1, 3)).T
+    else:
+        wanted = np.asarray(Image.fromarray(line).resize((96, 24), Image.Resampling.BILINEAR), float).T
+    image, frames = small_reader.preprocess(line[None, :, :, None], np.array([line.shape], "int32"))
+    image = np.asarray(image)[0, :, :, 0]
+    assert image.shape == wanted.shape and int(frames[0]) == 96 // 4
+    # Ink is 1 and paper 0 at the means of each, beyond which it is clipped.
+    straight = (image > 0.05) & (image < 0.95)
+    if straight.any():
+        scale, offset = np.polyfit(wanted[straight], image[straight], 1)
+        np.testing.assert_allclose(image, np.clip(scale * wanted + offset, 0, 1), atol=0.02)
+    else:
+        np.testing.assert_array_equal(image > 0.5, wanted < 120)
+
+
+def test_polarity_contrast_and_colour_do_not_matter(small_reader, draw_line):
+    line = draw_line("five wizards", size=26)
+
+    def prepared(image):
+        image = image[:, :, None] if image.ndim == 2 else image
+        return np.asarray(small_reader.preprocess(image[None], np.array([image.shape[:2]], "int32"))[0])
+
+    plain = prepared(line)
+    np.testing.assert_allclose(prepared(255 - line), plain, atol=0.02)
+    np.testing.assert_allclose(prepared((line * 0.5 + 60).astype("uint8")), plain, atol=0.02)
+    np.testing.assert_allclose(prepared(np.repeat(line[:, :, None], 3, 2)), plain, atol=1e-5)
+
+
+def test_blank_line_reads_as_nothing_drawn(small_reader):
+    image, _ = small_reader.preprocess(np.full((1, 30, 90, 1), 200, "uint8"), np.array([[30, 90]], "int32"))
+    assert not np.asarray(image).any()
+
+
+@pytest.mark.parametrize("filters", [(), (8, 8, 8)])
+def test_frames_follow_the_strides(filters):
+    task = LineOcr(LineOcrConfig(height=16, filters=filters, units=(8,)), Vocabulary("ab"))
+    image = np.zeros((1, 16, 100, 1), "uint8")
+    columns, frames = task.preprocess(image, np.array([[16, 100]], "int32"))
+    logits = task.network({"image": columns, "frames": frames})
+    assert logits.shape == (1, 100 // task.config.columns_per_frame, 3)
+    assert task.config.columns_per_frame == (4 if filters else 1)
+
+
+def test_save_and_load_give_the_same_reading(small_reader, tmp_path, draw_line):
+    small_reader.save(tmp_path / "reader")
+    loaded = tasks.load(tmp_path / "reader")
+    assert loaded.config == small_reader.config and loaded.vocabulary == small_reader.vocabulary
+    for path, value in small_reader.weights().items():
+        np.testing.assert_allclose(loaded.weights()[path], value, atol=2e-3)
+    loaded.save(tmp_path / "again")
+    again = tasks.load(tmp_path / "again")
+    line = draw_line("over a lazy dog")
+    assert again.predict(line, details=True) == loaded.predict(line, details=True)
+
+
+def test_new_alphabet_keeps_shared_rows(small_reader):
+    old = small_reader.vocabulary
+    new = Vocabulary(["ß", *reversed(old.characters[2:]), "é"])
+    adapted = small_reader.with_vocabulary(new)
+    before, after = small_reader.weights(), adapted.weights()
+    for path in ("logits/kernel", "logits/bias"):
+        np.testing.assert_array_equal(after[path][..., 0], before[path][..., 0])
+        for i, character in enumerate(new.characters):
+            if character in old.characters:
+                row = old.characters.index(character) + 1
+                np.testing.assert_array_equal(after[path][..., i + 1], before[path][..., row])
+    for path in before.keys() - {"logits/kernel", "logits/bias"}:
+        np.testing.assert_array_equal(after[path], before[path])
+
+
+def test_details_name_columns_in_the_given_image(small_reader, draw_line):
+    line = draw_line("quick brown fox", size=40)
+    found = small_reader.predict([line], details=True)[0]
+    assert found.text == "".join(c.character for c in found.characters)
+    ends = [0.0] + [c.end for c in found.characters]
+    for character, before in zip(found.characters, ends, strict=False):
+        assert before - 1e-3 <= character.start < character.end <= line.shape[1]
+
+
+def test_network_is_an_ordinary_model(small_reader):
+    assert isinstance(small_reader.network, keras.Model)
+    clone = keras.models.model_from_json(small_reader.network.to_json())
+    clone.set_weights(small_reader.network.get_weights())

@@ -1,0 +1,338 @@
+"""The ``zoo`` command: the front door to presets, reading, evaluation and export.
+
+``zoo list``, ``zoo show`` and ``zoo predict FILE.onnx`` need the base install only: every import of
+TensorFlow, Keras or ``export`` stands inside the command that needs it.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+import sys
+from pathlib import Path
+
+from zoo import __version__, load, presets
+from zoo.errors import UserError, train_extra
+
+CHUNK = 128  # inputs read together: enough to sort into batches, few enough that results come at once
+
+
+def main(arguments=None):
+    """Run one command.
+
+    Args:
+        arguments: list of str, by default those of the process.
+
+    Returns:
+        The exit status: 0 on success, 2 for bad input, 130 after Ctrl-C, 141 when the reader of the
+        output has gone.
+    """
+    for stream in (sys.stdin, sys.stdout):
+        with contextlib.suppress(AttributeError):  # a stream that someone put in place of the real one
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+    options = _parser().parse_args(arguments)
+    try:
+        with train_extra():
+            status = options.command(options)
+        sys.stdout.flush()
+        return status or 0
+    except UserError as error:
+        _complain(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more on its way out; let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="zoo", description="Recurrent sequence models, trained and exported."
+    )
+    parser.add_argument("--version", action="version", version=f"seqzoo {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(run, name, help):
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(command=run)
+        return sub
+
+    command(list_presets, "list", "list the presets: name, task, size, headline figure")
+
+    show = command(show_card, "show", "print a model card")
+    show.add_argument("model", metavar="NAME", help="preset name or task folder")
+
+    model = {
+        "metavar": "MODEL",
+        "help": "preset name, task or run folder, address with sha256, or .onnx file",
+    }
+    read = command(predict, "predict", "read inputs with a model")
+    read.add_argument("model", **model)
+    read.add_argument("inputs", metavar="INPUT", nargs="+", help="files, or - for one a line on stdin")
+    read.add_argument("--format", choices=("text", "tsv", "json"), default="text", help="default: text")
+    read.add_argument(
+        "--beam-width", type=_positive, metavar="N", help="prefix beam search, .onnx files only"
+    )
+
+    measure = command(evaluate, "evaluate", "measure a model on corpora")
+    measure.add_argument("model", **model)
+    measure.add_argument(
+        "--data", metavar="CORPUS", nargs="+", required=True, help="folder, tar or tfds:NAME"
+    )
+    measure.add_argument("--only", metavar="REGEX", help="just the lines whose CORPUS/NAME it matches")
+    measure.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
+    write = command(export_model, "export", "write a model as one ONNX file or as a SavedModel")
+    write.add_argument(
+        "model", metavar="MODEL", help="preset name, task or run folder, or address with sha256"
+    )
+    write.add_argument("--output", metavar="PATH", required=True, help="the file, or the SavedModel's folder")
+    write.add_argument("--format", choices=("onnx", "savedmodel"), default="onnx", help="default: onnx")
+    return parser
+
+
+def _positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+# === Commands ===
+
+
+def list_presets(options):
+    rows, status = [], 0
+    if not presets.names():
+        _complain(f"no presets in {presets.PACKAGED} or {presets.home() / 'presets'}")
+    for name in presets.names():
+        try:
+            about = presets.info(presets.folder(name))
+            size = f"{about['size_bytes'] / 1e6:.1f} MB" if "size_bytes" in about else ""
+            rows.append((name, about.get("task", ""), size, about.get("headline", "")))
+        except UserError as error:
+            _complain(error)
+            status = 2
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, task, size, headline in rows:
+        line = f"{name:{widths[0]}}  {task:{widths[1]}}  {size:>{widths[2]}}  {headline}"
+        print(line.rstrip())
+    return status
+
+
+def show_card(options):
+    text = presets.card(presets.find(options.model))
+    print(text, end="" if text.endswith("\n") else "\n")
+
+
+def predict(options):
+    read = _reader(options.model, options.beam_width)
+    output, failed = _FORMATS[options.format](), 0
+    inputs = _inputs(options.inputs)
+    while chunk := list(itertools.islice(inputs, CHUNK)):
+        for item, line in zip(chunk, read(chunk), strict=True):
+            if isinstance(line, Exception):
+                _complain(line)
+                failed += 1
+            else:
+                output.add(item, line)
+        sys.stdout.flush()
+    output.end()
+    return 2 if failed else 0
+
+
+def evaluate(options):
+    with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
+        if _is_onnx(options.model):
+            report = _evaluate_onnx(options.model, options.data, options.only)
+        else:
+            report = _load(options.model).evaluate(options.data, only=options.only, progress=True)
+    about = {"model": options.model, "data": options.data}
+    report = about | ({"only": options.only} if options.only else {}) | report
+    if options.format == "json":
+        print(json.dumps(report, ensure_ascii=False, indent=1))
+        return
+    skipped, unknown = report["skipped"], report["unknown_characters"]
+    rows = [
+        ("set", " ".join(options.data)),
+        ("lines", f"{report['lines']} ({report['characters']} characters)"),
+        ("cer", f"{report['cer']:.2%}"),
+        ("wer", f"{report['wer']:.2%}"),
+        ("skipped", str(len(skipped))),
+    ]
+    if unknown:
+        listed = " ".join(f"{character}×{count}" for character, count in unknown.items())
+        rows.append(("unknown", f"{listed} (not in the vocabulary, counted as errors)"))
+    for name, value in rows:
+        print(f"{name:8} {value}")
+    for sentence in skipped:
+        _complain(sentence)
+
+
+def export_model(options):
+    if _is_onnx(options.model):
+        raise UserError(
+            f"{options.model}: this is exported already; give a preset, a task folder or a run folder"
+        )
+    task = _load(options.model)
+    if options.format == "onnx":
+        from export.onnx_file import to_onnx
+
+        to_onnx(task, options.output, preset=_model_name(options.model))
+    else:
+        from export.savedmodel import to_savedmodel
+
+        to_savedmodel(task, options.output)
+    output = Path(options.output)
+    size = sum(file.stat().st_size for file in (output, *output.rglob("*")) if file.is_file())
+    print(f"{output}: {size / 1e6:.1f} MB, gives the same results as Keras")
+
+
+# === Models ===
+
+
+def import_tensorflow():
+    """Import TensorFlow without its banner, several lines on devices that are not there."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    try:
+        # Written by C++ before any log level is in force: only the file descriptor can be turned away.
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _is_onnx(model):
+    return model.lower().endswith(".onnx")
+
+
+def _load(model):
+    presets.find(model)  # so that a wrong name is told at once, and where there is no TensorFlow too
+    import_tensorflow()
+    return load(model)
+
+
+def _load_onnx(model):
+    with _reader_errors() as runtime:
+        return runtime.load(model)
+
+
+@contextlib.contextmanager
+def _reader_errors():
+    """``export.runtime``, whose errors become UserErrors: it knows nothing of ``zoo``."""
+    from export import runtime
+
+    try:
+        yield runtime
+    except runtime.ReaderError as error:
+        raise UserError(error) from error
+
+
+def _model_name(model):
+    """What to call a model in its exported file: a run by its folder, as each has a "best"."""
+    root = presets.find(model)
+    name = presets.info(root).get("name") or root.name
+    return root.resolve().parent.name if name == "best" else name
+
+
+def _reader(model, beam_width):
+    """A function: list of inputs -> list with a ``Line``, or an exception, for each."""
+    if _is_onnx(model):
+        reader = _load_onnx(model)
+        return lambda items: reader(items, beam_width=beam_width, details=True, errors="return")
+    if beam_width:
+        raise UserError("--beam-width is for .onnx files: first `zoo export MODEL --output reader.onnx`")
+    task = _load(model)
+
+    def read(items):
+        try:
+            return task.predict(items, details=True)
+        except UserError as error:
+            if len(items) == 1:
+                return [error]
+            return [line for item in items for line in read([item])]  # to know which one is bad
+
+    return read
+
+
+def _evaluate_onnx(model, corpora, only):
+    reader = _load_onnx(model)
+    import_tensorflow()
+    from zoo import metrics
+    from zoo.data import lines
+    from zoo.vocabulary import Vocabulary
+
+    corpus = lines.load_lines(corpora, only=only, progress=True)
+    vocabulary = Vocabulary(reader.vocabulary, reader.direction)
+    with _reader_errors():
+        return metrics.evaluate_reader(reader, vocabulary, corpus, progress=True)
+
+
+def _inputs(arguments):
+    """The inputs in their order, each line of stdin in the place of "-"."""
+    for argument in arguments:
+        if argument == "-":
+            yield from (line for text in sys.stdin if (line := text.rstrip("\r\n")))
+        else:
+            yield argument
+
+
+# === Output ===
+
+
+class _Text:
+    """Just the texts, one a line."""
+
+    def add(self, item, line):
+        print(line.text)
+
+    def end(self):
+        pass
+
+
+class _Tsv(_Text):
+    """Input and text, a tab between."""
+
+    def add(self, item, line):
+        print(f"{item}\t{line.text}")
+
+
+class _Json:
+    """One list of objects, written as it grows."""
+
+    start = "["
+
+    def add(self, item, line):
+        spans = [c if isinstance(c, tuple) else dataclasses.astuple(c) for c in line.characters]
+        characters = [{"character": c, "start": round(s, 1), "end": round(e, 1)} for c, s, e in spans]
+        line = {
+            "input": item,
+            "text": line.text,
+            "confidence": round(line.confidence, 4),
+            "characters": characters,
+        }
+        print(self.start + json.dumps(line, ensure_ascii=False), end="")
+        self.start = ",\n "
+
+    def end(self):
+        print("[]" if self.start == "[" else "]")
+
+
+_FORMATS = {"text": _Text, "tsv": _Tsv, "json": _Json}
+
+
+def _complain(problem):
+    print(f"zoo: {problem}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

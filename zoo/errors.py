@@ -1,0 +1,32 @@
+"""The one error a user is shown."""
+
+import contextlib
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    Its message is one sentence that names the file (or option) and the mend. The ``zoo`` command and
+    the recipes print it without a traceback and end with exit status 2.
+    """
+
+
+@contextlib.contextmanager
+def train_extra():
+    """Turn the failed import of what only an extra brings into a UserError that says which."""
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(package)
+        if extra is None:
+            raise
+        raise UserError(
+            f"This needs the package {package}, which is not here: pip install 'seqzoo[{extra}]'"
+        ) from error
+
+
+_EXTRAS = dict.fromkeys(
+    ("tensorflow", "keras", "safetensors", "jiwer", "tensorflow_datasets", "tf2onnx", "onnx", "matplotlib"),
+    "train",
+) | {"jax": "train,jax"}

@@ -1,0 +1,193 @@
+"""The Task contract: preprocessing, network and decoding in one object, and its folder on disk.
+
+A task folder holds ``config.json``, ``vocabulary.json``, ``weights.safetensors`` and ``preset.json``
+(what ``zoo list`` shows, and the sha256 of every other file), and ``card.md`` where there is one.
+Nothing in it is executed when it is loaded.
+"""
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from zoo import files, presets
+from zoo.errors import UserError
+from zoo.vocabulary import Vocabulary
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a served model. Dimensions are ints or the names of variable ones."""
+
+    name: str
+    dtype: str
+    shape: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Serving:
+    """From raw input to decoded output: all that the exporters know of a task.
+
+    Attributes:
+        inputs, outputs: tuples of ``TensorSpec``.
+        function: maps a dict of TensorFlow tensors to a dict of TensorFlow tensors.
+        example: ``example(batch, seed)`` gives a dict of random valid NumPy inputs of several lengths.
+    """
+
+    inputs: tuple
+    outputs: tuple
+    function: callable
+    example: callable
+
+
+class Task:
+    """A model family's code around one set of weights.
+
+    A subclass sets ``name`` and ``Config`` (a frozen dataclass), builds ``network`` (a functional
+    ``keras.Model``) and defines ``serving``, ``predict``, ``evaluate`` and, for the trainer,
+    ``training_model``, ``training_samples`` and ``batch_inputs``.
+    """
+
+    name = None
+    Config = None
+
+    def __init__(self, config, vocabulary, card=None):
+        self.config = config
+        self.vocabulary = vocabulary
+        self.card = dict(card or {})
+        self.network = self.build_network()
+
+    # === Weights ===
+
+    def weights(self):
+        """``{path: float32 array}`` of everything the network learned."""
+        return {variable.path: np.array(variable, "float32") for variable in self.network.weights}
+
+    def set_weights(self, weights):
+        """Assign ``{path: array}``; every variable must be there in its own shape."""
+        for variable in self.network.weights:
+            if variable.path not in weights:
+                raise UserError(f"The weights lack {variable.path!r}; they belong to another configuration.")
+            value = weights[variable.path]
+            if tuple(value.shape) != tuple(variable.shape):
+                raise UserError(
+                    f"The weights' {variable.path!r} has shape {tuple(value.shape)} where the configuration "
+                    f"says {tuple(variable.shape)}; they belong to another configuration."
+                )
+            variable.assign(value.astype("float32"))
+
+    # === Folder ===
+
+    def save(self, folder):
+        """Write a task folder, whole or not at all; an older one at the same place is replaced."""
+        from safetensors.numpy import save
+
+        half = {}
+        for path, value in self.weights().items():
+            half[path] = value.astype("float16")
+            if not np.isfinite(half[path]).all():
+                half[path] = value  # beyond what float16 holds
+        with files.atomic_folder(folder, marker="config.json") as new:
+            new = Path(new)
+            config = {"task": self.name, "config": dataclasses.asdict(self.config)}
+            _write_json(new / "config.json", config)
+            _write_json(new / "vocabulary.json", self.vocabulary.to_json())
+            (new / "weights.safetensors").write_bytes(save(half))
+            if self.card.get("text"):
+                (new / "card.md").write_text(self.card["text"], encoding="utf-8")
+            listed = sorted(path.name for path in new.iterdir())
+            about = {"name": Path(folder).name, "task": self.name}
+            about |= {key: value for key, value in self.card.items() if key != "text"}
+            about["parameters"] = int(self.network.count_params())
+            about["size_bytes"] = sum((new / name).stat().st_size for name in listed)
+            about["files"] = {name: files.sha256(new / name) for name in listed}
+            _write_json(new / "preset.json", about)
+
+    # === What a subclass defines ===
+
+    def build_network(self):
+        """A functional ``keras.Model``, usable on its own."""
+        raise NotImplementedError
+
+    @property
+    def serving(self):
+        """The ``Serving`` of this task."""
+        raise NotImplementedError
+
+    def predict(self, inputs, details=False):
+        """What a person has -> what a person reads."""
+        raise NotImplementedError
+
+    def evaluate(self, corpora, only=None):
+        """The field's metrics on corpora, as a dict."""
+        raise NotImplementedError
+
+
+def _write_json(path, data):
+    text = json.dumps(data, ensure_ascii=False, indent=1, sort_keys=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def task_class(name):
+    """The class of a model family: ``zoo/tasks/<name>.py`` names it ``TASK``."""
+    try:
+        module = importlib.import_module(f"zoo.tasks.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"zoo.tasks.{name}":
+            raise
+        raise UserError(f"There is no task {name!r} in this version of seqzoo; update it.") from error
+    return module.TASK
+
+
+def make_config(cls, values):
+    """A config dataclass from JSON values: lists become tuples, unknown names are an error."""
+
+    def freeze(value):
+        return tuple(freeze(item) for item in value) if isinstance(value, list | tuple) else value
+
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(
+            f"Unknown configuration field {unknown[0]!r}; the fields are {', '.join(sorted(known))}."
+        )
+    return cls(**{name: freeze(value) for name, value in values.items()})
+
+
+def load(name):
+    """Load a task from a preset's name, a task or run folder, or an address with its sha256."""
+    return load_folder(presets.find(name))
+
+
+def load_folder(folder):
+    """Load a task from a verified task folder.
+
+    Raises:
+        UserError: a file is missing or cannot be read as what it should be.
+    """
+    from safetensors.numpy import load as load_tensors
+
+    folder = Path(folder)
+    try:
+        stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        vocabulary = Vocabulary.from_json(
+            json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        )
+        weights = load_tensors((folder / "weights.safetensors").read_bytes())
+        cls = task_class(stored["task"])
+        config = make_config(cls.Config, stored["config"])
+    except UserError:
+        raise
+    except Exception as error:  # whatever a broken file makes of JSON or safetensors
+        raise UserError(f"{folder} is no readable task folder ({error}); fetch or train it again.") from error
+    card = {key: value for key, value in presets.info(folder).items() if key not in _DERIVED}
+    if (folder / "card.md").is_file():
+        card["text"] = (folder / "card.md").read_text(encoding="utf-8")
+    task = cls(config, vocabulary, card)
+    task.set_weights(weights)
+    return task
+
+
+_DERIVED = ("name", "task", "parameters", "size_bytes", "files")

@@ -1,0 +1,425 @@
+"""Line OCR: an image of one line of print -> its text.
+
+A small convolution front, stacked bidirectional LSTMs and CTC, as in Breuel, Ul-Hasan, Al-Azawi &
+Shafait 2013, "High-performance OCR for printed English and Fraktur using LSTM networks" (which reads
+raw pixel columns: leave the front empty) and Shi, Bai & Yao 2015, "An end-to-end trainable neural
+network for image-based sequence recognition" (the front).
+
+The way of a line: image -> grey -> height-normalised ink, columns first ``[width, height, 1]``
+(``preprocess``) -> class scores for every fourth column (``network``) -> characters with their columns
+(``serving``).
+"""
+
+import dataclasses
+import functools
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo import metrics
+from zoo.ctc import ctc_loss, frames_needed, greedy_decode
+from zoo.data.augment import augment_line
+from zoo.layers import LSTM, MaskByLength, bidirectional
+from zoo.task import Serving, Task, TensorSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class LineOcrConfig:
+    """What a line reader is made of.
+
+    Attributes:
+        height: pixels that every line is scaled to; widths follow.
+        filters: output channels of each convolution; empty: the LSTMs read raw pixel columns.
+        kernels: side of each convolution's square kernel, pixels.
+        strides: (along, across) the line, of each convolution.
+        pools: (along, across) the line, of the maximum taken after each convolution.
+        units: LSTM units of each bidirectional layer, per direction.
+        dropout: share of activations dropped after the front and after each bidirectional layer.
+    """
+
+    height: int = 40
+    filters: tuple = (16, 32, 64)
+    kernels: tuple = (5, 3, 3)
+    strides: tuple = ((2, 2), (1, 1), (1, 1))
+    pools: tuple = ((1, 1), (2, 2), (1, 2))
+    units: tuple = (128, 128)
+    dropout: float = 0.2
+
+    @property
+    def columns_per_frame(self):
+        """Columns of the height-normalised image that one output frame stands for."""
+        return int(np.prod([s[0] * p[0] for s, p in zip(self.strides, self.pools, strict=True)]))
+
+    def __post_init__(self):
+        if not len(self.filters) == len(self.kernels) == len(self.strides) == len(self.pools):
+            # An empty front is written by `filters` alone.
+            if self.filters:
+                raise ValueError("filters, kernels, strides and pools need the same length.")
+            for name in ("kernels", "strides", "pools"):
+                object.__setattr__(self, name, ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Character:
+    """One character with the pixel columns it spans in the given image."""
+
+    character: str
+    start: float
+    end: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """What was read: text in logical order, mean probability, characters in the order of the text."""
+
+    text: str
+    confidence: float
+    characters: list
+
+
+class LineOcr(Task):
+    """A line reader. See ``Task`` for what every task offers."""
+
+    name = "line_ocr"
+    Config = LineOcrConfig
+
+    # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
+
+    def preprocess(self, image, size, round_to=1):
+        """Grey, height-normalised lines with ink 1 on paper 0, from a padded batch.
+
+        Every image is resampled with its own scale by the mean over the area of each new pixel (where
+        it is enlarged, linearly). Paper and ink are the means of the pixels lighter and darker than the
+        mean; light text on a dark ground is turned round.
+
+        Args:
+            image: uint8 ``[batch, height, width, channels]``, grey or RGB, padded at right and bottom.
+            size: int32 ``[batch, 2]``, height and width of each image within the padding, pixels.
+            round_to: the new width is a multiple of this many columns (and always of a frame's).
+
+        Returns:
+            float32 ``[batch, columns, config.height, 1]``, zero beyond each line's end, and int32
+            ``[batch]``, the frames the network will give for each.
+        """
+        import tensorflow as tf
+
+        height = self.config.height
+        frame = self.config.columns_per_frame
+        rows, columns = tf.cast(size[:, 0], tf.float32), tf.cast(size[:, 1], tf.float32)
+        scale = rows / height  # given pixels per new pixel
+        new_columns = tf.maximum(tf.round(columns / scale), 1.0)
+        frames = tf.cast(tf.math.ceil(new_columns / frame), tf.int32)
+        round_to = int(np.lcm(round_to, frame))
+        width = (tf.reduce_max(frames) * frame + round_to - 1) // round_to * round_to
+
+        # Along the line: means as differences of prefix sums, exact in float32 for whole grey values.
+        grey = tf.reduce_mean(tf.cast(image, tf.float32), axis=-1)  # [batch, height, width]
+        prefix = tf.cumsum(tf.transpose(tf.round(grey), (0, 2, 1)), axis=1)
+        prefix = tf.pad(prefix, ((0, 0), (1, 0), (0, 0)))  # [batch, width + 1, height]
+        first, last = _new_pixel_edges(width, scale, columns)
+
+        def prefix_at(position):
+            below = tf.floor(position)
+            index = tf.cast(below, tf.int32)
+            above = tf.minimum(index + 1, tf.shape(prefix)[1] - 1)
+            share = (position - below)[:, :, None]
+            left = tf.gather(prefix, index, batch_dims=1)
+            return left + share * (tf.gather(prefix, above, batch_dims=1) - left)
+
+        means = (prefix_at(last) - prefix_at(first)) / (last - first)[:, :, None]
+
+        # Across it: the same means as a small matrix for each image.
+        first, last = _new_pixel_edges(tf.constant(height), scale, rows)
+        row = tf.range(tf.shape(image)[1], dtype=tf.float32)[None, :, None]
+        overlap = tf.minimum(last[:, None, :], row + 1) - tf.maximum(first[:, None, :], row)
+        overlap = tf.maximum(overlap, 0.0) / (last - first)[:, None, :]  # [batch, height, new rows]
+        means = tf.matmul(means, overlap)  # [batch, columns, new rows]
+
+        column = tf.range(width, dtype=tf.float32)[None, :]
+        valid = tf.cast(column < new_columns[:, None], tf.float32)[:, :, None]
+        pixels = new_columns[:, None, None] * height
+
+        def total(values):
+            return tf.reduce_sum(values * valid, axis=(1, 2), keepdims=True)
+
+        middle = total(means) / pixels
+        dark = tf.cast(means < middle, tf.float32)
+        dark_pixels = total(dark)
+        ink = total(dark * means) / tf.maximum(dark_pixels, 1.0)
+        paper = total((1.0 - dark) * means) / tf.maximum(pixels - dark_pixels, 1.0)
+        # Fewer grey values apart than this is paper grain, not print.
+        contrast = tf.maximum(paper - ink, 24.0)
+        upright = (paper - means) / contrast
+        turned = (means - ink) / contrast
+        normal = tf.where(dark_pixels > 0.6 * pixels, turned, upright)
+        normal = tf.clip_by_value(normal, 0.0, 1.0) * valid
+        return normal[:, :, :, None], frames
+
+    # === Network ===
+
+    def build_network(self):
+        config = self.config
+        image = keras.Input((None, config.height, 1), name="image")
+        frames = keras.Input((), dtype="int32", name="frames")
+        x = image
+        left = config.columns_per_frame  # columns per frame that later strides and pools still merge
+        rows = config.height
+        front = zip(config.filters, config.kernels, config.strides, config.pools, strict=True)
+        for i, (filters, kernel, stride, pool) in enumerate(front):
+            x = layers.Conv2D(
+                filters, kernel, stride, padding="same", activation="relu",
+                kernel_initializer="he_normal", name=f"conv_{i}",
+            )(x)  # fmt: skip
+            if pool != (1, 1):
+                x = layers.MaxPooling2D(pool, padding="same", name=f"pool_{i}")(x)
+            left //= stride[0] * pool[0]
+            rows = math.ceil(math.ceil(rows / stride[1]) / pool[1])
+            x = MaskByLength(name=f"mask_{i}")(x, frames * left)
+        features = rows * (config.filters[-1] if config.filters else 1)
+        x = layers.Reshape((-1, features), name="features")(x)
+        x = layers.Dropout(config.dropout, name="dropout_front")(x)
+        for i, units in enumerate(config.units):
+
+            def make_lstm(name, units=units):
+                return LSTM(units, name=name)
+
+            x = bidirectional(make_lstm, x, frames, name=f"lstm_{i}")
+            x = layers.Dropout(config.dropout, name=f"dropout_{i}")(x)
+        logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
+        return keras.Model({"image": image, "frames": frames}, logits, name=self.name)
+
+    # === Decoding ===
+
+    @property
+    def serving(self):
+        inputs = (
+            TensorSpec("image", "uint8", ("batch", "height", "width", "channels")),
+            TensorSpec("size", "int32", ("batch", 2)),
+        )
+        outputs = (
+            TensorSpec("labels", "int32", ("batch", "time")),
+            TensorSpec("label_lengths", "int32", ("batch",)),
+            TensorSpec("confidence", "float32", ("batch",)),
+            TensorSpec("starts", "float32", ("batch", "time")),
+            TensorSpec("ends", "float32", ("batch", "time")),
+            TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
+            TensorSpec("lengths", "int32", ("batch",)),
+        )
+        return Serving(inputs, outputs, self._serve, self._example)
+
+    def _serve(self, inputs):
+        image, frames = self.preprocess(inputs["image"], inputs["size"])
+        logits = self.network({"image": image, "frames": frames}, training=False)
+        return self._decode(logits, frames, inputs["size"])
+
+    def _decode(self, logits, frames, size):
+        log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+        read = greedy_decode(log_probs, frames)
+        # A frame's columns in the given image, which was `rows / height` times as large.
+        size = ops.cast(size, "float32")
+        step = size[:, :1] * (self.config.columns_per_frame / self.config.height)
+        used = ops.cast(read["labels"] > 0, "float32")
+        starts = ops.cast(read["first_frame"], "float32") * step
+        ends = ops.minimum(ops.cast(read["last_frame"] + 1, "float32") * step, size[:, 1:])
+        return {
+            "labels": read["labels"],
+            "label_lengths": read["label_lengths"],
+            "confidence": read["confidence"],
+            "starts": starts * used,
+            "ends": ends * used,
+            "log_probs": log_probs,
+            "lengths": frames,
+        }
+
+    def _example(self, batch, seed):
+        random = np.random.default_rng(seed)
+        size = np.stack([random.integers(16, 90, batch), random.integers(24, 600, batch)], 1).astype("int32")
+        channels = int(random.choice([1, 3]))
+        padded = size.max(0) + random.integers(0, 40, 2)
+        image = random.integers(0, 256, (batch, *padded, channels)).astype("uint8")
+        for i, (height, width) in enumerate(size):  # smooth strokes on paper rather than noise alone
+            strokes = np.repeat(random.random(width // 6 + 1) < 0.4, 6)[:width]
+            image[i, :height, :width] = np.where(strokes[None, :, None], 40, 220)
+            image[i, :height, :width] += random.integers(0, 30, (height, width, 1)).astype("uint8")
+        return {"image": image, "size": size}
+
+    def predict(self, inputs, details=False, batch_size=16):
+        """Read line images.
+
+        Args:
+            inputs: a list of image files, PIL images and uint8 arrays ``[height, width]`` or
+                ``[height, width, 3]``, or one of these.
+            details: give a ``Line`` for each instead of its text.
+            batch_size: lines read at a time, those of similar width together.
+
+        Returns:
+            A list of str or ``Line`` in the order of the inputs.
+
+        Raises:
+            UserError: an image cannot be read as a line.
+        """
+        from zoo.data import images
+
+        if isinstance(inputs, str | Path) or not isinstance(inputs, list | tuple):
+            inputs = [inputs]
+        pixels = [images.read_image(item) for item in inputs]
+        order = sorted(range(len(pixels)), key=lambda i: pixels[i].shape[1] / pixels[i].shape[0])
+        found = [None] * len(pixels)
+        for at in range(0, len(order), batch_size):
+            chosen = order[at : at + batch_size]
+            image, size = images.pad_images([pixels[i] for i in chosen])
+            for i, line in zip(chosen, self._read_batch(image, size), strict=True):
+                found[i] = line if details else line.text
+        return found
+
+    def _read_batch(self, image, size):
+        read = {key: np.asarray(value) for key, value in self._compiled_serve(image, size).items()}
+        for i, count in enumerate(read["label_lengths"]):
+            text, order = self.vocabulary.decode_with_order(read["labels"][i, :count])
+            spans = zip(text, read["starts"][i, order], read["ends"][i, order], strict=True)
+            characters = [Character(c, float(start), float(end)) for c, start, end in spans]
+            yield Line(text, float(read["confidence"][i]), characters)
+
+    @functools.cached_property
+    def _compiled_serve(self):
+        """``serving.function`` on a NumPy ``(image, size)``, compiled as the backend can."""
+        import tensorflow as tf
+
+        if keras.backend.backend() == "tensorflow":
+            any_image = tf.TensorSpec((None, None, None, None), tf.uint8)
+            return tf.function(
+                lambda image, size: self._serve({"image": image, "size": size}),
+                input_signature=(any_image, tf.TensorSpec((None, 2), tf.int32)),
+            )
+
+        def serve(image, size):
+            # Other backends compile the network alone, once for each of a few widths.
+            columns, frames = self.preprocess(tf.constant(image), tf.constant(size), round_to=256)
+            inputs = {"image": columns.numpy(), "frames": frames.numpy()}
+            return self._decode(self.network.predict_on_batch(inputs), inputs["frames"], size)
+
+        return serve
+
+    # === Evaluation ===
+
+    def evaluate(self, corpora, only=None, progress=False):
+        """Character and word error rate on corpora (see ``zoo.data.lines.load_lines``).
+
+        Returns:
+            A dict: ``lines``, ``characters``, ``cer``, ``wer`` (fractions), ``skipped`` (a list of
+            sentences on what could not be read) and ``unknown_characters`` (``{character: count}`` of
+            those the vocabulary lacks; they count as errors).
+        """
+        from zoo.data import lines
+
+        corpus = lines.load_lines(corpora, only=only, progress=progress)
+        return self.evaluate_lines(corpus, progress=progress)
+
+    def evaluate_lines(self, corpus, progress=False):
+        """Like ``evaluate``, on a loaded ``zoo.data.lines.Lines``."""
+        return metrics.evaluate_reader(self.predict, self.vocabulary, corpus, progress)
+
+    # === Training ===
+
+    def training_model(self):
+        """The network with its CTC loss, for ``fit`` on the batches of ``zoo.data.pipeline``."""
+        return _LineOcrTraining(self.network)
+
+    def with_vocabulary(self, vocabulary):
+        """The same reader for another alphabet: the output rows of characters in both are kept."""
+        new = LineOcr(self.config, vocabulary, {})
+        weights, fresh = self.weights(), new.weights()
+        for path, value in fresh.items():
+            if path.startswith("logits/"):
+                row = {character: i + 1 for i, character in enumerate(self.vocabulary.characters)}
+                for i, character in enumerate(["", *vocabulary.characters]):
+                    old = row.get(character, 0 if i == 0 else None)
+                    if old is not None:
+                        value[..., i] = weights[path][..., old]
+                weights[path] = value
+        new.set_weights(weights)
+        return new
+
+    def encode_sample(self, sample):
+        """A corpus sample as the pipeline keeps it: ``image``, and ``labels`` in image order."""
+        import tensorflow as tf
+
+        def encode(text):
+            return np.array(self.vocabulary.encode(text.decode()), np.int32)
+
+        labels = tf.numpy_function(encode, [sample["text"]], tf.int32, stateful=False)
+        return {"image": sample["image"], "labels": tf.ensure_shape(labels, (None,))}
+
+    def augment_sample(self, sample, seed):
+        """A sample as another scan might show it."""
+        return sample | {"image": augment_line(sample["image"], seed)}
+
+    def sample_length(self, sample):
+        """Columns of the height-normalised image: what buckets go by."""
+        import tensorflow as tf
+
+        shape = tf.shape(sample["image"])
+        return (shape[1] * self.config.height + shape[0] - 1) // shape[0]
+
+    def is_learnable(self, sample):
+        """Whether the sample's frames suffice for its labels, blanks between equal ones included."""
+        import tensorflow as tf
+
+        labels = sample["labels"]
+        needed = tf.size(labels) + tf.reduce_sum(tf.cast(labels[1:] == labels[:-1], tf.int32))
+        frames = -(-self.sample_length(sample) // self.config.columns_per_frame)
+        return tf.logical_and(needed > 0, needed <= frames)
+
+    def too_long(self, corpus):
+        """``{name: sentence}`` for the lines whose transcript is longer than the network's output."""
+        found = {}
+        for name, text, (height, width) in zip(corpus.names, corpus.texts, corpus.shapes, strict=True):
+            frames = math.ceil(round(width * self.config.height / height) / self.config.columns_per_frame)
+            if frames_needed(self.vocabulary.encode(text)) > frames:
+                found[name] = (
+                    f"{name}: its transcript of {len(text)} characters is longer than the {frames} columns "
+                    "that the network gives for the image; check that they belong together."
+                )
+        return found
+
+    def collate(self, batch, round_to):
+        """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
+        image, frames = self.preprocess(batch["image"], batch["size"], round_to)
+        labels = {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}
+        return {"image": image, "frames": frames}, labels
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class _LineOcrTraining(keras.Model):
+    def __init__(self, network):
+        super().__init__(name="training")
+        self.network = network
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        losses = ctc_loss(y["labels"], y["label_lengths"], y_pred, x["frames"])
+        # Per character rather than per line, so that long lines do not outweigh short ones.
+        return ops.mean(losses / ops.cast(ops.maximum(y["label_lengths"], 1), losses.dtype))
+
+
+def _new_pixel_edges(count, scale, limit):
+    """First and last source positions ``[batch, count]`` of ``count`` new pixels, ``scale`` apart.
+
+    They are at least one source pixel apart: averaging over a whole pixel is linear interpolation.
+    """
+    import tensorflow as tf
+
+    centre = (tf.cast(tf.range(count), tf.float32)[None, :] + 0.5) * scale[:, None]
+    half = tf.maximum(scale, 1.0)[:, None] / 2
+    limit = limit[:, None]
+    first = tf.clip_by_value(centre - half, 0.0, limit - 0.5)
+    last = tf.clip_by_value(centre + half, 0.5, limit)
+    return first, last
+
+
+TASK = LineOcr
