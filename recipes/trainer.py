@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from zoo import files
-from zoo.errors import UserError
+from zoo.backend import import_tensorflow
+from zoo.errors import UserError, train_extra
 
 
 @dataclasses.dataclass(frozen=True)
@@ -321,7 +322,9 @@ def _tuples(value):
 def command(main):
     """Run a recipe's ``main(arguments)``; a UserError ends with its sentence and exit status 2."""
     try:
-        main(sys.argv[1:])
+        with train_extra():
+            import_tensorflow()
+            main(sys.argv[1:])
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -111,3 +111,39 @@ def test_every_kind_of_image_reads_alike():
     for data in (png(wide), png(rgba), png(see_through), cmyk.getvalue(), palette.getvalue(), PAGE):
         pixels = images.read_image(data).mean(-1, keepdims=True)
         assert np.abs(pixels - plain).max() <= 2
+
+
+def test_a_public_set_by_name(monkeypatch, tmp_path, some_texts, draw_line):
+    import functools
+
+    import tensorflow_datasets as tfds
+
+    from zoo.data import lines
+
+    class ToyLines(tfds.core.GeneratorBasedBuilder):
+        """A set such as the public ones: RGB images, and a text feature of its own name."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            image = tfds.features.Image(shape=(None, None, 3))
+            features = {"image": image, "transcription": tfds.features.Text(), "writer": np.int64}
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(0, 5), "test": self._generate_examples(5, 8)}
+
+        def _generate_examples(self, first, last):
+            for i in range(first, last):
+                image = np.repeat(draw_line(some_texts[i])[:, :, None], 3, 2)
+                yield i, {"image": image, "transcription": f" {some_texts[i]}\n", "writer": i}
+
+    monkeypatch.setattr(lines.tfds, "builder", functools.partial(tfds.builder, data_dir=str(tmp_path)))
+    assert sorted(load_lines("tfds:toy_lines:test").texts) == sorted(some_texts[5:8])
+    train = load_lines("tfds:toy_lines@2")
+    assert len(train) == 5 and train.shown() == 10
+    pixels, texts = next(train.chunks(5))
+    for image, text in zip(pixels, texts, strict=True):
+        np.testing.assert_array_equal(image[:, :, 0], draw_line(text))
+    with pytest.raises(UserError, match="tfds:no_such_set"):
+        load_lines("tfds:no_such_set")

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from zoo import __version__, load, presets
+from zoo.backend import import_tensorflow
 from zoo.errors import UserError, train_extra
 
 CHUNK = 128  # inputs read together: enough to sort into batches, few enough that results come at once
@@ -192,23 +193,6 @@ def export_model(options):
 
 
 # === Models ===
-
-
-def import_tensorflow():
-    """Import TensorFlow without its banner, several lines on devices that are not there."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    try:
-        # Written by C++ before any log level is in force: only the file descriptor can be turned away.
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        import tensorflow
-
-        tensorflow.config.list_physical_devices()
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _is_onnx(model):

@@ -310,7 +310,7 @@ def _load_source(corpus, progress):
             _prepare(builder, progress)
         except Exception as error:  # tfds has no common base for what an unknown or unreachable set raises
             raise UserError(
-                f"{path}: cannot be prepared ({str(error).splitlines()[0]}); check the name."
+                f"{path}: cannot be prepared ({(str(error) or repr(error)).splitlines()[0]}); check the name."
             ) from error
         split = split or next(iter(builder.info.splits))
         index, skipped, label = _index(_read(builder, split)), [], name
