@@ -1,0 +1,78 @@
+"""What every task and every shipped preset keeps: the Task contract."""
+
+import json
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo import presets
+from zoo.metrics import text_error_rates
+from zoo.task import Serving, Task
+
+SAMPLES = {
+    "line_ocr_en": ["The quick brown fox jumps over the lazy dog.", "Vol. 14, pp. 66-75, 1991 (see Fig. 3)"],
+    "line_ocr_fraktur": None,  # no typeface of its script comes with the tests' packages
+    "line_ocr_arabic": None,
+}
+
+
+@pytest.fixture(scope="module", params=presets.names())
+def preset(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def task(preset):
+    return zoo.load(preset)
+
+
+def test_presets_are_there():
+    assert set(SAMPLES) <= set(presets.names())
+
+
+def test_the_contract(task):
+    assert isinstance(task, Task) and isinstance(task.serving, Serving)
+    example = task.serving.example(3, seed=1)
+    assert set(example) == {spec.name for spec in task.serving.inputs}
+    for spec in task.serving.inputs:
+        assert example[spec.name].dtype == spec.dtype and example[spec.name].ndim == len(spec.shape)
+    outputs = task.serving.function(example)
+    assert set(outputs) == {spec.name for spec in task.serving.outputs}
+    for spec in task.serving.outputs:
+        value = np.asarray(outputs[spec.name])
+        assert value.dtype == spec.dtype and value.shape[0] == 3 and value.ndim == len(spec.shape)
+
+
+def test_what_is_said_of_a_preset(preset, task):
+    folder = presets.find(preset)
+    about = presets.info(folder)
+    assert about["name"] == preset and about["task"] == task.name
+    assert about["parameters"] == task.network.count_params()
+    assert about["headline"] and about["licence"] and about["description"]
+    for figure in about["figures"]:
+        assert figure["command"].startswith(f"zoo evaluate {preset} --data ")
+        assert 0 <= figure["value"] < 1 and figure["lines"] > 0
+    card = presets.card(folder)
+    for heading in ("## Figures", "## Data", "## Limits", "## Licence"):
+        assert heading in card
+    assert json.loads((folder / "config.json").read_text())["task"] == task.name
+
+
+def test_reads_rendered_lines(preset, task, draw_line):
+    texts = SAMPLES.get(preset)
+    if texts is None:
+        texts = ["1991", "1683"]  # digits are in every alphabet; only that it reads is asked for
+        read = task.predict([draw_line(text, size=32) for text in texts])
+        assert all(isinstance(text, str) for text in read)
+        return
+    read = task.predict([draw_line(text, size=32) for text in texts])
+    assert text_error_rates(texts, read)["cer"] < 0.05, read
+
+
+def test_saved_again_it_is_the_same(task, tmp_path, draw_line):
+    task.save(tmp_path / "copy")
+    copy = zoo.load(tmp_path / "copy")
+    line = draw_line("Figure 7 shows 1991.")
+    assert copy.predict(line) == task.predict(line)
+    assert copy.card["figures"] == task.card["figures"]

@@ -1,0 +1,80 @@
+"""Every command in the README runs, in its order, in a folder that holds what it names."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+# Installing is what made these tests run; the two make targets are the tests themselves and the quickstart.
+NOT_RUN = re.compile(r"make |pip install")
+# Of training, a few steps show that the command is right.
+SHORTER = {"recipes.line_ocr": " --training.epochs 1", "zoo.data.render": ""}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, draw_line, line_folder):
+    import matplotlib
+
+    folder = tmp_path_factory.mktemp("desk")
+    for name in ("scan", "scan1", "scan2"):
+        Image.fromarray(draw_line(f"This is {name}.", size=30)).save(folder / f"{name}.png")
+    shutil.copytree(line_folder, folder / "my_lines")
+    for name in ("lines.tar", "small.tar.gz"):
+        with tarfile.open(folder / name, "w:gz" if name.endswith("gz") else "w") as tar:
+            tar.add(line_folder, "lines")
+    (folder / "fonts").mkdir()
+    shutil.copy(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", folder / "fonts")
+    (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
+    return folder
+
+
+def run(command, desk):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, shell=True, cwd=desk, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_commands(desk):
+    ran = 0
+    for language, block in BLOCKS:
+        if language:
+            continue
+        for line in block.splitlines():
+            command = re.sub(r"\s{2,}#.*", "", line).strip()
+            if not command or NOT_RUN.search(command):
+                continue
+            command = command.replace("--count 5000", "--count 40")
+            for module, options in SHORTER.items():
+                command += options if f"-m {module} " in command else ""
+            output = run(command, desk)
+            assert output.strip(), command
+            ran += 1
+    assert ran >= 10
+    assert (desk / "reader.onnx").is_file()
+    assert "This is scan." in run("zoo predict line_ocr_en scan.png", desk)
+
+
+def test_python_examples(desk):
+    examples = [block for language, block in BLOCKS if language == "python"]
+    assert len(examples) == 2
+    for example in examples:
+        run(f"{sys.executable} - <<'END'\n{example}\nEND", desk)
+
+
+def test_named_files_are_there():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in re.findall(r"\]\(([^)#]+)\)", text):
+        assert path.startswith("http") or (ROOT / path).exists(), path
+    picture = np.asarray(Image.open(ROOT / "docs" / "reading.png"))
+    assert picture.std() > 1
