@@ -1,0 +1,123 @@
+"""Log-mel spectrograms of raw audio, in operations that ONNX converts exactly."""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class LogMelSpectrogram(layers.Layer):
+    """Raw audio to the natural logarithm of its power in mel bands, each sequence by its own length.
+
+    Inputs: ``audio`` float32 ``[batch, samples]`` in -1..1 and int32 ``lengths`` ``[batch]`` in samples.
+    Outputs: float32 ``[batch, frames, mels]`` and int32 ``[batch]``, how many of the frames are valid.
+
+    A frame is valid if it lies wholly within its sequence, so that padding (of finite values) changes
+    nothing; the frames beyond are zero. A sequence shorter than a frame has no valid one. Where the whole
+    batch is shorter, there still is one frame, of zeros.
+
+    The periodic Hann window and the discrete Fourier transform are the fixed kernel of one strided
+    convolution. The bands are triangles, evenly spaced and linear on the mel scale ``2595 log10(1 + f /
+    700)``, with a peak of 1 (The HTK Book 3.4, section 5.4), as ``tf.signal`` and Kaldi have them. All is
+    computed in float32, whatever the dtype policy (on a GPU TensorFloat-32 may round the convolution). The
+    layer has no weights.
+
+    Args:
+        sampling_rate: samples per second.
+        frame_length, hop: length and distance of the frames, in samples; 25 and 10 ms by default.
+        fft_length: samples of the transform; frames are extended to it with zeros.
+        mels: number of bands.
+        fmin, fmax: where the bands begin and end, in Hz. None: half the sampling rate.
+        floor: least power of a band before the logarithm; silence gives ``log(floor)``.
+        normalise: bool; give each band of each sequence mean 0 and variance 1 over the valid frames.
+
+    Raises:
+        ValueError: a frame longer than the transform, bands out of range, or a band so narrow that it holds
+            no frequency of the transform.
+    """
+
+    def __init__(
+        self,
+        sampling_rate=16000,
+        frame_length=400,
+        hop=160,
+        fft_length=512,
+        mels=80,
+        fmin=20.0,
+        fmax=None,
+        floor=1e-10,
+        normalise=False,
+        **kwargs,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.sampling_rate, self.frame_length, self.hop = sampling_rate, frame_length, hop
+        self.fft_length, self.mels, self.fmin, self.fmax = fft_length, mels, fmin, fmax
+        self.floor, self.normalise = floor, normalise
+        if frame_length > fft_length:
+            raise ValueError(f"frame_length {frame_length} is longer than fft_length {fft_length}")
+        self._kernel, self._bands = self._fourier(), self._triangles()
+
+    def frames(self, samples):
+        """Number of valid frames in so many samples: an int, an array, or a tensor, as ``samples`` is."""
+        # The quotient of a negative number would not be rounded down in ONNX.
+        return _at_least_0(samples - self.frame_length + self.hop) // self.hop
+
+    def call(self, audio, lengths):
+        missing = _at_least_0(self.frame_length - ops.shape(audio)[1])  # a convolution needs one frame
+        audio = ops.concatenate([audio, ops.zeros((ops.shape(audio)[0], missing))], axis=1)
+        parts = ops.conv(audio[:, :, None], self._kernel, self.hop, "valid", "channels_last")
+        real, imaginary = ops.split(parts, 2, axis=-1)
+        power = ops.matmul(ops.square(real) + ops.square(imaginary), self._bands)
+        x = ops.log(ops.maximum(power, self.floor))
+
+        lengths = self.frames(lengths)
+        valid = ops.arange(ops.shape(x)[1], dtype="int32")[None, :, None] < lengths[:, None, None]
+        if self.normalise:
+            count = ops.cast(ops.maximum(lengths, 1), "float32")[:, None, None]
+            x = x - ops.sum(ops.where(valid, x, 0.0), axis=1, keepdims=True) / count
+            variance = ops.sum(ops.where(valid, ops.square(x), 0.0), axis=1, keepdims=True) / count
+            x = x * ops.rsqrt(variance + 1e-5)  # silence becomes 0
+        return ops.where(valid, x, 0.0), lengths
+
+    def _fourier(self):
+        """``[frame, 1, 2 * bins]``: the windowed cosines and sines."""
+        n = np.arange(self.frame_length)[:, None]
+        angle = 2 * np.pi / self.fft_length * (n * np.arange(self.fft_length // 2 + 1) % self.fft_length)
+        window = 0.5 - 0.5 * np.cos(2 * np.pi * n / self.frame_length)
+        kernel = window * np.concatenate([np.cos(angle), -np.sin(angle)], axis=1)
+        return kernel[:, None, :].astype("float32")
+
+    def _triangles(self):
+        """``[bins, mels]``: the weight of each frequency of the transform in each band."""
+
+        def mel(hertz):
+            return 2595 * np.log10(1 + np.asarray(hertz) / 700)
+
+        half = self.sampling_rate / 2
+        fmax = half if self.fmax is None else self.fmax
+        if not 0 <= self.fmin < fmax <= half:
+            raise ValueError(f"fmin {self.fmin} and fmax {fmax} are not in order between 0 and {half}")
+        edges = np.linspace(mel(self.fmin), mel(fmax), self.mels + 2)
+        low, peak, high = edges[:-2], edges[1:-1], edges[2:]
+        bins = mel(np.linspace(0, half, self.fft_length // 2 + 1))[:, None]
+        bands = np.maximum(0, np.minimum((bins - low) / (peak - low), (high - bins) / (high - peak)))
+        if not bands.any(axis=0).all():
+            raise ValueError(f"{self.mels} mels are too many for a transform of {self.fft_length} samples")
+        return bands.astype("float32")
+
+    def compute_output_spec(self, audio, lengths):
+        batch, samples = audio.shape
+        frames = None if samples is None else max(self.frames(samples), 1)
+        return (
+            keras.KerasTensor((batch, frames, self.mels), "float32"),
+            keras.KerasTensor(lengths.shape, "int32"),
+        )
+
+    def get_config(self):
+        names = "sampling_rate frame_length hop fft_length mels fmin fmax floor normalise".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _at_least_0(x):
+    """The greater of ``x`` and 0, for an int, an array or a tensor of any library."""
+    return (x + abs(x)) // 2
