@@ -1,91 +1,214 @@
-"""A task as one ONNX file: raw input in, decoded output out, vocabulary and card in its metadata."""
+"""A task, or any Keras model, as one ONNX file: raw input in, output out, all about it in its metadata."""
 
 import collections
 import dataclasses
 import json
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import zoo
-from export import onnx_graph, runtime, verify
+from export import keras_model, onnx_graph, quantize, recurrent, runtime, verify
+from export.verify import ExportError
+from zoo.errors import UserError
 from zoo.files import atomic_write
+from zoo.task import Task
 
 
-def to_onnx(task, path, preset=None):
-    """Writes a task as an ONNX file, once onnxruntime has given the results of Keras with it.
+def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, float16=False):
+    """Writes a model as an ONNX file, once onnxruntime has given the results of Keras with it.
+
+    Recurrent layers become one fused operation each, masked or not (see ``export.recurrent``); one that ONNX
+    cannot say keeps its loop, and the report says why.
 
     Args:
-        task: a ``zoo.task.Task``, or what ``zoo.load`` takes.
+        model: a ``zoo.task.Task``, or what ``zoo.load`` takes; or a functional or Sequential
+            ``keras.Model``, or the name of a ``.keras`` file.
         path: the file to write; an older one is replaced only by a verified one.
-        preset: the name to put into the file, by default the name that the task was loaded by.
+        preset: the name to put into the file, by default the name that the model was loaded by.
+        opset: ONNX's operator set, 13 to 18.
+        int8: quantise the weights (see ``export.quantize.int8``), after verification.
+        float16: store the weights as float16.
 
     Returns:
-        The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes``
-        (``{operation: count}``), and what ``export.verify.compare`` found.
+        The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes`` (``{operation: count}``),
+        ``recurrent`` (``{layer: "fused"`` or why it is a loop``}``), what ``export.verify.compare`` found,
+        and with int8 or float16 ``stored`` and ``stored_difference``, the greatest of float outputs.
+
+    Where Keras runs on another backend than TensorFlow, the work is done by a process in which it does.
 
     Raises:
-        zoo.errors.UserError: the file cannot be written, or Keras does not run on TensorFlow.
-        export.verify.ExportError: the converted model is not valid or gives other results.
+        zoo.errors.UserError: the model or the place cannot be used.
+        export.verify.ExportError: the converted model is not valid or gives other results; the sentence
+            names the first layer that does.
     """
-    if isinstance(task, str | os.PathLike):
-        preset = preset or Path(task).name
-        task = zoo.load(os.fspath(task))
-    function = verify.serving_function(task)
-    model = onnx_graph.build(task.serving, function)
+    if opset not in onnx_graph.OPSETS:
+        raise UserError(
+            f"There is no opset {opset} here; give one from {onnx_graph.OPSETS[0]} to {onnx_graph.OPSETS[-1]}"
+        )
+    if int8 and float16:
+        raise UserError("int8 and float16 exclude one another; ask for one of them")
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return _on_tensorflow(model, path, preset=preset, opset=opset, int8=int8, float16=float16)
+    subject, name = load(model)
+    reference = verify.serving_function(subject)
+    converted, fusion = _convert(subject, opset)
     report = {
-        "opset": next(opset.version for opset in model.opset_import if not opset.domain),
-        "ir_version": model.ir_version,
-        "nodes": dict(sorted(collections.Counter(node.op_type for node in model.graph.node).items())),
-        **_verify(task, function, model.SerializeToString()),
+        "opset": next(opset.version for opset in converted.opset_import if not opset.domain),
+        "ir_version": converted.ir_version,
+        "nodes": _count(converted),
+        "recurrent": {layer: reason or "fused" for layer, reason in sorted(fusion.layers.items())},
     }
-    _set_metadata(model, metadata(task, preset, report))
-    data = model.SerializeToString(deterministic=True)
+    loops = report["nodes"].get("Loop", 0) + report["nodes"].get("Scan", 0)
+    if loops > subject.serving.decoding_loops and not fusion.fallbacks:
+        report["other_loops"] = loops - subject.serving.decoding_loops
+    cases = list(verify.examples(subject, reference))
+    try:
+        report |= verify.compare(subject, _pairs(subject, converted, cases))
+    except ExportError as error:
+        layer = _first_difference(subject.network, opset)
+        where = f"; the first layer that differs is {layer!r}" if layer else ""
+        raise ExportError(f"{error}{where}") from error
+    if int8 or float16:
+        converted = (quantize.int8 if int8 else quantize.float16)(converted)
+        report["stored"] = "int8" if int8 else "float16"
+        report["stored_difference"] = verify.difference(subject, _pairs(subject, converted, cases))
+        report["nodes"] = _count(converted)
+    import onnx
+
+    onnx.helper.set_model_props(converted, metadata(subject, name if preset is None else preset, report))
+    try:
+        data = converted.SerializeToString(deterministic=True)
+    except Exception as error:  # protobuf's limit; its exception differs from version to version
+        raise ExportError("The model is larger than the 2 GiB that one ONNX file holds") from error
     with atomic_write(path) as file:
         file.write(data)
     return {"size": len(data), **report}
 
 
-def metadata(task, preset, report):
+def load(model):
+    """What ``to_onnx`` takes -> (task or ``export.keras_model.KerasModel``, its name)."""
+    if isinstance(model, Task):
+        return model, ""
+    if keras_model.is_file(model):
+        return keras_model.KerasModel(keras_model.load(model)), Path(model).stem
+    if isinstance(model, str | os.PathLike):
+        return zoo.load(os.fspath(model)), Path(model).name
+    return keras_model.KerasModel(model), model.name
+
+
+_CHILD = """
+import json, sys
+from zoo.backend import import_tensorflow
+from zoo.errors import UserError
+
+import_tensorflow()
+from export.onnx_file import to_onnx
+
+try:
+    report = to_onnx(**json.loads(sys.argv[1]))
+except UserError as error:
+    sys.exit(f"seqzoo: {error}")
+print("\\n" + json.dumps(report))
+"""
+
+
+def _on_tensorflow(model, path, **options):
+    """``to_onnx`` of a model that lives on another backend, in a process of its own."""
+    print("Keras runs on another backend here; exporting on TensorFlow in another process", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        if isinstance(model, Task):
+            options["preset"] = options["preset"] or ""
+            model.save(Path(folder, "task"))
+            model = Path(folder, "task")
+        elif not isinstance(model, str | os.PathLike):
+            keras_model.KerasModel(model)  # says what is wrong with it, if anything
+            options["preset"] = options["preset"] or model.name
+            model.save(Path(folder, "model.keras"))
+            model = Path(folder, "model.keras")
+        options |= {"model": os.fspath(model), "path": os.path.abspath(path)}
+        run = subprocess.run(
+            [sys.executable, "-c", _CHILD, json.dumps(options)],
+            env=os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True, text=True, encoding="utf-8",
+        )  # fmt: skip
+    if run.returncode:
+        last = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
+        raise ExportError(last.removeprefix("seqzoo: "))
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def metadata(subject, preset, report):
     """``{key: str}``: what the file says of itself, and all that the reader needs beside the graph."""
-    values = {
-        "format": runtime.FORMAT,
-        "version": zoo.__version__,
-        "task": task.name,
-        "config": dataclasses.asdict(task.config),
-        "vocabulary": task.vocabulary.characters,
-        "direction": task.vocabulary.direction,
-        "preset": preset or "",
-        "licence": task.card.get("licence", ""),
-        "figures": task.card.get("figures", []),
-        "report": report,
-    }
+    values = {"version": zoo.__version__, "preset": preset, "report": report}
+    if isinstance(subject, Task):
+        values |= {
+            "format": runtime.FORMAT,
+            "task": subject.name,
+            "config": dataclasses.asdict(subject.config),
+            "vocabulary": subject.vocabulary.characters,
+            "direction": subject.vocabulary.direction,
+            "licence": subject.card.get("licence", ""),
+            "figures": subject.card.get("figures", []),
+        }
     return {
         f"seqzoo.{key}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in values.items()
     }
 
 
-def _set_metadata(model, values):
-    import onnx
+def _convert(subject, opset):
+    with recurrent.fused(keras_model.all_layers(subject.network)) as fusion:
+        function = verify.serving_function(subject)
+    return onnx_graph.build(subject.serving, function, fusion.operations, opset), fusion
 
-    onnx.helper.set_model_props(model, values)
+
+def _count(model):
+    return dict(sorted(collections.Counter(onnx_graph.operations_of(model.graph)).items()))
 
 
-def _verify(task, function, data):
-    """Runs the serialised model as a reader would and compares it with Keras."""
+def _pairs(subject, model, cases):
+    """Yields what Keras gave and what onnxruntime gives with the serialised model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
+        data = model.SerializeToString()
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds, without a common base
         reason = str(error).splitlines()[0]
-        raise verify.ExportError(f"onnxruntime refuses the model ({reason}); nothing was written") from error
-    names = [spec.name for spec in task.serving.outputs]
+        raise ExportError(f"onnxruntime refuses the model ({reason}); nothing was written") from error
+    names = [spec.name for spec in subject.serving.outputs]
+    known = {value.name for value in session.get_inputs()}
+    for inputs, expected in cases:
+        given = {name: value for name, value in inputs.items() if name in known}
+        try:
+            found = session.run(names, given)
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise ExportError(f"onnxruntime cannot run the model ({reason}); nothing was written") from error
+        yield expected, dict(zip(names, found, strict=True))
 
-    def pairs():
-        for inputs, expected in verify.examples(task, function):
-            yield expected, dict(zip(names, session.run(names, inputs), strict=True))
 
-    return verify.compare(task, pairs())
+def _first_difference(network, opset):
+    """The first layer, in the order of computation, whose exported output is not that of Keras."""
+    import keras
+
+    layers = [layer for layer in network.layers if len(layer._inbound_nodes) == 1]
+    for layer in layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        try:
+            subject = keras_model.KerasModel(keras.Model(network.inputs, layer.output))
+            cases = list(verify.examples(subject, verify.serving_function(subject)))
+            verify.compare(subject, _pairs(subject, _convert(subject, opset)[0], cases))
+        except ExportError:
+            return layer.name
+        except Exception:
+            return None  # only a help: the error itself is told in any case
+    return None

@@ -95,6 +95,10 @@ def load(path, threads=None):
         raise ReaderError(f"{path}: not a readable ONNX file ({reason}); export or copy it again") from error
     stored = session.get_modelmeta().custom_metadata_map.items()
     metadata = {key.removeprefix("seqzoo."): value for key, value in stored if key.startswith("seqzoo.")}
+    if "format" not in metadata and "version" in metadata:
+        raise ReaderError(
+            f"{path}: a Keras model of your own, for which there is no reader here; run it with onnxruntime"
+        )
     if "format" not in metadata:
         raise ReaderError(f"{path}: an ONNX file, but not one of seqzoo's; export it with `zoo export`")
     if metadata["format"] != FORMAT or metadata.get("task") not in READERS:

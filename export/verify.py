@@ -38,7 +38,7 @@ def serving_function(task):
 
     signature = [tf.TensorSpec(_open(spec.shape), spec.dtype, spec.name) for spec in serving.inputs]
     function = tf.function(serve, input_signature=signature, autograph=False)
-    with _without_cudnn(task.network):
+    with _plain(task.network):
         function.get_concrete_function()
     return function
 
@@ -48,17 +48,29 @@ def _open(shape):
 
 
 @contextlib.contextmanager
-def _without_cudnn(network):
-    """On a GPU Keras would trace cuDNN's LSTM, an operation that no other machine has, nor ONNX."""
-    recurrent = [layer for layer in network._flatten_layers() if hasattr(layer, "use_cudnn")]
-    before = [layer.use_cudnn for layer in recurrent]
+def _plain(network):
+    """Generic kernels in float32 while a network is traced, whatever it was trained with.
+
+    On a GPU Keras would trace cuDNN's layers, which no other machine has, nor ONNX; and mixed precision
+    is for training.
+    """
+    import keras
+
+    layers = list(network._flatten_layers())
+    recurrent = [layer for layer in layers if hasattr(layer, "use_cudnn")]
+    mixed = [layer for layer in layers if layer.compute_dtype in ("float16", "bfloat16")]
+    before = [layer.use_cudnn for layer in recurrent], [layer.dtype_policy for layer in mixed]
     try:
         for layer in recurrent:
             layer.use_cudnn = False
+        for layer in mixed:
+            layer.dtype_policy = keras.dtype_policies.DTypePolicy("float32")
         yield
     finally:
-        for layer, value in zip(recurrent, before, strict=True):
+        for layer, value in zip(recurrent, before[0], strict=True):
             layer.use_cudnn = value
+        for layer, value in zip(mixed, before[1], strict=True):
+            layer.dtype_policy = value
 
 
 def examples(task, function):
@@ -104,10 +116,7 @@ def compare(task, pairs):
         tied = _tied(expected, found)
         for spec in task.serving.outputs:
             one, other = expected[spec.name], found[spec.name]
-            compared = np.ones(one.shape, bool)
-            if "lengths" in expected and spec.shape[1:2] == ("time",):
-                step = np.arange(one.shape[1]).reshape(-1, *[1] * (one.ndim - 2))
-                compared &= step < expected["lengths"].reshape(-1, *[1] * (one.ndim - 1))
+            compared = _meant(spec, expected)
             if spec.name not in ("log_probs", "lengths"):
                 compared[tied] = False
             if np.issubdtype(one.dtype, np.floating):
@@ -132,6 +141,40 @@ def compare(task, pairs):
             "verified; nothing was written: train it first"
         )
     return report
+
+
+def difference(task, pairs):
+    """How far a model with coarser weights is off: of ``log_probs`` if there are any, or of all floats.
+
+    Returns:
+        The greatest difference, relative to max(1, |value|).
+
+    Raises:
+        ExportError: an output is missing, has another shape or dtype, or is not finite.
+    """
+    worst = 0.0
+    for expected, found in pairs:
+        compared = [spec for spec in task.serving.outputs if spec.name == "log_probs"]
+        for spec in compared or task.serving.outputs:
+            one, other = expected[spec.name], found.get(spec.name)
+            _check_shape(spec, one, other)
+            if not np.issubdtype(one.dtype, np.floating):
+                continue
+            if not np.isfinite(other[np.isfinite(one)]).all():
+                raise ExportError(f"Coarser weights make {spec.name!r} overflow; export without them")
+            apart = np.abs(one - other) / np.maximum(1, np.abs(one))
+            worst = max(worst, float(apart.max(initial=0, where=_meant(spec, expected))))
+    return worst
+
+
+def _meant(spec, expected):
+    """bool, the shape of an output: what is not beyond its row's ``lengths``."""
+    value = expected[spec.name]
+    if "lengths" not in expected or spec.shape[1:2] != ("time",):
+        return np.ones(value.shape, bool)
+    step = np.arange(value.shape[1]).reshape(-1, *[1] * (value.ndim - 2))
+    meant = step < expected["lengths"].reshape(-1, *[1] * (value.ndim - 1))
+    return np.broadcast_to(meant, value.shape).copy()
 
 
 def _check_shape(spec, expected, found):

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 
-from export import onnx_file, onnx_graph, runtime, savedmodel, verify
+from export import onnx_graph, runtime, savedmodel, verify
 from export.onnx_file import to_onnx
 from export.savedmodel import to_savedmodel
 from export.verify import ExportError
@@ -183,7 +183,7 @@ def test_right_to_left_without_convolutions_on_two_layers(tmp_path, lines):
 
 
 def test_a_wrong_model_leaves_no_file_and_keeps_the_old_one(exported, small_reader, tmp_path, monkeypatch):
-    def build(serving, function):
+    def build(serving, function, operations, opset):
         model = onnx.load(exported[0])
         lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
         bias = next(value for value in model.graph.initializer if value.name == lstm.input[3])
@@ -204,7 +204,7 @@ def test_a_wrong_model_leaves_no_file_and_keeps_the_old_one(exported, small_read
 def test_a_model_that_onnxruntime_refuses(exported, small_reader, tmp_path, monkeypatch):
     model = onnx.load(exported[0])
     next(node for node in model.graph.node if node.op_type == "LSTM").op_type = "Juggle"
-    monkeypatch.setattr(onnx_graph, "build", lambda serving, function: model)
+    monkeypatch.setattr(onnx_graph, "build", lambda *_: model)
     with pytest.raises(ExportError, match="onnxruntime refuses"):
         to_onnx(small_reader, tmp_path / "reader.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -223,7 +223,7 @@ def test_an_operation_without_onnx_form(exported):
 
 
 def test_a_place_that_cannot_be_written(small_reader, exported, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_graph, "build", lambda serving, function: onnx.load(exported[0]))
+    monkeypatch.setattr(onnx_graph, "build", lambda *_: onnx.load(exported[0]))
     (tmp_path / "file").write_text("in the way")
     for path in (tmp_path / "file" / "reader.onnx", tmp_path):
         with pytest.raises(UserError, match=str(path)):
@@ -231,13 +231,19 @@ def test_a_place_that_cannot_be_written(small_reader, exported, tmp_path, monkey
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-def test_another_backend(small_reader, tmp_path, monkeypatch):
+def test_another_backend(small_reader, exported, tmp_path, monkeypatch, capsys):
+    """A SavedModel needs TensorFlow; an ONNX file is made by a process that has Keras on it."""
     import keras
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    for export in (to_onnx, to_savedmodel):
-        with pytest.raises(UserError, match="KERAS_BACKEND=tensorflow"):
-            export(small_reader, tmp_path / "model")
+    with pytest.raises(UserError, match="KERAS_BACKEND=tensorflow"):
+        to_savedmodel(small_reader, tmp_path / "model")
+    report = to_onnx(small_reader, tmp_path / "reader.onnx")
+    assert "on TensorFlow in another process" in capsys.readouterr().err
+    assert report["recurrent"] == exported[1]["recurrent"] == {"lstm_0": "fused"}
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match="file/reader.onnx"):
+        to_onnx(small_reader, tmp_path / "file" / "reader.onnx")
 
 
 def test_a_gpu_changes_nothing(small_reader, monkeypatch):
@@ -358,7 +364,7 @@ def test_a_savedmodel_that_cannot_be_served(small_reader, tmp_path):
 def test_presets_are_loaded_by_name(small_reader, exported, tmp_path, monkeypatch):
     small_reader.save(tmp_path / "tiny")
     seen = []
-    monkeypatch.setattr(onnx_file, "_verify", lambda task, *_: seen.append(task.vocabulary) or {})
+    monkeypatch.setattr(verify, "compare", lambda task, *_: seen.append(task.vocabulary) or {})
     monkeypatch.setattr(onnx_graph, "build", lambda *_: onnx.load(exported[0]))
     to_onnx(tmp_path / "tiny", tmp_path / "tiny.onnx")
     assert seen == [small_reader.vocabulary]

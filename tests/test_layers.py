@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo.layers import LSTM, ReverseByLength
+from zoo.layers import LSTM, Bidirectional, reverse_by_length
 
 
 def test_reverse_by_length():
     x = np.arange(10, dtype="float32").reshape(2, 5, 1)
-    y = np.asarray(ReverseByLength()(x, np.array([3, 5], "int32")))[:, :, 0]
+    y = np.asarray(reverse_by_length(x, np.array([3, 5], "int32")))[:, :, 0]
     assert y.tolist() == [[2, 1, 0, 3, 4], [9, 8, 7, 6, 5]]
 
 
@@ -42,3 +42,32 @@ def test_lstm_trains_as_keras_does(time):
     for mine, wanted in zip(outputs_and_gradients(ours), outputs_and_gradients(theirs), strict=True):
         np.testing.assert_allclose(mine, wanted, atol=2e-5)
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("merge_mode", ["concat", "sum"])
+def test_bidirectional_is_each_sequence_read_from_both_ends(merge_mode):
+    random = np.random.default_rng(0)
+    x, lengths = random.normal(size=(3, 6, 4)).astype("float32"), np.array([6, 2, 0], "int32")
+    layer = Bidirectional(keras.layers.SimpleRNN(5, return_sequences=True), merge_mode)
+    y = np.asarray(layer(x, lengths))
+    for row, length, found in zip(x, lengths, y, strict=True):
+        assert not found[length:].any()
+        if length:
+            alone = row[None, :length]
+            forward = np.asarray(layer.forward_layer(alone))[0]
+            backward = np.asarray(layer.backward_layer(alone[:, ::-1]))[0, ::-1]
+            both = forward + backward if merge_mode == "sum" else np.concatenate([forward, backward], -1)
+            np.testing.assert_allclose(found[:length], both, atol=1e-6)
+
+
+def test_bidirectional_is_saved_and_refuses_what_it_cannot_do(tmp_path):
+    x, lengths = keras.Input((None, 4)), keras.Input((), dtype="int32")
+    model = keras.Model([x, lengths], Bidirectional(LSTM(3), "sum")(x, lengths))
+    model.save(tmp_path / "m.keras")
+    copy = keras.saving.load_model(tmp_path / "m.keras")
+    given = [np.ones((2, 5, 4), "float32"), np.array([5, 3], "int32")]
+    np.testing.assert_allclose(copy(given), model(given))
+    with pytest.raises(ValueError, match="merge_mode"):
+        Bidirectional(LSTM(3), "product")
+    with pytest.raises(ValueError, match="return_sequences"):
+        Bidirectional(keras.layers.GRU(3))

@@ -22,6 +22,7 @@ SHORTER = {"recipes.line_ocr": " --training.epochs 1", "zoo.data.render": ""}
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory, draw_line, line_folder):
+    import keras
     import matplotlib
 
     folder = tmp_path_factory.mktemp("desk")
@@ -33,6 +34,8 @@ def desk(tmp_path_factory, draw_line, line_folder):
             tar.add(line_folder, "lines")
     (folder / "fonts").mkdir()
     shutil.copy(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", folder / "fonts")
+    x = keras.Input((None, 4))
+    keras.Model(x, keras.layers.LSTM(3)(keras.layers.Masking()(x))).save(folder / "my_model.keras")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
     return folder
 
@@ -67,7 +70,7 @@ def test_commands(desk):
 
 def test_python_examples(desk):
     examples = [block for language, block in BLOCKS if language == "python"]
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         run(f"{sys.executable} - <<'END'\n{example}\nEND", desk)
 

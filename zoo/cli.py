@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from zoo import __version__, load, presets
@@ -89,10 +90,23 @@ def _parser():
 
     write = command(export_model, "export", "write a model as one ONNX file or as a SavedModel")
     write.add_argument(
-        "model", metavar="MODEL", help="preset name, task or run folder, or address with sha256"
+        "model", metavar="MODEL", help="preset name, task or run folder, address with sha256, or .keras file"
     )
     write.add_argument("--output", metavar="PATH", required=True, help="the file, or the SavedModel's folder")
     write.add_argument("--format", choices=("onnx", "savedmodel"), default="onnx", help="default: onnx")
+    write.add_argument("--int8", action="store_true", help="weights in 8 bits: a quarter of the size, faster")
+    write.add_argument("--float16", action="store_true", help="weights in 16 bits: half the size")
+    write.add_argument("--opset", type=_positive, metavar="N", help="ONNX operator set, default 17")
+    write.add_argument(
+        "--data", metavar="CORPUS", nargs="+", help="measure the file on corpora, also before --int8"
+    )
+    write.add_argument("--only", metavar="REGEX", help="just the lines whose CORPUS/NAME it matches")
+
+    race = command(bench_model, "bench", "measure an export beside the other ways to run its model")
+    race.add_argument("model", metavar="MODEL", help="preset name, task or run folder, or .keras file")
+    race.add_argument("--steps", type=_positive, metavar="N", help="length of the sequences, default 200")
+    race.add_argument("--threads", type=_positive, metavar="N", help="onnxruntime's, default one a core")
+    race.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     return parser
 
 
@@ -176,20 +190,70 @@ def evaluate(options):
 def export_model(options):
     if _is_onnx(options.model):
         raise UserError(
-            f"{options.model}: this is exported already; give a preset, a task folder or a run folder"
+            f"{options.model}: this is exported already; give a preset, a task, run folder or .keras file"
         )
-    task = _load(options.model)
-    if options.format == "onnx":
-        from export.onnx_file import to_onnx
-
-        to_onnx(task, options.output, preset=_model_name(options.model))
+    _use_tensorflow()
+    is_keras = options.model.lower().endswith(".keras")
+    if options.format == "savedmodel" and (options.int8 or options.float16 or options.opset or options.data):
+        raise UserError("--int8, --float16, --opset and --data are for ONNX; leave out --format savedmodel")
+    if is_keras and (options.format == "savedmodel" or options.data):
+        raise UserError(
+            f"{options.model}: a Keras model is no task of the zoo, which --format savedmodel and --data need"
+        )
+    if is_keras:
+        import_tensorflow()
+        model, name = options.model, None
     else:
+        model, name = _load(options.model), _model_name(options.model)
+    output = Path(options.output)
+    if options.format == "savedmodel":
         from export.savedmodel import to_savedmodel
 
-        to_savedmodel(task, options.output)
-    output = Path(options.output)
-    size = sum(file.stat().st_size for file in (output, *output.rglob("*")) if file.is_file())
-    print(f"{output}: {size / 1e6:.1f} MB, gives the same results as Keras")
+        to_savedmodel(model, output)
+        size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+        print(f"{output}: {size / 1e6:.1f} MB, gives the same results as Keras")
+        return
+    from export.onnx_file import to_onnx
+
+    settings = {"int8": options.int8, "float16": options.float16}
+    settings |= {"opset": options.opset} if options.opset else {}
+    before = None
+    if options.data and (options.int8 or options.float16):
+        with tempfile.TemporaryDirectory() as folder:
+            full = str(Path(folder, "full.onnx"))
+            to_onnx(model, full, preset=name)
+            before = _measure(full, options)
+    report = to_onnx(model, output, preset=name, **settings)
+    for layer, kind in report["recurrent"].items():
+        if kind != "fused":
+            _complain(f"the layer {layer!r} stays a loop, right but slow: {kind}")
+    same = "gives the same results as Keras"
+    if "stored" in report:
+        same = f"{report['stored']}, outputs within {report['stored_difference']:.2g} of Keras"
+    print(f"{output}: {report['size'] / 1e6:.1f} MB, {same}")
+    if options.data:
+        after = _measure(str(output), options)
+        for metric in ("cer", "wer"):
+            print(f"{metric:8} {'' if before is None else f'{before[metric]:.2%} -> '}{after[metric]:.2%}")
+
+
+def bench_model(options):
+    _use_tensorflow()
+    from export import bench
+
+    bench.main(options)
+
+
+def _use_tensorflow():
+    """Keras on TensorFlow for this command, whatever else it is set to; before Keras is imported."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        _complain("this command needs Keras on TensorFlow; it runs there")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def _measure(path, options):
+    with contextlib.redirect_stdout(sys.stderr):
+        return _evaluate_onnx(path, options.data, options.only)
 
 
 # === Models ===

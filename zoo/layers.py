@@ -16,32 +16,32 @@ class MaskByLength(layers.Layer):
     """
 
     def call(self, x, lengths):
-        valid = ops.arange(ops.shape(x)[1], dtype="int32")[None, :] < lengths[:, None]
-        valid = ops.reshape(valid, ops.shape(valid) + (1,) * (len(x.shape) - 2))
-        return x * ops.cast(valid, x.dtype)
+        return x * ops.cast(_within(lengths, x), x.dtype)
 
     def compute_output_spec(self, x, lengths):
         return keras.KerasTensor(x.shape, x.dtype)
 
 
-@keras.saving.register_keras_serializable("seqzoo")
-class ReverseByLength(layers.Layer):
+def _within(lengths, x):
+    """bool ``[batch, time, 1, ...]``: which steps of ``x`` are within their sequence's length."""
+    within = ops.arange(ops.shape(x)[1], dtype="int32")[None, :] < lengths[:, None]
+    return ops.reshape(within, ops.shape(within) + (1,) * (len(x.shape) - 2))
+
+
+def reverse_by_length(x, lengths):
     """Reverse each sequence within its length, leaving the padding behind it in place.
 
-    Inputs: ``x`` ``[batch, time, features]`` and int32 ``lengths`` ``[batch]``.
+    Args:
+        x: ``[batch, time, features]``.
+        lengths: int32 ``[batch]``.
     """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
 
-    def call(self, x, lengths):
-        if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
-
-            return tf.reverse_sequence(x, lengths, seq_axis=1, batch_axis=0)  # one ONNX operation
-        step = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
-        step = ops.where(step < lengths[:, None], lengths[:, None] - 1 - step, step)
-        return ops.take_along_axis(x, step[:, :, None], axis=1)
-
-    def compute_output_spec(self, x, lengths):
-        return keras.KerasTensor(x.shape, x.dtype)
+        return tf.reverse_sequence(x, lengths, seq_axis=1, batch_axis=0)
+    step = ops.arange(ops.shape(x)[1], dtype="int32")[None, :]
+    step = ops.where(step < lengths[:, None], lengths[:, None] - 1 - step, step)
+    return ops.take_along_axis(x, step[:, :, None], axis=1)
 
 
 @keras.saving.register_keras_serializable("seqzoo")
@@ -148,24 +148,53 @@ def _lstm_steps():
     return steps
 
 
-def bidirectional(make_layer, x, lengths, name):
-    """A forward and a backward recurrent layer, their outputs side by side (Schuster & Paliwal 1997).
+@keras.saving.register_keras_serializable("seqzoo")
+class Bidirectional(layers.Layer):
+    """A forward and a backward recurrent layer over sequences of given lengths (Schuster & Paliwal 1997).
 
     The backward layer reads a copy reversed within each length instead of a masked sequence. Padding
-    then comes last for both, so neither needs a mask: on a GPU both run on cuDNN, and each
-    becomes one fused ONNX operation.
+    then comes last for both, so neither needs a mask: on a GPU both run on cuDNN, and on export the pair
+    becomes one fused operation. (``keras.layers.Bidirectional`` needs a mask, and takes either away.)
+
+    Inputs: ``sequences`` ``[batch, time, features]`` and int32 ``lengths`` ``[batch]``. Output:
+    ``[batch, time, units]``, doubled by "concat"; zeros beyond each length.
 
     Args:
-        make_layer: called with a name; gives a recurrent layer with ``return_sequences=True``.
-        x: ``[batch, time, features]``.
-        lengths: int32 ``[batch]``.
-        name: prefix for the two layers' names.
-
-    Returns:
-        ``[batch, time, 2 * units]``; steps beyond a length hold values without meaning.
+        layer: a recurrent layer with ``return_sequences=True``; both directions are made as it is.
+        merge_mode: "concat", the outputs side by side, or "sum".
     """
-    forward = make_layer(f"{name}_forward")(x)
-    backward = ReverseByLength(name=f"{name}_reverse")(x, lengths)
-    backward = make_layer(f"{name}_backward")(backward)
-    backward = ReverseByLength(name=f"{name}_restore")(backward, lengths)
-    return layers.Concatenate(name=name)([forward, backward])
+
+    def __init__(self, layer, merge_mode="concat", **kwargs):
+        super().__init__(**kwargs)
+        if merge_mode not in ("concat", "sum"):
+            raise ValueError(f"merge_mode is 'concat' or 'sum', not {merge_mode!r}")
+        if not layer.return_sequences or layer.go_backwards or layer.stateful or layer.return_state:
+            raise ValueError("layer needs return_sequences=True, and no state or direction of its own")
+        self.merge_mode = merge_mode
+        config = layer.get_config()
+        self.forward_layer = type(layer).from_config(config | {"name": "forward"})
+        self.backward_layer = type(layer).from_config(config | {"name": "backward"})
+
+    def build(self, sequences_shape, lengths_shape=None):
+        self.forward_layer.build(sequences_shape)
+        self.backward_layer.build(sequences_shape)
+
+    def call(self, sequences, lengths, training=False):
+        forward = self.forward_layer(sequences, training=training)
+        backward = self.backward_layer(reverse_by_length(sequences, lengths), training=training)
+        backward = reverse_by_length(backward, lengths)
+        both = forward + backward if self.merge_mode == "sum" else ops.concatenate([forward, backward], -1)
+        return both * ops.cast(_within(lengths, both), both.dtype)
+
+    def compute_output_spec(self, sequences, lengths, training=False):
+        shape = self.forward_layer.compute_output_shape(sequences.shape)
+        units = shape[-1] * (2 if self.merge_mode == "concat" else 1)
+        return keras.KerasTensor((*shape[:-1], units), self.compute_dtype)
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self.forward_layer)
+        return {**super().get_config(), "layer": layer, "merge_mode": self.merge_mode}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})

@@ -34,12 +34,14 @@ class Serving:
         inputs, outputs: tuples of ``TensorSpec``.
         function: maps a dict of TensorFlow tensors to a dict of TensorFlow tensors.
         example: ``example(batch, seed)`` gives a dict of random valid NumPy inputs of several lengths.
+        decoding_loops: how many loops its decoding needs; an export with more has to say why.
     """
 
     inputs: tuple
     outputs: tuple
     function: callable
     example: callable
+    decoding_loops: int = 0
 
 
 class Task:

@@ -22,7 +22,7 @@ from keras import layers, ops
 from zoo import metrics
 from zoo.ctc import ctc_loss, frames_needed, greedy_decode
 from zoo.data.augment import augment_line
-from zoo.layers import LSTM, MaskByLength, bidirectional
+from zoo.layers import LSTM, Bidirectional, MaskByLength
 from zoo.task import Serving, Task, TensorSpec
 
 
@@ -182,11 +182,7 @@ class LineOcr(Task):
         x = layers.Reshape((-1, features), name="features")(x)
         x = layers.Dropout(config.dropout, name="dropout_front")(x)
         for i, units in enumerate(config.units):
-
-            def make_lstm(name, units=units):
-                return LSTM(units, name=name)
-
-            x = bidirectional(make_lstm, x, frames, name=f"lstm_{i}")
+            x = Bidirectional(LSTM(units), name=f"lstm_{i}")(x, frames)
             x = layers.Dropout(config.dropout, name=f"dropout_{i}")(x)
         logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
         return keras.Model({"image": image, "frames": frames}, logits, name=self.name)

@@ -1,0 +1,100 @@
+"""Smaller weights in an exported ONNX graph: int8 or float16."""
+
+import contextlib
+import logging
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+SMALLEST = 1024  # values; what is smaller, biases mostly, stays as it is
+
+
+def int8(model):
+    """Quantises weights to 8 bits, and computes with them where onnxruntime can.
+
+    LSTMs and matrix products with constants become onnxruntime's dynamically quantised operations
+    (``DynamicQuantizeLSTM``, ``MatMulInteger``): their inputs are quantised as they come, so no calibration
+    is needed. All other weights (of GRUs, plain RNNs, convolutions, embeddings) are stored as int8 with
+    a scale for each output channel, and widened again when the file is loaded.
+
+    Args:
+        model: an ``onnx.ModelProto`` with float32 weights, left as it is.
+
+    Returns:
+        Another ``onnx.ModelProto``.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder, "int8.onnx")
+        # Seven bits: with eight, processors without VNNI overflow 16-bit sums on their way.
+        quantize_dynamic(
+            _copy(model), path, op_types_to_quantize=["LSTM", "MatMul"], weight_type=QuantType.QInt8,
+            per_channel=True, reduce_range=True, extra_options={"EnableSubgraph": True},  # in loops too
+        )  # fmt: skip
+        quantised = onnx.load(path)
+    return _stored(quantised, _as_int8)
+
+
+@contextlib.contextmanager
+def _quiet():
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # onnxruntime advises to prepare models that need no preparation
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def float16(model):
+    """Stores weights as float16; they are widened when the file is loaded, and computed with in float32."""
+    return _stored(_copy(model), _as_float16)
+
+
+def _copy(model):
+    return type(model).FromString(model.SerializeToString())
+
+
+def _stored(model, store):
+    """Puts nodes that widen its stored form in the place of each large float32 constant."""
+    from onnx import TensorProto, numpy_helper
+
+    nodes, constants = [], []
+    for constant in model.graph.initializer:
+        if constant.data_type != TensorProto.FLOAT or np.prod(constant.dims) < SMALLEST:
+            constants.append(constant)
+            continue
+        values, made = store(constant.name, numpy_helper.to_array(constant))
+        constants += [numpy_helper.from_array(value, name) for name, value in values.items()]
+        nodes += made
+    rest = list(model.graph.node)
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(constants)
+    model.graph.node.extend([*nodes, *rest])
+    return model
+
+
+def _as_float16(name, value):
+    from onnx import TensorProto, helper
+
+    half = value.astype("float16")
+    if not np.isfinite(half).all():
+        return {name: value}, []
+    return {f"{name}_half": half}, [helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT)]
+
+
+def _as_int8(name, value):
+    """Symmetric, a scale for each vector along the last axis but those of convolutions, [out, in, …]."""
+    from onnx import TensorProto, helper
+
+    axes = tuple(range(1, value.ndim)) if value.ndim == 4 else (-1,)
+    scale = np.abs(value).max(axis=axes, keepdims=True) / 127
+    scale[scale == 0] = 1
+    small = np.round(value / scale).astype("int8")
+    # Cast and Mul rather than DequantizeLinear, which onnxruntime does not compute once for all on loading.
+    return {f"{name}_int8": small, f"{name}_scale": scale.astype("float32")}, [
+        helper.make_node("Cast", [f"{name}_int8"], [f"{name}_wide"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", [f"{name}_wide", f"{name}_scale"], [name]),
+    ]
