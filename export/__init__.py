@@ -3,18 +3,12 @@
 Nothing is imported before it is asked for, so that ``export.runtime`` loads where there is no TensorFlow.
 """
 
+import importlib
+
+_ROOMS = {"to_onnx": "onnx_file", "to_savedmodel": "savedmodel", "ExportError": "verify"}
+
 
 def __getattr__(name):
-    if name == "to_onnx":
-        from export.onnx_file import to_onnx
-
-        return to_onnx
-    if name == "to_savedmodel":
-        from export.savedmodel import to_savedmodel
-
-        return to_savedmodel
-    if name == "ExportError":
-        from export.verify import ExportError
-
-        return ExportError
-    raise AttributeError(f"module 'export' has no attribute {name!r}")
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'export' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"export.{_ROOMS[name]}"), name)

@@ -1,18 +1,16 @@
 """How fast an export runs, beside the other ways to run the same Keras model on this machine."""
 
-import contextlib
 import json
 import logging
-import os
 import statistics
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
-from export import contenders
+from export import contenders, runtime
 from zoo import presets
-from zoo.backend import import_tensorflow
+from zoo.backend import import_tensorflow, quiet_logging
 from zoo.errors import UserError
 
 CONTENDERS = {
@@ -69,7 +67,7 @@ def bench(
         subject = keras_model.KerasModel(subject.network)
     import tensorflow as tf
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = runtime.cores()
     first = subject.network.inputs[0].shape
     if first[0]:  # a fixed batch, as stateful layers want it
         batches = ragged = (first[0],)
@@ -80,7 +78,9 @@ def bench(
         "tensorflow_threads": tf.config.threading.get_intra_op_parallelism_threads() or cores,
     }
     runs, failed, rows = {}, {}, []
-    with tempfile.TemporaryDirectory() as folder, _silence():
+    quiet = quiet_logging(logging.CRITICAL)  # converters log tracebacks and then write a file all the same
+    with tempfile.TemporaryDirectory() as folder, quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         for contender in only:
             path = Path(folder, f"{contender}.onnx")
             try:
@@ -98,19 +98,6 @@ def bench(
                 row["ratio"] = taken / own if taken and own else None
                 rows.append(row | {"note": (failed | failed_here).get(contender, "")})
     return report | {"rows": rows}
-
-
-@contextlib.contextmanager
-def _silence():
-    """Converters warn of much, and log tracebacks before they write a file all the same."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 def _first_line(error):

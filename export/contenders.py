@@ -20,16 +20,11 @@ def inputs(subject, batch, steps, ragged=False):
         steps: size of the first axis behind the batch, where the model leaves it open.
         ragged: whether rows end after 30 % to 100 % of the steps, with what the model masks behind.
     """
-    import keras
-
-    from export.keras_model import all_layers, output_steps
+    from export.keras_model import output_steps, tokens_and_blank
 
     network, random = subject.network, np.random.default_rng(0)
     shares = np.linspace(SHORTEST if ragged else 1, 1, batch)
-    layers = all_layers(network)
-    blank = next((layer.mask_value for layer in layers if isinstance(layer, keras.layers.Masking)), 0)
-    tokens = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
-    tokens = min(tokens, default=2)
+    tokens, blank = tokens_and_blank(network, default_tokens=2)
     shapes = []
     for tensor in network.inputs:  # a picture's other side may be open too
         sides = [size or (32 if i else steps) for i, size in enumerate(tensor.shape[1:])]
@@ -48,10 +43,10 @@ def inputs(subject, batch, steps, ragged=False):
 
 
 def _packed(network, values):
-    """A list of inputs as the model takes them: a dict, perhaps."""
-    import keras
+    """What ``inputs`` gives, less the states, as the model takes it."""
+    from export.keras_model import packed
 
-    return keras.tree.pack_sequence_as(network._inputs_struct, list(values[: len(network.inputs)]))
+    return packed(network, values[: len(network.inputs)])
 
 
 def export(subject, path, threads, **options):

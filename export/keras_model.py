@@ -82,8 +82,7 @@ class KerasModel:
     def _serve(self, inputs):
         values = {name: inputs[name] for name in self._inputs}
         with self._given_states({name: inputs[name] for name in self.states}) as nexts:
-            given = keras.tree.pack_sequence_as(self.network._inputs_struct, list(values.values()))
-            outputs = keras.tree.flatten(self.network(given, training=False))
+            outputs = keras.tree.flatten(self.network(packed(self.network, values.values()), training=False))
             found = dict(zip(self._outputs, outputs, strict=True))
         return found | {f"{name}_next": value.value for name, value in nexts.items()}
 
@@ -109,8 +108,7 @@ class KerasModel:
             batch = self.network.inputs[0].shape[0]
         lengths = random.integers(0 if seed % 3 == 2 else 1, length + 1, batch)
         lengths[random.integers(batch)] = length
-        tokens = min((layer.input_dim for layer in self._layers(keras.layers.Embedding)), default=3)
-        blank = next((layer.mask_value for layer in self._layers(keras.layers.Masking)), 0)
+        tokens, blank = tokens_and_blank(self.network, default_tokens=3)
         shapes = {}
         for name, tensor in self._inputs.items():
             unknown = [i for i, size in enumerate(tensor.shape) if size is None and i]
@@ -140,10 +138,6 @@ class KerasModel:
             inputs[name] = random.normal(size=tuple(self._state(name).shape)).astype("float32")
         return inputs
 
-    def _layers(self, kind):
-        return (layer for layer in all_layers(self.network) if isinstance(layer, kind))
-
-
 class _Holder:
     """Stands for a state variable of a layer: gives an input, takes what is assigned."""
 
@@ -163,6 +157,19 @@ def all_layers(model):
     return list(model._flatten_layers(include_self=False))
 
 
+def packed(network, values):
+    """Values for a network's inputs, in their order, as the network takes them: in a dict, perhaps."""
+    return keras.tree.pack_sequence_as(network._inputs_struct, list(values))
+
+
+def tokens_and_blank(network, default_tokens):
+    """How many tokens every embedding of a network knows, and the value that it masks in float inputs."""
+    layers = all_layers(network)
+    tokens = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
+    blanks = [layer.mask_value for layer in layers if isinstance(layer, keras.layers.Masking)]
+    return min(tokens, default=default_tokens), blanks[0] if blanks else 0
+
+
 def output_steps(network, shapes, default):
     """The length of a network's shortest output sequence, or a default where it gives none.
 
@@ -172,8 +179,7 @@ def output_steps(network, shapes, default):
     """
     pairs = zip(shapes, network.inputs, strict=True)
     tensors = [keras.KerasTensor(shape, tensor.dtype) for shape, tensor in pairs]
-    given = keras.tree.pack_sequence_as(network._inputs_struct, tensors)
-    found = keras.tree.flatten(network.compute_output_spec(given))
+    found = keras.tree.flatten(network.compute_output_spec(packed(network, tensors)))
     outputs = zip(found, network.outputs, strict=True)
     return min((one.shape[1] for one, open_ in outputs if open_.shape[1:2] == (None,)), default=default)
 

@@ -1,11 +1,12 @@
 """Smaller weights in an exported ONNX graph: int8 or float16."""
 
-import contextlib
 import logging
 import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from zoo.backend import quiet_logging
 
 SMALLEST = 1024  # values; what is smaller, biases mostly, stays as it is
 
@@ -27,7 +28,8 @@ def int8(model):
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    # It advises to prepare models that need no preparation.
+    with tempfile.TemporaryDirectory() as folder, quiet_logging(logging.WARNING):
         path = Path(folder, "int8.onnx")
         # Seven bits: with eight, processors without VNNI overflow 16-bit sums on their way.
         quantize_dynamic(
@@ -36,16 +38,6 @@ def int8(model):
         )  # fmt: skip
         quantised = onnx.load(path)
     return _stored(quantised, _as_int8)
-
-
-@contextlib.contextmanager
-def _quiet():
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # onnxruntime advises to prepare models that need no preparation
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def float16(model):

@@ -107,12 +107,13 @@ def load(path, threads=None):
             "not read; update seqzoo, or take the runtime.py of the one that exported it"
         )
     try:
-        return READERS[metadata["task"]](session, metadata, threads or _cores())
+        return READERS[metadata["task"]](session, metadata, threads or cores())
     except (KeyError, TypeError, ValueError) as error:
         raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
 
-def _cores():
+def cores():
+    """How many processor cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -1,5 +1,7 @@
-"""Importing TensorFlow without its banner."""
+"""Keeping TensorFlow and what comes with it from telling what no user can use."""
 
+import contextlib
+import logging
 import os
 import sys
 
@@ -19,3 +21,14 @@ def import_tensorflow():
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+
+
+@contextlib.contextmanager
+def quiet_logging(level):
+    """Let no logger of Python's say anything up to a level, such as ``logging.WARNING``."""
+    before = logging.root.manager.disable
+    logging.disable(level)
+    try:
+        yield
+    finally:
+        logging.disable(before)
