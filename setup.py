@@ -10,7 +10,7 @@ version = re.search(r'^__version__ = "(.+)"$', (here / "zoo/__init__.py").read_t
 readme = here / "README.md"
 
 # What a deployment host needs to read an exported file. No TensorFlow.
-base = ["numpy>=1.26", "onnxruntime>=1.18", "pillow>=10.3", "tqdm>=4.66"]
+base = ["numpy>=1.26", "onnxruntime>=1.18", "pillow>=10.3", "soundfile>=0.13", "soxr>=0.5", "tqdm>=4.66"]
 
 train = [
     # Held to the minor versions that the tests have seen: export depends on how Keras spells an
@@ -32,7 +32,15 @@ extras = {
     "train": train,
     "gpu": [*train, "tensorflow[and-cuda]>=2.21,<2.22"],
     "jax": [*train, "jax>=0.10"],
-    "test": [*train, "jax>=0.10", "pytest>=9", "hypothesis>=6.100", "ruff>=0.17"],
+    "test": [
+        *train,
+        "jax>=0.10",
+        "pytest>=9",
+        "pytest-xdist>=3.6",
+        "hypothesis>=6.100",
+        "librosa>=0.11",
+        "ruff>=0.17",
+    ],
 }
 
 setup(

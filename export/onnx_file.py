@@ -154,6 +154,7 @@ def metadata(subject, preset, report):
             "direction": subject.vocabulary.direction,
             "licence": subject.card.get("licence", ""),
             "figures": subject.card.get("figures", []),
+            **{f"asset.{name}": data.decode("utf-8") for name, data in subject.assets.items()},
         }
     return {
         f"seqzoo.{key}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -10,6 +10,8 @@ Copy it to a deployment host as it is, or install the base package; there is no 
     reader(lines, beam_width=10, errors="return")         # a bad image gives its ReaderError in its place
 
 From a shell: ``python runtime.py reader.onnx scan1.png scan2.png`` prints a line for each image.
+
+Where the package is installed, ``load`` opens speech models too and gives an ``export.speech.SpeechReader``.
 """
 
 import collections
@@ -76,10 +78,11 @@ def load(path, threads=None):
         threads: processor cores to use; by default all that this process may run on.
 
     Returns:
-        A ``Reader``.
+        A ``Reader`` of line images, or for a speech model an ``export.speech.SpeechReader``.
 
     Raises:
-        ReaderError: there is no such file, it is no ONNX file, or seqzoo did not write it.
+        ReaderError: there is no such file, it is no ONNX file, seqzoo did not write it, or it is a
+            speech model and the package is not installed.
     """
     if not os.path.isfile(path):
         raise ReaderError(f"{path}: there is no such file; give an .onnx file that `zoo export` wrote")
@@ -108,6 +111,10 @@ def load(path, threads=None):
         )
     try:
         return READERS[metadata["task"]](session, metadata, threads or cores())
+    except ImportError as error:
+        raise ReaderError(
+            f"{path}: a speech model, which needs more than this file (no {error.name} here): install seqzoo"
+        ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
@@ -206,9 +213,15 @@ class Reader:
         return Line(text, float(confidence), spans)
 
 
+def _speech_reader(session, metadata, threads):
+    from export.speech import SpeechReader  # of the package: audio takes more than this file
+
+    return SpeechReader.of_session(session, metadata, threads)
+
+
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
 _SEARCHED = ["log_probs", "lengths"]
-READERS = {"line_ocr": Reader}
+READERS = {"line_ocr": Reader, "deep_speech": _speech_reader}
 
 
 # === Images ===
@@ -445,11 +458,11 @@ def display_order(text):
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit("usage: python runtime.py MODEL.onnx IMAGE...")
+        sys.exit("usage: python runtime.py MODEL.onnx FILE...")
     try:
         results = load(sys.argv[1])(sys.argv[2:], errors="return")
     except ReaderError as error:
         results = [error]
     for result in results:
-        print(result, file=sys.stderr if isinstance(result, ReaderError) else sys.stdout)
-    sys.exit(2 if any(isinstance(result, ReaderError) for result in results) else 0)
+        print(result, file=sys.stderr if isinstance(result, Exception) else sys.stdout)
+    sys.exit(2 if any(isinstance(result, Exception) for result in results) else 0)

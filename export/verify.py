@@ -92,10 +92,11 @@ def examples(task, function):
 def compare(task, pairs):
     """Compares an exported model's outputs with those of Keras.
 
-    Float outputs may differ by ``TOLERANCE``; an output with a time axis counts up to its row's
-    ``lengths``, if there is such an output: what is beyond has no meaning. Integers must be equal. One
-    exception: where the two likeliest classes of a frame in ``log_probs`` are nearer to one
-    another than the rounding of ``log_probs`` in that row, either may win, and what is decoded of that
+    Float outputs may differ by ``TOLERANCE``, relative to max(1, |value|), and ``log_probs`` relative to the
+    greatest of their frame: they are differences of logits that are as large. An output with a time axis
+    counts up to its row's ``lengths``, if there is such an output: what is beyond has no meaning. Integers
+    must be equal. One exception: where the two likeliest classes of a frame in ``log_probs`` are nearer to
+    one another than the rounding of ``log_probs`` in that row, either may win, and what is decoded of that
     row is not compared.
 
     Args:
@@ -120,7 +121,7 @@ def compare(task, pairs):
             if spec.name not in ("log_probs", "lengths"):
                 compared[tied] = False
             if np.issubdtype(one.dtype, np.floating):
-                difference = np.abs(one - other) / np.maximum(1, np.abs(one))
+                difference = np.abs(one - other) / _scale(spec, one)
                 worst = float(difference.max(initial=0, where=compared))  # NaN stays NaN
                 report["max_difference"] = max(worst, report["max_difference"])
                 wrong = not worst <= TOLERANCE
@@ -167,6 +168,12 @@ def difference(task, pairs):
     return worst
 
 
+def _scale(spec, value):
+    """What a difference counts relative to."""
+    size = np.abs(value)
+    return np.maximum(1, size.max(-1, keepdims=True, initial=0) if spec.name == "log_probs" else size)
+
+
 def _meant(spec, expected):
     """bool, the shape of an output: what is not beyond its row's ``lengths``."""
     value = expected[spec.name]
@@ -197,4 +204,5 @@ def _tied(expected, found):
     rounding = np.abs(one - other).max(axis=(1, 2), initial=0, where=valid[:, :, None])
     best = np.sort(one, axis=-1)
     gap = (best[:, :, -1] - best[:, :, -2]).min(axis=1, initial=np.inf, where=valid)
-    return gap <= 2 * np.minimum(rounding, TOLERANCE)
+    largest = np.abs(one).max(axis=(1, 2), initial=1, where=valid[:, :, None])
+    return gap <= 2 * np.minimum(rounding, TOLERANCE * largest)

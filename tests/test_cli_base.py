@@ -143,6 +143,11 @@ def test_runtime_needs_the_base_install_only():
     assert {"zoo", "recipes", "zoo.errors"}.isdisjoint(run.stdout.split())
 
 
+def test_speech_needs_the_base_install_only():
+    run = python(BASE_INSTALL + "import export.speech, export.ctc_search, zoo.language_model")
+    assert run.returncode == 0, run.stderr
+
+
 def test_list_and_show_on_base(shipped, make_preset):
     # A subprocess sees the package's own presets too, so these have names that are not among them.
     make_preset(shipped / "mine", headline="UW3: 0.55 % cer")
@@ -412,7 +417,7 @@ def test_presets_are_packaged(setup):
 
 def test_base_install_has_no_tensorflow(setup):
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in setup["install_requires"]}
-    assert names == {"numpy", "onnxruntime", "pillow", "tqdm"}
+    assert names == {"numpy", "onnxruntime", "pillow", "soundfile", "soxr", "tqdm"}
     assert set(setup["extras_require"]) == {"train", "gpu", "jax", "test"}
 
 

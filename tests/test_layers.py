@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo.layers import LSTM, Bidirectional, reverse_by_length
+from zoo.layers import GRU, LSTM, Bidirectional, ClippedRelu, SimpleRNN, reverse_by_length
 
 
 def test_reverse_by_length():
@@ -13,18 +13,30 @@ def test_reverse_by_length():
 
 
 @pytest.mark.parametrize("time", [1, 17])
-def test_lstm_trains_as_keras_does(time):
+@pytest.mark.parametrize(
+    "ours, settings",
+    [
+        (LSTM, {}),
+        (GRU, {}),
+        (SimpleRNN, {}),
+        (SimpleRNN, {"activation": "relu"}),
+        (SimpleRNN, {"activation": ClippedRelu(0.8)}),
+    ],
+)
+def test_recurrent_layers_train_as_those_of_keras_do(ours, settings, time):
     tf = pytest.importorskip("tensorflow")
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the fast path is TensorFlow's")
     random = np.random.default_rng(0)
     x = tf.constant(random.normal(size=(3, time, 7)), tf.float32)
     weight = tf.constant(random.normal(size=(3, time, 5)), tf.float32)
-    ours, theirs = LSTM(5), keras.layers.LSTM(5, return_sequences=True)
+    theirs = getattr(keras.layers, ours.__name__)(5, return_sequences=True, **settings)
+    ours = ours(5, **settings)
+    assert ours._fast()
     for layer in (ours, theirs):
         layer.build(x.shape)
     for a, b in zip(ours.weights, theirs.weights, strict=True):
-        value = random.normal(size=a.shape)
+        value = random.normal(size=a.shape) / 2
         a.assign(value)
         b.assign(value)
 

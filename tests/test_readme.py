@@ -17,7 +17,11 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encodi
 # Installing is what made these tests run; the two make targets are the tests themselves and the quickstart.
 NOT_RUN = re.compile(r"make |pip install")
 # Of training, a few steps show that the command is right.
-SHORTER = {"recipes.line_ocr": " --training.epochs 1", "zoo.data.render": ""}
+SHORTER = {
+    "recipes.line_ocr": " --training.epochs 1",
+    "recipes.deep_speech": " --training.epochs 1 --training.batch-size 2",
+    "zoo.data.render": "",
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,18 @@ def desk(tmp_path_factory, draw_line, line_folder):
     shutil.copy(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", folder / "fonts")
     x = keras.Input((None, 4))
     keras.Model(x, keras.layers.LSTM(3)(keras.layers.Masking()(x))).save(folder / "my_model.keras")
+    voice = Path(__file__).with_name("data") / "speech.ogg"  # made with espeak-ng
+    for name in ("talk.wav", "seven.wav"):
+        shutil.copy(voice, folder / name)
+    (folder / "my_voice").mkdir()
+    for name in "abcd":
+        shutil.copy(voice, folder / "my_voice" / f"{name}.ogg")
+    table = "id\tspeaker\ttranscript\n" + "".join(
+        f"{name}\tspeaker {name}\twe went to the park and then we came home the weather was good\n"
+        for name in "abcd"
+    )
+    (folder / "my_voice" / "transcripts.tsv").write_text(table)
+    (folder / "minutes.txt").write_text("We went to the park.\nThen we came home.\nThe weather was good.\n")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
     return folder
 
@@ -70,7 +86,7 @@ def test_commands(desk):
 
 def test_python_examples(desk):
     examples = [block for language, block in BLOCKS if language == "python"]
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         run(f"{sys.executable} - <<'END'\n{example}\nEND", desk)
 

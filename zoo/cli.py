@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from zoo import __version__, load, presets
@@ -19,6 +20,7 @@ from zoo.backend import import_tensorflow
 from zoo.errors import UserError, train_extra
 
 CHUNK = 128  # inputs read together: enough to sort into batches, few enough that results come at once
+SPEECH = "deep_speech"  # the task that hears; all others see
 
 
 def main(arguments=None):
@@ -75,18 +77,18 @@ def _parser():
     read = command(predict, "predict", "read inputs with a model")
     read.add_argument("model", **model)
     read.add_argument("inputs", metavar="INPUT", nargs="+", help="files, or - for one a line on stdin")
-    read.add_argument("--format", choices=("text", "tsv", "json"), default="text", help="default: text")
-    read.add_argument(
-        "--beam-width", type=_positive, metavar="N", help="prefix beam search, .onnx files only"
-    )
+    read.add_argument("--format", choices=_FORMATS, default="text", help="default: text; srt, vtt: subtitles")
+    read.add_argument("--plot", metavar="FILE.png", help="draw how speech was heard")
+    _add_decoding(read)
 
     measure = command(evaluate, "evaluate", "measure a model on corpora")
     measure.add_argument("model", **model)
     measure.add_argument(
         "--data", metavar="CORPUS", nargs="+", required=True, help="folder, tar or tfds:NAME"
     )
-    measure.add_argument("--only", metavar="REGEX", help="just the lines whose CORPUS/NAME it matches")
+    measure.add_argument("--only", metavar="REGEX", help="just the samples whose CORPUS/NAME it matches")
     measure.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    _add_decoding(measure)
 
     write = command(export_model, "export", "write a model as one ONNX file or as a SavedModel")
     write.add_argument(
@@ -107,7 +109,38 @@ def _parser():
     race.add_argument("--steps", type=_positive, metavar="N", help="length of the sequences, default 200")
     race.add_argument("--threads", type=_positive, metavar="N", help="onnxruntime's, default one a core")
     race.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+
+    about = "make a language model of words, for speech"
+    words = commands.add_parser("lm", help=about, description=about).add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    count = words.add_parser("build", help="from text", description=f"{about}, from text")
+    count.set_defaults(command=build_language_model)
+    count.add_argument("texts", metavar="TEXT", nargs="+", help="a sentence a line, plain or .gz; - is stdin")
+    count.add_argument("--output", metavar="FILE", required=True, help="the ARPA file, plain or .gz")
+    count.add_argument("--order", type=_positive, default=3, metavar="N", help="words it spans, default 3")
     return parser
+
+
+def _add_decoding(parser):
+    """The options that choose how probabilities become text."""
+    parser.add_argument(
+        "--beam-width", type=_positive, metavar="N", help="prefix beam search; line images: .onnx files only"
+    )
+    speech = parser.add_argument_group("speech")
+    speech.add_argument(
+        "--decoder", choices=("greedy", "beam"), help="default: beam where the model has a language model"
+    )
+    speech.add_argument("--language-model", metavar="FILE", help="ARPA file, instead of the model's own")
+    speech.add_argument("--alpha", type=float, metavar="X", help="weight of the language model")
+    speech.add_argument("--beta", type=float, metavar="X", help="bonus of each word")
+    speech.add_argument(
+        "--hot-words", type=_words, metavar="WORD,WORD", help="words to expect, divided by commas"
+    )
+
+
+def _words(text):
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _positive(text):
@@ -144,45 +177,51 @@ def show_card(options):
 
 
 def predict(options):
-    read = _reader(options.model, options.beam_width)
+    if options.format in ("srt", "vtt") or options.plot:
+        _check_single(options)
+    read, draw = _reader(options)
     output, failed = _FORMATS[options.format](), 0
-    inputs = _inputs(options.inputs)
-    while chunk := list(itertools.islice(inputs, CHUNK)):
-        for item, line in zip(chunk, read(chunk), strict=True):
-            if isinstance(line, Exception):
-                _complain(line)
-                failed += 1
-            else:
-                output.add(item, line)
-        sys.stdout.flush()
+    names, inputs = itertools.tee(_inputs(options.inputs))
+    for item, result in zip(names, read(inputs), strict=True):
+        if isinstance(result, Exception):
+            _complain(result)
+            failed += 1
+        else:
+            if options.plot:
+                draw(item, options.plot)
+            output.add(item, result)
+            sys.stdout.flush()
     output.end()
     return 2 if failed else 0
 
 
 def evaluate(options):
     with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
-        if _is_onnx(options.model):
-            report = _evaluate_onnx(options.model, options.data, options.only)
-        else:
-            report = _load(options.model).evaluate(options.data, only=options.only, progress=True)
+        report = _evaluate(_open(options), options.data, options.only, _decoding(options))
     about = {"model": options.model, "data": options.data}
     report = about | ({"only": options.only} if options.only else {}) | report
     if options.format == "json":
         print(json.dumps(report, ensure_ascii=False, indent=1))
         return
     skipped, unknown = report["skipped"], report["unknown_characters"]
+    unit = "utterances" if "seconds" in report else "lines"
     rows = [
         ("set", " ".join(options.data)),
-        ("lines", f"{report['lines']} ({report['characters']} characters)"),
+        (unit, f"{report['lines']} ({report['characters']} characters)"),
         ("cer", f"{report['cer']:.2%}"),
         ("wer", f"{report['wer']:.2%}"),
         ("skipped", str(len(skipped))),
     ]
+    if "seconds" in report:
+        rows.insert(2, ("decoder", report["decoder"]))
+        speed = f"{report['seconds']:.0f} s of audio, read {report['times_real_time']:.0f} times as fast"
+        rows.append(("speed", speed))
     if unknown:
         listed = " ".join(f"{character}×{count}" for character, count in unknown.items())
         rows.append(("unknown", f"{listed} (not in the vocabulary, counted as errors)"))
+    width = max(8, len(unit))
     for name, value in rows:
-        print(f"{name:8} {value}")
+        print(f"{name:{width}} {value}")
     for sentence in skipped:
         _complain(sentence)
 
@@ -244,6 +283,16 @@ def bench_model(options):
     bench.main(options)
 
 
+def build_language_model(options):
+    from zoo import language_model
+
+    sentences = [sentence for path in options.texts for sentence in language_model.read_sentences(path)]
+    text = language_model.build(sentences, options.order)
+    counts = " + ".join(map(str, language_model.LanguageModel.from_arpa(text).counts))
+    size = language_model.write_arpa(text, options.output)
+    print(f"{options.output}: {counts} n-grams of {len(sentences)} sentences, {size:,} bytes")
+
+
 def _use_tensorflow():
     """Keras on TensorFlow for this command, whatever else it is set to; before Keras is imported."""
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
@@ -253,7 +302,7 @@ def _use_tensorflow():
 
 def _measure(path, options):
     with contextlib.redirect_stdout(sys.stderr):
-        return _evaluate_onnx(path, options.data, options.only)
+        return _evaluate(_load_onnx(path), options.data, options.only)
 
 
 # === Models ===
@@ -292,37 +341,116 @@ def _model_name(model):
     return root.resolve().parent.name if name == "best" else name
 
 
-def _reader(model, beam_width):
-    """A function: list of inputs -> list with a ``Line``, or an exception, for each."""
+def _open(options):
+    """What reads: of an .onnx file its reader, of a speech model a ``SpeechReader``, otherwise the task."""
+    model, reader = options.model, None
     if _is_onnx(model):
         reader = _load_onnx(model)
-        return lambda items: reader(items, beam_width=beam_width, details=True, errors="return")
-    if beam_width:
+        task = reader.metadata["task"]
+    else:
+        task = presets.info(presets.find(model)).get("task")
+    if task != SPEECH:
+        _refuse_speech_options(options)
+    if reader:
+        return reader
+    if task == SPEECH:
+        task = _load(model)
+        from export.speech import SpeechReader
+
+        return SpeechReader.of_task(task)
+    if options.beam_width:
         raise UserError("--beam-width is for .onnx files: first `zoo export MODEL --output reader.onnx`")
-    task = _load(model)
-
-    def read(items):
-        try:
-            return task.predict(items, details=True)
-        except UserError as error:
-            if len(items) == 1:
-                return [error]
-            return [line for item in items for line in read([item])]  # to know which one is bad
-
-    return read
+    return _load(model)
 
 
-def _evaluate_onnx(model, corpora, only):
-    reader = _load_onnx(model)
+def _refuse_speech_options(options):
+    names = ("decoder", "language_model", "alpha", "beta", "hot_words", "plot")
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name, None) is not None]
+    if options.format in ("srt", "vtt"):
+        given.append(f"--format {options.format}")
+    if given:
+        raise UserError(f"{options.model}: reads images, but {given[0]} is for speech; leave it out")
+
+
+def _check_single(options):
+    if len(options.inputs) > 1 or options.inputs == ["-"]:
+        given = "--plot" if options.plot else f"--format {options.format}"
+        raise UserError(f"{given} is for one recording at a time; give one INPUT")
+
+
+def _decoding(options):
+    """The decoding options that were given, as keyword arguments of a reader."""
+    names = ("beam_width", "decoder", "language_model", "alpha", "beta", "hot_words")
+    found = {name: value for name in names if (value := getattr(options, name)) is not None}
+    if "language_model" in found:
+        from zoo.language_model import LanguageModel
+
+        found["language_model"] = LanguageModel.from_arpa(found["language_model"])  # once, for all calls
+    return found
+
+
+def _reader(options):
+    """A function from an iterable of inputs to an iterator of a result or an exception for each, and one
+    that draws how an input was heard to a file."""
+    reader, decoding = _open(options), _decoding(options)
+    if hasattr(reader, "stream"):
+        progress = sys.stderr.isatty()
+        return (
+            lambda inputs: reader.stream(inputs, errors="return", progress=progress, **decoding),
+            lambda item, path: reader.picture(item, path, **decoding),
+        )
+    if _is_onnx(options.model):
+
+        def read(items):
+            return reader(items, details=True, errors="return", **decoding)
+    else:
+
+        def read(items):
+            try:
+                return reader.predict(items, details=True)
+            except UserError as error:
+                if len(items) == 1:
+                    return [error]
+                return [line for item in items for line in read([item])]  # to know which one is bad
+
+    def chunks(inputs):
+        while chunk := list(itertools.islice(inputs, CHUNK)):
+            yield from read(chunk)
+
+    return chunks, None
+
+
+def _evaluate(reader, corpora, only=None, decoding=None):
+    """Error rates of what ``_open`` gives; of speech also its length, the decoder and the speed."""
+    if not hasattr(reader, "metadata"):
+        return reader.evaluate(corpora, only=only, progress=True)
     import_tensorflow()
     from zoo import metrics
-    from zoo.data import lines
+    from zoo.task import task_class
     from zoo.vocabulary import Vocabulary
 
-    corpus = lines.load_lines(corpora, only=only, progress=True)
+    decoding = decoding or {}
+    corpus = task_class(reader.metadata["task"]).load_corpus(corpora, only=only, progress=True)
     vocabulary = Vocabulary(reader.vocabulary, reader.direction)
-    with _reader_errors():
-        return metrics.evaluate_reader(reader, vocabulary, corpus, progress=True)
+    if not hasattr(reader, "stream"):
+        with _reader_errors():
+            return metrics.evaluate_reader(
+                lambda images: reader(images, **decoding), vocabulary, corpus, progress=True
+            )
+    # This reads the language model, too, so that it is not timed.
+    decoder = "beam" if reader.search(**decoding) else "greedy"
+    spent = heard = 0.0
+
+    def read(audio):
+        nonlocal spent, heard
+        start = time.perf_counter()
+        texts = reader(audio, **decoding)
+        spent += time.perf_counter() - start
+        heard += sum(map(len, audio)) / reader.config["sampling_rate"]
+        return texts
+
+    report = metrics.evaluate_reader(read, vocabulary, corpus, progress=True)
+    return report | {"seconds": heard, "decoder": decoder, "times_real_time": heard / spent}
 
 
 def _inputs(arguments):
@@ -360,22 +488,43 @@ class _Json:
     start = "["
 
     def add(self, item, line):
-        spans = [c if isinstance(c, tuple) else dataclasses.astuple(c) for c in line.characters]
-        characters = [{"character": c, "start": round(s, 1), "end": round(e, 1)} for c, s, e in spans]
-        line = {
-            "input": item,
-            "text": line.text,
-            "confidence": round(line.confidence, 4),
-            "characters": characters,
-        }
-        print(self.start + json.dumps(line, ensure_ascii=False), end="")
+        about = {"input": item, "text": line.text, "confidence": round(line.confidence, 4)}
+        if hasattr(line, "words"):
+            about["seconds"] = round(line.seconds, 3)
+            about["words"] = [
+                {"word": w, "start": round(s, 3), "end": round(e, 3), "confidence": round(c, 4)}
+                for w, s, e, c in line.words
+            ]
+        else:
+            spans = [c if isinstance(c, tuple) else dataclasses.astuple(c) for c in line.characters]
+            about["characters"] = [
+                {"character": c, "start": round(s, 1), "end": round(e, 1)} for c, s, e in spans
+            ]
+        print(self.start + json.dumps(about, ensure_ascii=False), end="")
         self.start = ",\n "
 
     def end(self):
         print("[]" if self.start == "[" else "]")
 
 
-_FORMATS = {"text": _Text, "tsv": _Tsv, "json": _Json}
+class _Srt(_Text):
+    """Subtitles of one recording, SubRip."""
+
+    form = "srt"
+
+    def add(self, item, line):
+        from export.subtitles import subtitles
+
+        print(subtitles(line.words, self.form), end="")
+
+
+class _Vtt(_Srt):
+    """The same, WebVTT."""
+
+    form = "vtt"
+
+
+_FORMATS = {"text": _Text, "tsv": _Tsv, "json": _Json, "srt": _Srt, "vtt": _Vtt}
 
 
 def _complain(problem):

@@ -52,7 +52,8 @@ def greedy_decode(log_probs, lengths):
     Returns:
         A dict: ``labels`` int32 ``[batch, time]``, left-packed and padded with 0; ``label_lengths``
         int32 ``[batch]``; ``confidence`` float32 ``[batch]``, the mean over characters of the mean
-        probability of each one's frames, 1 where nothing was read; ``first_frame`` and
+        probability of each one's frames, 1 where nothing was read; ``probabilities`` float32 ``[batch,
+        time]``, those means, packed as the labels; ``first_frame`` and
         ``last_frame`` int32 ``[batch, time]``, the frames each character spans, packed alike.
     """
     time = ops.shape(log_probs)[1]
@@ -86,6 +87,7 @@ def greedy_decode(log_probs, lengths):
         "labels": labels,
         "label_lengths": count,
         "confidence": confidence,
+        "probabilities": mean,
         "first_frame": ops.where(valid, order, 0),
         "last_frame": ops.where(valid, last, 0),
     }

@@ -64,22 +64,113 @@ class LSTM(layers.LSTM):
         import tensorflow as tf
 
         cell = self.cell
-        shape = tf.shape(sequences)
-        flat = tf.reshape(tf.transpose(sequences, (1, 0, 2)), (-1, sequences.shape[2]))
-        gates = tf.matmul(flat, _gates_last(cell.kernel)) + _gates_last(cell.bias)
-        gates = tf.reshape(gates, (shape[1], shape[0], 4 * self.units))
+        gates = _all_steps(sequences, _gates_last(cell.kernel), _gates_last(cell.bias))
         return tf.transpose(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel)), (1, 0, 2))
 
     def _fast(self):
-        if keras.backend.backend() != "tensorflow" or self.compute_dtype != "float32":
-            return False
+        usual = self.activation is keras.activations.tanh
+        return usual and self.recurrent_activation is keras.activations.sigmoid and _on_cpu(self)
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class GRU(layers.GRU):
+    """``keras.layers.GRU`` (full sequence, no mask, no state), as ``LSTM`` above is Keras's LSTM."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **{**kwargs, "return_sequences": True})
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if initial_state is not None or mask is not None or not training or not self._fast():
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         import tensorflow as tf
 
-        usual = self.activation is keras.activations.tanh
-        usual = usual and self.recurrent_activation is keras.activations.sigmoid and self.use_bias
-        special = self.go_backwards or self.stateful or self.return_state
-        special = special or self.dropout or self.recurrent_dropout
-        return usual and not special and not tf.config.list_physical_devices("GPU")
+        kernel, recurrent = ops.convert_to_tensor(self.cell.kernel), self.cell.recurrent_kernel
+        bias, recurrent_bias = tf.unstack(ops.convert_to_tensor(self.cell.bias))
+        gates = _all_steps(sequences, kernel, bias)
+        return tf.transpose(_gru_steps()(gates, ops.convert_to_tensor(recurrent), recurrent_bias), (1, 0, 2))
+
+    def _fast(self):
+        usual = self.activation is keras.activations.tanh and self.reset_after
+        return usual and self.recurrent_activation is keras.activations.sigmoid and _on_cpu(self)
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class SimpleRNN(layers.SimpleRNN):
+    """``keras.layers.SimpleRNN`` (full sequence, no mask, no state), as ``LSTM`` above is Keras's LSTM.
+
+    That holds for the activations whose slope follows from what they give: tanh, ReLU and ``ClippedRelu``.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **{**kwargs, "return_sequences": True})
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if initial_state is not None or mask is not None or not training or not self._fast():
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        import tensorflow as tf
+
+        cell = self.cell
+        summed = _all_steps(sequences, ops.convert_to_tensor(cell.kernel), cell.bias)
+        steps = _rnn_steps(self.activation)
+        return tf.transpose(steps(summed, ops.convert_to_tensor(cell.recurrent_kernel)), (1, 0, 2))
+
+    def _fast(self):
+        return _slope(self.activation) is not None and _on_cpu(self)
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class ClippedRelu:
+    """``min(max(0, x), limit)``, Hannun et al. 2014, section 2: an activation that cannot blow up."""
+
+    def __init__(self, limit=20.0):
+        self.limit = limit
+
+    def __call__(self, x):
+        return ops.clip(x, 0.0, self.limit)
+
+    def __eq__(self, other):
+        return isinstance(other, ClippedRelu) and self.limit == other.limit
+
+    def __hash__(self):
+        return hash(self.limit)
+
+    def get_config(self):
+        return {"limit": self.limit}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _slope(activation):
+    """The derivative of an activation as a function of its value, where there is one; None where not."""
+    if activation is keras.activations.tanh:
+        return lambda value: 1 - value * value
+    if activation is keras.activations.relu:
+        return lambda value: ops.cast(value > 0, value.dtype)
+    if isinstance(activation, ClippedRelu):
+        return lambda value: ops.cast((value > 0) & (value < activation.limit), value.dtype)
+    return None
+
+
+def _on_cpu(layer):
+    """Whether a recurrent layer without specialities is trained with TensorFlow on a CPU, in float32."""
+    if keras.backend.backend() != "tensorflow" or layer.compute_dtype != "float32":
+        return False
+    import tensorflow as tf
+
+    special = layer.go_backwards or layer.stateful or layer.return_state or not layer.use_bias
+    special = special or layer.dropout or layer.recurrent_dropout
+    return not special and not tf.config.list_physical_devices("GPU")
+
+
+def _all_steps(sequences, kernel, bias):
+    """The input's part of every step at once: ``[batch, time, in]`` -> ``[time, batch, out]``."""
+    import tensorflow as tf
+
+    shape = tf.shape(sequences)
+    flat = tf.reshape(tf.transpose(sequences, (1, 0, 2)), (-1, sequences.shape[2]))
+    return tf.reshape(tf.matmul(flat, kernel) + bias, (shape[1], shape[0], kernel.shape[1]))
 
 
 def _gates_last(weights):
@@ -88,21 +179,121 @@ def _gates_last(weights):
     return ops.concatenate([i, f, o, c], axis=-1)
 
 
+def _series(size, values=None):
+    import tensorflow as tf
+
+    array = tf.TensorArray(tf.float32, size=size)
+    return array if values is None else array.unstack(values)
+
+
+@functools.cache
+def _rnn_steps(activation):
+    """The recurrent part of a plain RNN, and its gradient by hand (Werbos 1990)."""
+    import tensorflow as tf
+
+    slope = _slope(activation)
+
+    @tf.custom_gradient
+    def steps(summed, kernel):
+        """``[time, batch, units]`` without the recurrent part -> outputs ``[time, batch, units]``."""
+        time, batch, units = tf.shape(summed)[0], tf.shape(summed)[1], kernel.shape[0]
+        zero = tf.zeros((batch, units))
+        given = _series(time, summed)
+
+        def forward(t, h, outputs):
+            h = activation(given.read(t) + tf.matmul(h, kernel))
+            return t + 1, h, outputs.write(t, h)
+
+        state = (0, zero, _series(time))
+        state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
+        outputs = state[-1].stack()
+
+        def gradient(upstream):
+            above, slopes = _series(time, upstream), _series(time, slope(outputs))
+            transposed = tf.transpose(kernel)
+
+            def backward(t, d_summed, collected):
+                d_summed = (above.read(t) + tf.matmul(d_summed, transposed)) * slopes.read(t)
+                return t - 1, d_summed, collected.write(t, d_summed)
+
+            state = (time - 1, zero, _series(time))
+            state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
+            d_summed = state[-1].stack()
+            hidden = tf.concat([zero[None], outputs[:-1]], 0)
+            flat = tf.reshape(d_summed, (-1, units))
+            return d_summed, tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
+
+        return outputs, gradient
+
+    return steps
+
+
+@functools.cache
+def _gru_steps():
+    """The recurrent part of a GRU with its reset gate after the product, and its gradient by hand."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def steps(gates, kernel, bias):
+        """``[time, batch, 3 * units]`` without the recurrent part -> outputs ``[time, batch, units]``."""
+        time, batch, units = tf.shape(gates)[0], tf.shape(gates)[1], kernel.shape[0]
+        zero = tf.zeros((batch, units))
+        given = _series(time, gates)
+
+        def forward(t, h, saved, outputs):
+            inner = tf.matmul(h, kernel) + bias
+            outer = given.read(t)
+            gate = tf.sigmoid(inner[:, : 2 * units] + outer[:, : 2 * units])
+            z, r = tf.split(gate, 2, 1)
+            inner = inner[:, 2 * units :]
+            candidate = tf.tanh(outer[:, 2 * units :] + r * inner)
+            h = z * h + (1 - z) * candidate
+            saved = saved.write(t, tf.concat([gate, candidate, inner], 1))
+            return t + 1, h, saved, outputs.write(t, h)
+
+        state = (0, zero, _series(time), _series(time))
+        state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
+        opened, outputs = (array.stack() for array in state[2:])
+        hidden = tf.concat([zero[None], outputs[:-1]], 0)
+
+        def gradient(upstream):
+            before, saved, above = _series(time, hidden), _series(time, opened), _series(time, upstream)
+            transposed = tf.transpose(kernel)
+
+            def backward(t, d_h, outer, inner):
+                d_h += above.read(t)
+                z, r, candidate, product = tf.split(saved.read(t), 4, 1)
+                d_candidate = d_h * (1 - z) * (1 - candidate * candidate)
+                d_z = d_h * (before.read(t) - candidate) * z * (1 - z)
+                d_r = d_candidate * product * r * (1 - r)
+                d_inner = tf.concat([d_z, d_r, d_candidate * r], 1)
+                d_h = d_h * z + tf.matmul(d_inner, transposed)
+                outer = outer.write(t, tf.concat([d_z, d_r, d_candidate], 1))
+                return t - 1, d_h, outer, inner.write(t, d_inner)
+
+            state = (time - 1, zero, _series(time), _series(time))
+            state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
+            d_gates, d_inner = (array.stack() for array in state[2:])
+            flat = tf.reshape(d_inner, (-1, 3 * units))
+            d_kernel = tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
+            return d_gates, d_kernel, tf.reduce_sum(flat, 0)
+
+        return outputs, gradient
+
+    return steps
+
+
 @functools.cache
 def _lstm_steps():
     """The recurrent part of an LSTM, and its gradient by hand (Graves 2012, section 4.6)."""
     import tensorflow as tf
-
-    def series(size, values=None):
-        array = tf.TensorArray(tf.float32, size=size)
-        return array if values is None else array.unstack(values)
 
     @tf.custom_gradient
     def steps(gates, kernel):
         """``[time, batch, 4 * units]`` without the recurrent part -> outputs ``[time, batch, units]``."""
         time, batch, units = tf.shape(gates)[0], tf.shape(gates)[1], kernel.shape[0]
         zero = tf.zeros((batch, units))
-        gates = series(time, gates)
+        gates = _series(time, gates)
 
         def forward(t, h, c, opened, cells, outputs):
             both = gates.read(t) + tf.matmul(h, kernel)
@@ -114,14 +305,14 @@ def _lstm_steps():
             opened = opened.write(t, tf.concat([gate, candidate], 1))
             return t + 1, h, c, opened, cells.write(t, c), outputs.write(t, h)
 
-        state = (0, zero, zero, series(time), series(time), series(time))
+        state = (0, zero, zero, _series(time), _series(time), _series(time))
         state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
         opened, cells, outputs = (array.stack() for array in state[3:])
 
         def gradient(upstream):
-            before = series(time, tf.concat([zero[None], cells[:-1]], 0))
-            squashed = series(time, tf.tanh(cells))
-            saved, above = series(time, opened), series(time, upstream)
+            before = _series(time, tf.concat([zero[None], cells[:-1]], 0))
+            squashed = _series(time, tf.tanh(cells))
+            saved, above = _series(time, opened), _series(time, upstream)
             transposed = tf.transpose(kernel)
 
             def backward(t, d_gates, d_cell, collected):
@@ -136,7 +327,7 @@ def _lstm_steps():
                 d_gates = tf.concat([d_i, d_f, d_o, d_candidate], 1)
                 return t - 1, d_gates, d_cell * f, collected.write(t, d_gates)
 
-            state = (time - 1, tf.zeros((batch, 4 * units)), zero, series(time))
+            state = (time - 1, tf.zeros((batch, 4 * units)), zero, _series(time))
             state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
             d_gates = state[-1].stack()
             hidden = tf.concat([zero[None], outputs[:-1]], 0)

@@ -1,8 +1,10 @@
-"""Log-mel spectrograms of raw audio, in operations that ONNX converts exactly."""
+"""Log-mel spectrograms of raw audio, in operations that ONNX converts exactly, and their augmentation."""
 
 import keras
 import numpy as np
 from keras import layers, ops
+
+NORMALISE = (None, "bands", "whole")
 
 
 @keras.saving.register_keras_serializable("seqzoo")
@@ -29,7 +31,9 @@ class LogMelSpectrogram(layers.Layer):
         mels: number of bands.
         fmin, fmax: where the bands begin and end, in Hz. None: half the sampling rate.
         floor: least power of a band before the logarithm; silence gives ``log(floor)``.
-        normalise: bool; give each band of each sequence mean 0 and variance 1 over the valid frames.
+        normalise: give mean 0 and variance 1, over the valid frames of a sequence, to each of its "bands" or
+            to their "whole"; None does neither. The first takes away a microphone's colour, and a vowel's
+            where there is no other sound beside it: for single words take the second.
 
     Raises:
         ValueError: a frame longer than the transform, bands out of range, or a band so narrow that it holds
@@ -46,13 +50,15 @@ class LogMelSpectrogram(layers.Layer):
         fmin=20.0,
         fmax=None,
         floor=1e-10,
-        normalise=False,
+        normalise=None,
         **kwargs,
     ):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.sampling_rate, self.frame_length, self.hop = sampling_rate, frame_length, hop
         self.fft_length, self.mels, self.fmin, self.fmax = fft_length, mels, fmin, fmax
         self.floor, self.normalise = floor, normalise
+        if normalise not in NORMALISE:
+            raise ValueError(f"normalise is 'bands', 'whole' or None, not {normalise!r}")
         if frame_length > fft_length:
             raise ValueError(f"frame_length {frame_length} is longer than fft_length {fft_length}")
         self._kernel, self._bands = self._fourier(), self._triangles()
@@ -73,10 +79,12 @@ class LogMelSpectrogram(layers.Layer):
         lengths = self.frames(lengths)
         valid = ops.arange(ops.shape(x)[1], dtype="int32")[None, :, None] < lengths[:, None, None]
         if self.normalise:
+            axes = 1 if self.normalise == "bands" else (1, 2)
             count = ops.cast(ops.maximum(lengths, 1), "float32")[:, None, None]
-            x = x - ops.sum(ops.where(valid, x, 0.0), axis=1, keepdims=True) / count
-            variance = ops.sum(ops.where(valid, ops.square(x), 0.0), axis=1, keepdims=True) / count
-            x = x * ops.rsqrt(variance + 1e-5)  # silence becomes 0
+            count = count if self.normalise == "bands" else count * self.mels
+            x = x - ops.sum(ops.where(valid, x, 0.0), axis=axes, keepdims=True) / count
+            variance = ops.sum(ops.where(valid, ops.square(x), 0.0), axis=axes, keepdims=True) / count
+            x = x * ops.rsqrt(variance + 1e-3)  # silence becomes 0, and its rounding is not blown up
         return ops.where(valid, x, 0.0), lengths
 
     def _fourier(self):
@@ -115,6 +123,55 @@ class LogMelSpectrogram(layers.Layer):
 
     def get_config(self):
         names = "sampling_rate frame_length hop fft_length mels fmin fmax floor normalise".split()
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class SpecAugment(layers.Layer):
+    """Hide some bands and some stretches of time from a network in training (Park et al. 2019, section 2).
+
+    Inputs: ``x`` float ``[batch, frames, bands]`` and int32 ``lengths`` ``[batch]``; ``x`` comes back with
+    zeros in the masks, which is the mean of a normalised spectrogram. Time is not warped: the paper's section
+    5 finds that to give least, and the pipeline changes the speed.
+
+    Args:
+        bands: the widest mask over frequency, in bands; its width is drawn from 0 to this.
+        band_masks: how many of those.
+        time: the widest mask over time, as a share of the sequence.
+        time_masks: how many of those.
+        seed: of the drawing.
+    """
+
+    def __init__(self, bands=8, band_masks=2, time=0.06, time_masks=2, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.bands, self.band_masks, self.time, self.time_masks = bands, band_masks, time, time_masks
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, x, lengths, training=False):
+        if not training:
+            return x
+        frames, bands = ops.shape(x)[1], x.shape[2]
+        whole = ops.ones_like(lengths, dtype="float32")
+        hidden = self._masks(self.band_masks, self.bands * whole, bands * whole, bands)[:, None, :]
+        lengths = ops.cast(lengths, "float32")
+        over_time = self._masks(self.time_masks, self.time * lengths, lengths, frames)[:, :, None]
+        return ops.where(ops.logical_or(hidden, over_time), ops.zeros_like(x), x)
+
+    def _masks(self, count, widest, lengths, size):
+        """bool ``[batch, size]``: the union of ``count`` masks, each up to ``widest`` wide."""
+        shape = (ops.shape(lengths)[0], count)
+        width = keras.random.uniform(shape, seed=self.seed_generator) * (widest[:, None] + 1)
+        start = keras.random.uniform(shape, seed=self.seed_generator) * (lengths[:, None] - width + 1)
+        start, width = ops.floor(start)[:, :, None], ops.floor(width)[:, :, None]
+        at = ops.arange(size, dtype="float32")[None, None, :]
+        return ops.any(ops.logical_and(at >= start, at < start + width), axis=1)
+
+    def compute_output_spec(self, x, lengths, training=False):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+    def get_config(self):
+        names = "bands band_masks time time_masks seed".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

@@ -1,7 +1,8 @@
 """The Task contract: preprocessing, network and decoding in one object, and its folder on disk.
 
 A task folder holds ``config.json``, ``vocabulary.json``, ``weights.safetensors`` and ``preset.json``
-(what ``zoo list`` shows, and the sha256 of every other file), and ``card.md`` where there is one.
+(what ``zoo list`` shows, and the sha256 of every other file), ``card.md`` where there is one, and the
+task's assets, such as a language model.
 Nothing in it is executed when it is loaded.
 """
 
@@ -49,16 +50,23 @@ class Task:
 
     A subclass sets ``name`` and ``Config`` (a frozen dataclass), builds ``network`` (a functional
     ``keras.Model``) and defines ``serving``, ``predict``, ``evaluate`` and, for the trainer,
-    ``training_model``, ``training_samples`` and ``batch_inputs``.
+    ``training_model`` and what ``zoo.data.pipeline`` names.
+
+    Args:
+        config: a ``Config``.
+        vocabulary: a ``Vocabulary``.
+        card: dict, what ``preset.json`` says of the model; ``text`` is its card.
+        assets: ``{file name: bytes}``, further files that belong to the model.
     """
 
     name = None
     Config = None
 
-    def __init__(self, config, vocabulary, card=None):
+    def __init__(self, config, vocabulary, card=None, assets=None):
         self.config = config
         self.vocabulary = vocabulary
         self.card = dict(card or {})
+        self.assets = dict(assets or {})
         self.network = self.build_network()
 
     # === Weights ===
@@ -99,6 +107,8 @@ class Task:
             (new / "weights.safetensors").write_bytes(save(half))
             if self.card.get("text"):
                 (new / "card.md").write_text(self.card["text"], encoding="utf-8")
+            for name, data in self.assets.items():
+                (new / name).write_bytes(data)
             listed = sorted(path.name for path in new.iterdir())
             about = {"name": Path(folder).name, "task": self.name}
             about |= {key: value for key, value in self.card.items() if key != "text"}
@@ -122,7 +132,12 @@ class Task:
         """What a person has -> what a person reads."""
         raise NotImplementedError
 
-    def evaluate(self, corpora, only=None):
+    @staticmethod
+    def load_corpus(corpora, only=None, progress=False):
+        """Corpora of this field, with ``names``, ``texts``, ``skipped`` and ``chunks(size)``."""
+        raise NotImplementedError
+
+    def evaluate(self, corpora, only=None, progress=False):
         """The field's metrics on corpora, as a dict."""
         raise NotImplementedError
 
@@ -187,7 +202,8 @@ def load_folder(folder):
     card = {key: value for key, value in presets.info(folder).items() if key not in _DERIVED}
     if (folder / "card.md").is_file():
         card["text"] = (folder / "card.md").read_text(encoding="utf-8")
-    task = cls(config, vocabulary, card)
+    listed = set(presets.info(folder)["files"]) - {*presets.REQUIRED, "card.md"}
+    task = cls(config, vocabulary, card, {name: (folder / name).read_bytes() for name in sorted(listed)})
     task.set_weights(weights)
     return task
 

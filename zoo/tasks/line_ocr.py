@@ -19,11 +19,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo import metrics
-from zoo.ctc import ctc_loss, frames_needed, greedy_decode
+from zoo.ctc import greedy_decode
 from zoo.data.augment import augment_line
 from zoo.layers import LSTM, Bidirectional, MaskByLength
-from zoo.task import Serving, Task, TensorSpec
+from zoo.recognition import Recognizer
+from zoo.task import Serving, TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,11 +80,18 @@ class Line:
     characters: list
 
 
-class LineOcr(Task):
+class LineOcr(Recognizer):
     """A line reader. See ``Task`` for what every task offers."""
 
     name = "line_ocr"
     Config = LineOcrConfig
+
+    @staticmethod
+    def load_corpus(corpora, only=None, progress=False):
+        """Corpora of lines, see ``zoo.data.lines``."""
+        from zoo.data.lines import load_lines
+
+        return load_lines(corpora, only=only, progress=progress)
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
 
@@ -289,6 +296,7 @@ class LineOcr(Task):
             return tf.function(
                 lambda image, size: self._serve({"image": image, "size": size}),
                 input_signature=(any_image, tf.TensorSpec((None, 2), tf.int32)),
+                autograph=False,
             )
 
         def serve(image, size):
@@ -299,55 +307,11 @@ class LineOcr(Task):
 
         return serve
 
-    # === Evaluation ===
-
-    def evaluate(self, corpora, only=None, progress=False):
-        """Character and word error rate on corpora (see ``zoo.data.lines.load_lines``).
-
-        Returns:
-            A dict: ``lines``, ``characters``, ``cer``, ``wer`` (fractions), ``skipped`` (a list of
-            sentences on what could not be read) and ``unknown_characters`` (``{character: count}`` of
-            those the vocabulary lacks; they count as errors).
-        """
-        from zoo.data import lines
-
-        corpus = lines.load_lines(corpora, only=only, progress=progress)
-        return self.evaluate_lines(corpus, progress=progress)
-
-    def evaluate_lines(self, corpus, progress=False):
-        """Like ``evaluate``, on a loaded ``zoo.data.lines.Lines``."""
-        return metrics.evaluate_reader(self.predict, self.vocabulary, corpus, progress)
-
     # === Training ===
-
-    def training_model(self):
-        """The network with its CTC loss, for ``fit`` on the batches of ``zoo.data.pipeline``."""
-        return _LineOcrTraining(self.network)
-
-    def with_vocabulary(self, vocabulary):
-        """The same reader for another alphabet: the output rows of characters in both are kept."""
-        new = LineOcr(self.config, vocabulary, {})
-        weights, fresh = self.weights(), new.weights()
-        for path, value in fresh.items():
-            if path.startswith("logits/"):
-                row = {character: i + 1 for i, character in enumerate(self.vocabulary.characters)}
-                for i, character in enumerate(["", *vocabulary.characters]):
-                    old = row.get(character, 0 if i == 0 else None)
-                    if old is not None:
-                        value[..., i] = weights[path][..., old]
-                weights[path] = value
-        new.set_weights(weights)
-        return new
 
     def encode_sample(self, sample):
         """A corpus sample as the pipeline keeps it: ``image``, and ``labels`` in image order."""
-        import tensorflow as tf
-
-        def encode(text):
-            return np.array(self.vocabulary.encode(text.decode()), np.int32)
-
-        labels = tf.numpy_function(encode, [sample["text"]], tf.int32, stateful=False)
-        return {"image": sample["image"], "labels": tf.ensure_shape(labels, (None,))}
+        return {"image": sample["image"], "labels": self.encode_labels(sample["text"])}
 
     def augment_sample(self, sample, seed):
         """A sample as another scan might show it."""
@@ -360,47 +324,22 @@ class LineOcr(Task):
         shape = tf.shape(sample["image"])
         return (shape[1] * self.config.height + shape[0] - 1) // shape[0]
 
-    def is_learnable(self, sample):
-        """Whether the sample's frames suffice for its labels, blanks between equal ones included."""
-        import tensorflow as tf
+    def corpus_lengths(self, corpus):
+        height, width = corpus.shapes[:, 0], corpus.shapes[:, 1]
+        return (width * self.config.height + height - 1) // height
 
-        labels = sample["labels"]
-        needed = tf.size(labels) + tf.reduce_sum(tf.cast(labels[1:] == labels[:-1], tf.int32))
-        frames = -(-self.sample_length(sample) // self.config.columns_per_frame)
-        return tf.logical_and(needed > 0, needed <= frames)
+    def frames(self, length):
+        """Frames that the network makes of a height-normalised line of so many columns."""
+        return -(-length // self.config.columns_per_frame)
 
-    def too_long(self, corpus):
-        """``{name: sentence}`` for the lines whose transcript is longer than the network's output."""
-        found = {}
-        for name, text, (height, width) in zip(corpus.names, corpus.texts, corpus.shapes, strict=True):
-            frames = math.ceil(round(width * self.config.height / height) / self.config.columns_per_frame)
-            if frames_needed(self.vocabulary.encode(text)) > frames:
-                found[name] = (
-                    f"{name}: its transcript of {len(text)} characters is longer than the {frames} columns "
-                    "that the network gives for the image; check that they belong together."
-                )
-        return found
+    def logit_lengths(self, inputs):
+        return inputs["frames"]
 
     def collate(self, batch, round_to):
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         image, frames = self.preprocess(batch["image"], batch["size"], round_to)
         labels = {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}
         return {"image": image, "frames": frames}, labels
-
-
-@keras.saving.register_keras_serializable("seqzoo")
-class _LineOcrTraining(keras.Model):
-    def __init__(self, network):
-        super().__init__(name="training")
-        self.network = network
-
-    def call(self, inputs, training=None):
-        return self.network(inputs, training=training)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        losses = ctc_loss(y["labels"], y["label_lengths"], y_pred, x["frames"])
-        # Per character rather than per line, so that long lines do not outweigh short ones.
-        return ops.mean(losses / ops.cast(ops.maximum(y["label_lengths"], 1), losses.dtype))
 
 
 def _new_pixel_edges(count, scale, limit):

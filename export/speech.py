@@ -1,0 +1,352 @@
+"""Reads speech with an exported model or a Keras task: recordings of any length, words with their times.
+
+    from export import runtime
+
+    reader = runtime.load("speech.onnx")
+    reader(["one.wav", "two.flac"])                       # ["good morning", "how do you do"]
+    talk, = reader("talk.mp3", details=True)              # Transcript: text, confidence, words, seconds
+    print(subtitles(talk.words, "srt"))                   # of export.subtitles
+
+Recordings longer than ``LIMIT`` are cut at pauses while they are read, so that none is ever in memory whole.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import typing
+
+import numpy as np
+
+from export.pauses import LIMIT, split
+from export.runtime import align, cores
+from zoo.data.audio import RATE, blocks, duration, pad_audio, read_audio
+from zoo.errors import UserError
+from zoo.files import atomic_write
+
+WINDOW = 600  # seconds of audio held in memory and sorted by length at a time
+BATCH = 8  # pieces read at a time by each thread, those of similar length together
+LANGUAGE_MODEL = "language_model.arpa"  # the asset
+
+
+class Word(typing.NamedTuple):
+    """A word, when it was said (seconds of the recording), and the mean probability of its letters."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Transcript:
+    """What was heard in one recording.
+
+    Attributes:
+        text: the words, with blanks between them.
+        confidence: the mean probability of their letters, 0 to 1; 1 where there is no word.
+        words: list of ``Word``.
+        seconds: length of the recording.
+    """
+
+    text: str
+    confidence: float
+    words: list
+    seconds: float
+
+
+class SpeechReader:
+    """Transcribes recordings. Get one from ``export.runtime.load`` or ``SpeechReader.of_task``.
+
+    Args:
+        run: the engine, from a dict of ``audio`` (float32 ``[batch, samples]``) and ``audio_lengths``
+            (int32 ``[batch]``) to the dict of arrays that a ``deep_speech`` task serves.
+        config: dict, the model's configuration.
+        vocabulary: list of characters; label ``i + 1`` stands for character ``i``, label 0 is the CTC blank.
+        assets: ``{file name: text}``, what the model ships besides; perhaps ``language_model.arpa``.
+        threads: batches read at a time, by default one on each core that this process may run on.
+        metadata: dict of str, what else is known of the model.
+    """
+
+    direction = "ltr"  # characters come in the order in which they are said
+
+    def __init__(self, run, config, vocabulary, assets=None, threads=None, metadata=None):
+        self.run, self.config, self.vocabulary = run, config, vocabulary
+        self.assets, self.metadata = assets or {}, metadata or {}
+        self.threads = threads or cores()
+        self._labels = {character: i + 1 for i, character in enumerate(vocabulary)}
+        samples = config["hop"] * config["stride"] * config.get("subsampling", 1)
+        self._seconds = samples / config["sampling_rate"]  # per frame of the output
+
+    @classmethod
+    def of_session(cls, session, metadata, threads=None):
+        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
+        names = [output.name for output in session.get_outputs()]
+        assets = {key[6:]: text for key, text in metadata.items() if key.startswith("asset.")}
+        return cls(
+            lambda inputs: dict(zip(names, session.run(names, inputs), strict=True)),
+            json.loads(metadata["config"]), json.loads(metadata["vocabulary"]), assets, threads, metadata,
+        )  # fmt: skip
+
+    @classmethod
+    def of_task(cls, task, threads=None):
+        """The reader of a loaded ``deep_speech`` task, which computes with Keras."""
+
+        def run(inputs):
+            found = task.compiled_serve(inputs["audio"], inputs["audio_lengths"])
+            return {name: np.asarray(value) for name, value in found.items()}
+
+        assets = {name: data.decode() for name, data in task.assets.items()}
+        config, metadata = dataclasses.asdict(task.config), {"task": task.name}
+        return cls(run, config, task.vocabulary.characters, assets, threads, metadata)
+
+    @functools.cached_property
+    def language_model(self):
+        """The ``LanguageModel`` that the model ships, or None."""
+        from zoo.language_model import LanguageModel
+
+        return LanguageModel.from_arpa(self.assets[LANGUAGE_MODEL]) if LANGUAGE_MODEL in self.assets else None
+
+    def __call__(self, inputs, details=False, errors="raise", progress=False, **decoding):
+        """Transcribes recordings.
+
+        Args:
+            inputs: an iterable of recordings, or one: each a path, the bytes of a file, an array, or a pair
+                of array and sampling rate (see ``zoo.data.audio.read_audio``).
+            details: give a ``Transcript`` for each instead of its text.
+            errors: "raise", or "return" to get the UserError of a bad recording in its place.
+            progress: show a bar that counts seconds of audio.
+            decoding: the arguments of ``search``.
+
+        Returns:
+            A list of str or ``Transcript``, one for each input and in their order.
+
+        Raises:
+            UserError: a recording cannot be read, or the decoding arguments contradict each other.
+        """
+        if isinstance(inputs, str | bytes | os.PathLike | np.ndarray) or _is_pair(inputs):
+            inputs = [inputs]
+        found = self.stream(inputs, errors, progress, **decoding)
+        return [item.text if isinstance(item, Transcript) and not details else item for item in found]
+
+    def stream(self, inputs, errors="raise", progress=False, **decoding):
+        """Like a call with ``details``, but an iterator that gives each result as soon as it is there."""
+        from tqdm import tqdm
+
+        search = self.search(**decoding)
+        bar = {"unit_scale": 1 / RATE, "delay": 1, "leave": False, "disable": not progress}  # counts samples
+        bar["bar_format"] = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+        with (
+            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
+            tqdm(total=0, desc="listening", **bar) as bar,
+        ):
+            waiting, window = collections.deque(), []
+            for number, item in enumerate(inputs):
+                recording = _Recording()
+                waiting.append(recording)
+                try:
+                    parts, seconds = _opened(item, number)
+                    bar.total += round(seconds * RATE)
+                    for piece in split(parts):
+                        recording.samples += len(piece.audio)
+                        if piece.heard:
+                            window.append((recording, piece))
+                        else:
+                            _advance(bar, piece)
+                        if sum(len(piece.audio) for _, piece in window) >= WINDOW * RATE:
+                            self._read(window, search, pool, bar)
+                            window = []
+                            yield from _finished(waiting, bar)
+                except UserError as error:
+                    if errors == "raise":
+                        raise
+                    recording.error = error
+                recording.whole = True
+            self._read(window, search, pool, bar)
+            yield from _finished(waiting, bar)
+
+    def search(self, decoder=None, language_model=None, alpha=None, beta=None, beam_width=None, hot_words=()):
+        """How to get from probabilities to words.
+
+        Args:
+            decoder: "greedy", the likeliest character of each frame, or "beam", CTC prefix beam search
+                with a language model of words if there is one. None: "beam" where the model ships a
+                language model or any other argument is given.
+            language_model: a ``zoo.language_model.LanguageModel`` or the path of an ARPA file, instead of
+                the one that the model ships.
+            alpha: weight of the language model.
+            beta: bonus of each word, natural logarithm.
+            beam_width: hypotheses kept. These three are by default as the model's configuration says.
+            hot_words: list of words to expect.
+
+        Returns:
+            An ``export.ctc_search.WordSearch``, or None for greedy decoding.
+
+        Raises:
+            UserError: the arguments contradict each other, or the language model cannot be read.
+        """
+        given = [language_model, alpha, beta, beam_width, hot_words or None]
+        given = any(value is not None for value in given)
+        if decoder is None:
+            decoder = "beam" if given or LANGUAGE_MODEL in self.assets else "greedy"
+        if decoder == "greedy":
+            if given:
+                raise UserError(
+                    "the greedy decoder has no beam width, language model, alpha, beta or hot words: leave "
+                    "them out, or choose the beam decoder"
+                )
+            return None
+        if decoder != "beam":
+            raise UserError(f"decoder {decoder!r}: choose greedy or beam")
+        from export.ctc_search import WordSearch
+        from zoo.language_model import LanguageModel
+
+        if language_model is None:
+            language_model = self.language_model
+        elif not isinstance(language_model, LanguageModel):
+            language_model = LanguageModel.from_arpa(language_model)
+        if language_model is None and (alpha, beta) != (None, None):
+            raise UserError(
+                "alpha and beta go with a language model, and there is none: give one, or leave them out"
+            )
+        settings = {"alpha": alpha, "beta": beta, "beam_width": beam_width}
+        settings = {k: self.config[k] if value is None else value for k, value in settings.items()}
+        for name in ("unknown_penalty", "beam_threshold", "token_threshold"):
+            settings[name] = self.config[name]
+        return WordSearch(self.vocabulary, language_model, hot_words=hot_words, **settings)
+
+    # === From audio to characters ===
+
+    def _read(self, window, search, pool, bar):
+        """Reads ``(recording, piece)`` pairs on all threads and gives each recording what was heard in it."""
+        window.sort(key=lambda pair: len(pair[1].audio), reverse=True)
+        # Few pieces are spread over all threads rather than put into one batch.
+        size = max(1, min(BATCH, -(-len(window) // self.threads)))
+        batches = [window[i : i + size] for i in range(0, len(window), size)]
+
+        def read(batch):
+            return self._batch([piece.audio for _, piece in batch], search)
+
+        for batch, found in zip(batches, pool.map(read, batches), strict=True):
+            for (recording, piece), (characters, _) in zip(batch, found, strict=True):
+                recording.parts.append((piece.start / RATE, characters))
+                _advance(bar, piece)
+
+    def _batch(self, audio, search):
+        """List of float32 ``[samples]`` -> ``(characters, log_probs)`` of each, in one run of the engine.
+
+        Characters are tuples ``(character, start, end, probability)``, in seconds of the piece.
+        """
+        padded, lengths = pad_audio(audio)
+        outputs = self.run({"audio": padded, "audio_lengths": lengths})
+        found = []
+        for i, samples in enumerate(lengths.tolist()):
+            log_probs = outputs["log_probs"][i, : outputs["lengths"][i]]
+            if search:
+                characters = self._searched(log_probs, samples / RATE, search)
+            else:
+                count = outputs["label_lengths"][i]
+                text = (self.vocabulary[label - 1] for label in outputs["labels"][i, :count])
+                values = (outputs[name][i, :count].tolist() for name in ("starts", "ends", "probabilities"))
+                characters = list(zip(text, *values, strict=True))
+            found.append((characters, log_probs))
+        return found
+
+    def _searched(self, log_probs, seconds, search):
+        """The characters that ``search`` finds, with times from the best path that spells them."""
+        text, _ = search.search(log_probs)
+        labels = [self._labels[character] for character in text]
+        characters = []
+        for character, label, (first, last) in zip(text, labels, align(log_probs, labels), strict=True):
+            start, end = first * self._seconds, min((last + 1) * self._seconds, seconds)
+            probability = float(np.exp(log_probs[first : last + 1, label]).mean())
+            characters.append((character, start, end, probability))
+        return characters
+
+    # === Picture ===
+
+    def picture(self, item, path, **decoding):
+        """Draws how a recording was heard: waveform, spectrogram, probabilities of the characters, words.
+
+        Args:
+            item: the recording; of a longer one, its first ``LIMIT`` seconds are drawn.
+            path: the PNG file to write.
+            decoding: the arguments of ``search``.
+
+        Raises:
+            UserError: the recording cannot be read, or the file cannot be written.
+        """
+        from export.hearing import draw
+
+        search = self.search(**decoding)
+        parts, seconds = _opened(item)
+        with contextlib.closing(parts):
+            audio = next(parts)
+        ((characters, log_probs),) = self._batch([audio], search)
+        title = os.path.basename(item) if isinstance(item, str | os.PathLike) else "recording"
+        if seconds > LIMIT:
+            title += f", the first {LIMIT} of {seconds:.0f} seconds"
+        words = _words(characters)
+        figure = draw(title, audio, log_probs, self._seconds, self.vocabulary, characters, words)
+        with atomic_write(path) as file:
+            figure.savefig(file, format="png", dpi=110)
+
+
+# === Recordings ===
+
+
+class _Recording:
+    """What is known of a recording so far; ``parts`` are ``(start in seconds, characters)``, unordered."""
+
+    def __init__(self):
+        self.samples, self.parts, self.error, self.whole = 0, [], None, False
+
+    def result(self):
+        if self.error:
+            return self.error
+        words = [word for start, characters in sorted(self.parts) for word in _words(characters, start)]
+        letters = sum(len(word.text) for word in words)
+        total = sum(len(word.text) * word.confidence for word in words)
+        text = " ".join(word.text for word in words)
+        return Transcript(text, total / letters if letters else 1.0, words, self.samples / RATE)
+
+
+def _words(characters, offset=0.0):
+    """Characters with times -> the words that the blanks divide, ``offset`` seconds later."""
+    words, letters = [], []
+    for item in [*characters, (" ", 0, 0, 0)]:
+        if item[0] != " ":
+            letters.append(item)
+        elif letters:
+            text, starts, ends, probabilities = zip(*letters, strict=True)
+            mean = float(np.mean(probabilities))
+            words.append(Word("".join(text), starts[0] + offset, ends[-1] + offset, mean))
+            letters = []
+    return words
+
+
+def _finished(waiting, bar):
+    """Yields the results of the whole recordings at the head of the queue, with the bar out of their way."""
+    while waiting and waiting[0].whole:
+        bar.clear()
+        yield waiting.popleft().result()
+        bar.refresh()
+
+
+def _advance(bar, piece):
+    bar.update(min(len(piece.audio), bar.total - bar.n))  # a header may promise less than there is
+
+
+def _is_pair(item):
+    return isinstance(item, tuple) and len(item) == 2 and np.isscalar(item[1])
+
+
+def _opened(item, number=0):
+    """A recording as a generator of float32 arrays of ``LIMIT`` seconds, and its length in seconds."""
+    if isinstance(item, str | os.PathLike) and (seconds := duration(item)) > LIMIT:
+        return blocks(item, LIMIT, rate=RATE), seconds
+    audio = read_audio(item, None if isinstance(item, str | os.PathLike) else f"input {number + 1}", RATE)
+    return (audio[at : at + LIMIT * RATE] for at in range(0, len(audio), LIMIT * RATE)), len(audio) / RATE

@@ -1,0 +1,165 @@
+"""What the recipes of recognisers (text from images, from speech) share: their command line and their course.
+
+CORPUS is what the task's ``load_corpus`` takes; `CORPUS@4` shows a small one four times an epoch.
+"""
+
+import dataclasses
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from recipes import trainer
+from zoo.errors import UserError
+
+
+def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
+    """Train or fine-tune a recogniser as the command line says.
+
+    Args:
+        arguments: list of str.
+        doc: the recipe's description.
+        name: the task.
+        unit: what a corpus consists of, in the plural: "lines".
+        group: the name of a sample -> what it must not share with samples held out (a book, a speaker).
+        directions: those that its text may have; more than one gives an option.
+        assets: ``(option, file name, help)`` of files that go with the model.
+    """
+    from zoo.task import load, task_class
+    from zoo.vocabulary import Vocabulary
+
+    top, train, finetune = trainer.parser(doc)
+    cls = task_class(name)
+    for one in (train, finetune):
+        one.add_argument(
+            "--hold-out", metavar="REGEX", help=f"validate on the {unit} whose CORPUS/NAME it matches"
+        )
+        for option, file, text in assets:
+            one.add_argument(option, dest=file, metavar="FILE", help=text)
+    train.add_argument("--characters", default="", help="characters to know besides those of the transcripts")
+    if len(directions) > 1:
+        train.add_argument("--direction", choices=directions, help="default: that of most letters")
+    else:
+        train.set_defaults(direction=directions[0])
+    for one in (train, finetune):
+        trainer.add_fields(one, "model", cls.Config)
+    finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
+    finetune.add_argument("--ignore-unknown", action="store_true", help="leave them out of the transcripts")
+    options = top.parse_args(arguments)
+    schedule = trainer.read_fields(options, "training", trainer.Schedule)
+    trainer.set_up(schedule)
+
+    from zoo.data.pipeline import Pipeline
+
+    corpus = cls.load_corpus(options.data, progress=True)
+    learn, check = _split(corpus, options, cls, unit, group)
+    if options.action == "train":
+        vocabulary = Vocabulary.from_texts([*learn.texts, options.characters], options.direction)
+        task = cls(trainer.read_fields(options, "model", cls.Config), vocabulary)
+    else:
+        task = _adapt(load(options.preset), learn, options, cls, directions)
+    task.assets |= {file: _read(getattr(options, file)) for _, file, _ in assets if getattr(options, file)}
+    too_long = task.too_long(learn)
+    for sentence in (*corpus.skipped, *too_long.values()):
+        print(f"skipped: {sentence}", file=sys.stderr)
+    learn = learn.select(lambda name: name not in too_long)
+    print(
+        f"{len(learn)} {unit} to learn ({learn.shown()} an epoch), {len(check)} to validate, "
+        f"{len(corpus.skipped) + len(too_long)} skipped; {len(task.vocabulary.characters)} characters, "
+        f"{task.network.count_params():,} weights."
+    )
+
+    cache = {"memory": None, "none": False}.get(schedule.cache, schedule.cache)
+    data = Pipeline(
+        task, learn.dataset(repeat=True), learn.shown(), task.corpus_lengths(learn), schedule.batch_size,
+        cache=cache,
+    )  # fmt: skip
+
+    def validation():
+        scores = task.evaluate_corpus(check)
+        few = check.sample(4)
+        return {
+            "cer": scores["cer"],
+            "wer": scores["wer"],
+            "examples": list(zip(few.texts, task.predict(next(few.chunks(4))[0]), strict=True)),
+        }
+
+    settings = {
+        "recipe": name,
+        **{key: value for key, value in vars(options).items() if "." not in key and key != "output"},
+        "training": dataclasses.asdict(schedule),
+        "model": dataclasses.asdict(task.config),
+        "characters": "".join(task.vocabulary.characters),
+    }
+    trainer.train(task, data, validation, options.output, schedule, settings)
+    print(f"The best model is in {options.output}/best; to export it:")
+    print(f"  zoo export {options.output} --output {name}.onnx")
+
+
+def _split(corpus, options, cls, unit, group):
+    """Samples to learn from and samples to validate on: no group in both."""
+    if options.validation:
+        return corpus, cls.load_corpus(options.validation, progress=True)
+    if options.hold_out:
+        try:
+            pattern = re.compile(options.hold_out)
+        except re.error as error:
+            raise UserError(f"--hold-out {options.hold_out!r} is no regular expression ({error}).") from error
+        held = {name for name in corpus.names if pattern.search(name)}
+    else:
+        held = _hold_out(corpus.names, group)
+    learn, check = corpus.select(lambda name: name not in held), corpus.select(lambda name: name in held)
+    if not len(learn) or not len(check):
+        raise UserError(
+            f"{', '.join(options.data)}: {len(corpus)} {unit} cannot be split into {unit} to learn and to "
+            "validate; give more, or corpora with --validation."
+        )
+    return learn, check
+
+
+def _hold_out(names, group, share=0.1):
+    """Whole groups, in an order given by their names alone, up to about ``share`` of the samples."""
+    groups = {}
+    for name in names:
+        groups.setdefault(group(name), []).append(name)
+    if len(groups) == 1:  # nothing to be told from another: single samples
+        groups = {name: [name] for name in names}
+    held = set()
+    for one in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).digest()):
+        if len(held) + len(groups[one]) > max(1, share * len(names)) and held:
+            continue
+        held.update(groups[one])
+        if len(held) >= share * len(names):
+            break
+    return held
+
+
+def _adapt(task, learn, options, cls, directions):
+    """The preset, its alphabet extended where the transcripts need it, its configuration as asked for."""
+    from zoo.vocabulary import direction_of
+
+    if not isinstance(task, cls):
+        raise UserError(f"{options.preset} is a model for {task.name}; give one for {cls.name}.")
+    config = trainer.read_fields(options, "model", cls.Config, task.config)
+    if config != task.config:
+        weights = task.weights()
+        task = cls(config, task.vocabulary, assets=task.assets)
+        task.set_weights(weights)
+    missing = sorted({c for text in learn.texts for c in task.vocabulary.unknown(text)})
+    if missing and not (options.extend or options.ignore_unknown):
+        raise UserError(
+            f"{', '.join(options.data)}: {len(missing)} characters ({' '.join(missing[:20])}) are not in the "
+            f"alphabet of {options.preset}; add --extend to learn them, or --ignore-unknown to leave them "
+            "out."
+        )
+    if not options.extend or not missing:
+        return task
+    direction = direction_of("".join(learn.texts)) if len(directions) > 1 else directions[0]
+    return task.with_vocabulary(task.vocabulary.extended(missing, direction))
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path.") from error

@@ -1,0 +1,248 @@
+"""The Deep Speech task: its equations, its invariances, its training and its export."""
+
+import csv
+import dataclasses
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+import soundfile
+
+from zoo import task as tasks
+from zoo.data.audio import pad_audio
+from zoo.data.augment_speech import augment_speech
+from zoo.spectrogram import SpecAugment
+from zoo.tasks.deep_speech import DeepSpeech, DeepSpeechConfig
+from zoo.vocabulary import Vocabulary
+
+RATE = 16000
+WORDS = ["abba", "cab", "a bed", "bead", "cede a", "dace", "ebb cab", "fade"]
+
+
+def say(text, random, loud=0.2):
+    """A word in tones, a letter a tone of 120 ms, a blank a pause, in a little noise."""
+    pieces = [np.zeros(RATE // 20)]
+    for character in text:
+        time = np.arange(RATE * 12 // 100) / RATE
+        pitch = 0 if character == " " else 400 * 1.35 ** "abcdef".index(character)
+        pieces += [loud * np.sin(2 * np.pi * pitch * time) * np.hanning(len(time)), np.zeros(RATE // 25)]
+    audio = np.concatenate(pieces)
+    return (audio + 0.003 * random.standard_normal(len(audio))).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tones") / "tones"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    rows = ["id\tspeaker\tseconds\ttranscript"]
+    for i, text in enumerate(WORDS):
+        audio = say(text, random)
+        soundfile.write(folder / f"{i}.wav", audio, RATE)
+        rows.append(f"{i}\tspeaker{i % 2}\t{len(audio) / RATE:.2f}\t{text.upper()}")
+    (folder / "transcripts.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return folder
+
+
+def small(**settings):
+    keras.utils.set_random_seed(4)
+    settings = {
+        "units": (12, 11, 10),
+        "recurrent_units": 9,
+        "last_units": 8,
+        "mels": 20,
+        "context": 2,
+    } | settings
+    task = DeepSpeech(DeepSpeechConfig(**settings), Vocabulary("abcdef '"))
+    random = np.random.default_rng(1)
+    task.set_weights({k: v + 0.1 * random.standard_normal(v.shape) for k, v in task.weights().items()})
+    return task
+
+
+def test_the_five_layers_are_those_of_the_paper():
+    task = small(clip=0.7, stride=3)
+    weights = {path: value.astype("float64") for path, value in task.weights().items()}
+    audio = say("fade a", np.random.default_rng(2))
+    spectrogram, frames = task.spectrogram(audio[None], np.array([len(audio)], "int32"))
+    x = np.asarray(spectrogram, "float64")[0]
+    assert int(frames[0]) == len(x)
+
+    def g(z):
+        return np.minimum(np.maximum(0, z), 0.7)
+
+    def dense(number, x):
+        return x @ weights[f"layer_{number}/kernel"] + weights[f"layer_{number}/bias"]
+
+    padded = np.pad(x, ((2, 2), (0, 0)))
+    windows = np.stack([padded[t : t + 5] for t in range(0, len(x), 3)])
+    h = g(np.einsum("tck,cku->tu", windows, weights["layer_1/kernel"]) + weights["layer_1/bias"])
+    h = g(dense(3, g(dense(2, h))))
+    both = 0
+    for name, order in (("forward", slice(None)), ("backward", slice(None, None, -1))):
+        one = {p.split("/")[-1]: v for p, v in weights.items() if p.startswith(f"layer_4/{name}")}
+        state, outputs = np.zeros(9), []
+        for row in h[order]:
+            state = g(row @ one["kernel"] + state @ one["recurrent_kernel"] + one["bias"])
+            outputs.append(state)
+        both = both + np.stack(outputs)[order]
+    logits = g(dense(5, both)) @ weights["logits/kernel"] + weights["logits/bias"]
+    found = task.network({"audio": audio[None], "audio_lengths": np.array([len(audio)], "int32")})
+    np.testing.assert_allclose(np.asarray(found)[0], logits, atol=2e-4)
+
+
+@pytest.mark.parametrize("settings", [{}, {"subsampling": 2, "stride": 2}, {"recurrent_cell": "gru"}])
+def test_a_ragged_batch_is_each_utterance_alone(settings):
+    task = small(**settings)
+    random = np.random.default_rng(3)
+    utterances = [say(text, random) for text in ("abc def", "f", "bead a cab")] + [np.zeros(1600, "float32")]
+    audio, lengths = pad_audio(utterances)
+    audio = np.pad(audio, ((0, 0), (0, 777)))
+    together = {key: np.asarray(value) for key, value in task.compiled_serve(audio, lengths).items()}
+    for i, one in enumerate(utterances):
+        alone = task.compiled_serve(one[None], np.array([len(one)], "int32"))
+        alone = {key: np.asarray(value) for key, value in alone.items()}
+        frames, count = alone["lengths"][0], alone["label_lengths"][0]
+        assert together["lengths"][i] == frames == task.frames(len(one))
+        np.testing.assert_allclose(
+            together["log_probs"][i, :frames], alone["log_probs"][0, :frames], atol=5e-4
+        )
+        assert together["label_lengths"][i] == count
+        for name in ("labels", "starts", "ends", "probabilities"):
+            np.testing.assert_allclose(together[name][i, :count], alone[name][0, :count], atol=5e-4)
+
+
+def test_times_are_seconds_of_the_audio():
+    task = small(stride=3)
+    logits = np.zeros((1, 12, 9), "float32")
+    logits[0, :, 0] = 9
+    logits[0, [4, 5, 11], [2, 2, 3]] = 20  # "b" in frames 4 and 5, "c" in the last
+    samples = 33 * 160 + 400  # 34 frames of the spectrogram make 12 of the network
+    found = task._decode(logits, np.array([samples], "int32"))
+    assert task.vocabulary.decode(np.asarray(found["labels"])[0, :2]) == "bc"
+    np.testing.assert_allclose(np.asarray(found["starts"])[0, :2], [4 * 0.03, 11 * 0.03], rtol=1e-5)
+    np.testing.assert_allclose(np.asarray(found["ends"])[0, :2], [6 * 0.03, samples / RATE], rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell, operation", [("simple", "RNN"), ("gru", "GRU"), ("lstm", "LSTM")])
+def test_exports_as_one_fused_operation(cell, operation, tmp_path):
+    from export import runtime, to_onnx
+
+    task = small(recurrent_cell=cell)
+    task.assets["language_model.arpa"] = b"\\data\\\n"
+    report = to_onnx(task, tmp_path / "speech.onnx")  # which compares with Keras
+    assert report["nodes"][operation] == 1 and not report["nodes"].keys() & {"Loop", "Scan"}
+    session = onnxruntime.InferenceSession(tmp_path / "speech.onnx")
+    assert session.get_modelmeta().custom_metadata_map["seqzoo.asset.language_model.arpa"] == "\\data\\\n"
+    assert runtime.FORMAT == session.get_modelmeta().custom_metadata_map["seqzoo.format"]
+
+
+def test_exports_as_a_savedmodel(tmp_path):
+    from export import to_savedmodel
+
+    assert to_savedmodel(small(), tmp_path / "speech")["max_difference"] < 1e-4
+
+
+def recipe(*arguments, backend="tensorflow"):
+    command = [sys.executable, "-m", "recipes.deep_speech", *map(str, arguments)]
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+SMALL = [
+    "--model.units", "48,48,48", "--model.recurrent-units", "48", "--model.last-units", "48",
+    "--model.mels", "24", "--model.context", "4", "--model.dropout", "0.0", "--model.band-masks", "0",
+    "--model.time-masks", "0", "--training.augment", "False", "--training.batch-size", "8",
+]  # fmt: skip
+
+
+def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus, tmp_path):
+    run = tmp_path / "run"
+    lm = tmp_path / "words.arpa"
+    lm.write_text("\\data\\\nngram 1=3\n\n\\1-grams:\n-1\t<s>\n-1\t</s>\n-1\tcab\n\n\\end\\\n")
+    done = recipe(
+        "train", "--data", f"{corpus}@40", "--validation", corpus, "--output", run, *SMALL,
+        "--training.epochs", 8, "--training.learning-rate", 0.005, "--language-model", lm,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with open(run / "history.csv", encoding="utf-8") as file:
+        assert min(float(row["cer"]) for row in csv.DictReader(file)) == 0.0
+    task = tasks.load(run)
+    assert task.evaluate(corpus)["cer"] == 0.0
+    assert task.assets["language_model.arpa"] == lm.read_bytes()
+    heard = task.predict(corpus / "4.wav", details=True)[0]
+    assert heard.text == "cede a" and heard.confidence > 0.8
+    times = [time for character in heard.characters for time in (character.start, character.end)]
+    assert times == sorted(times) and 0 <= times[0] and times[-1] <= soundfile.info(corpus / "4.wav").duration
+
+    options = [
+        "finetune",
+        "--preset",
+        run,
+        "--data",
+        corpus,
+        "--training.epochs",
+        1,
+        "--training.augment",
+        "False",
+    ]
+    same = recipe(*options, "--output", tmp_path / "same", "--model.dropout", "0.3")
+    assert same.returncode == 0, same.stderr
+    same = tasks.load(tmp_path / "same")
+    assert same.assets == task.assets and same.config == dataclasses.replace(task.config, dropout=0.3)
+    other = recipe(*options, "--output", tmp_path / "other", "--model.recurrent-units", "7")
+    assert other.returncode == 2 and "another configuration" in other.stderr
+    table = (corpus / "transcripts.tsv").read_text()
+    german = tmp_path / "german"
+    german.mkdir()
+    for file in corpus.glob("*.wav"):
+        (german / file.name).symlink_to(file)
+    (german / "transcripts.tsv").write_text(table.replace("CAB", "CÄB"), encoding="utf-8")
+    options[options.index(corpus)] = german
+    done = recipe(*options, "--output", tmp_path / "no")
+    assert done.returncode == 2 and "--extend" in done.stderr and "ä" in done.stderr
+    done = recipe(*options, "--output", tmp_path / "german_run", "--extend")
+    assert done.returncode == 0, done.stderr
+    new = tasks.load(tmp_path / "german_run")
+    assert new.vocabulary.characters == [*task.vocabulary.characters, "ä"] and not new.assets
+
+
+def test_spec_augment_hides_bands_and_times_in_training_alone():
+    layer = SpecAugment(bands=4, band_masks=1, time=0.2, time_masks=1, seed=3)
+    x = np.ones((40, 60, 20), "float32")
+    lengths = np.full(40, 50, "int32")
+    np.testing.assert_array_equal(np.asarray(layer(x, lengths, training=False)), x)
+    hidden = np.asarray(layer(x, lengths, training=True)) == 0
+    bands, times = hidden.all(axis=1).sum(-1), hidden[:, :50].all(axis=2).sum(-1)
+    assert bands.min() == 0 and bands.max() == 4 and times.min() == 0 and 6 < times.max() <= 10
+    assert len({tuple(row) for row in hidden.all(axis=1)}) > 20, "the masks differ within a batch"
+    assert not hidden[:, 50:].all(axis=2).any(), "time masks lie within the sequence"
+
+
+def test_augmented_speech_differs_and_can_be_repeated():
+    tone = (8000 * np.sin(2 * np.pi * 1000 * np.arange(2 * RATE) / RATE)).astype("int16")
+    peaks, lengths, levels = [], [], []
+    for seed in range(40):
+        varied = np.asarray(augment_speech(tone, (seed, 7)))
+        assert varied.dtype == np.int16
+        np.testing.assert_array_equal(varied, np.asarray(augment_speech(tone, (seed, 7))))
+        spectrum = np.abs(np.fft.rfft(varied.astype(float)))
+        peaks.append(np.argmax(spectrum) * RATE / len(varied))
+        lengths.append(len(varied) / len(tone))
+        levels.append(varied.astype(float).std())
+    assert 800 < min(peaks) < 900 and 1120 < max(peaks) < 1220
+    # Faster is higher and shorter, by the same factor.
+    np.testing.assert_allclose(np.array(peaks) * lengths, 1000, rtol=0.01)
+    assert max(levels) > 3 * min(levels)
+
+
+@pytest.mark.parametrize(
+    "settings, sentence",
+    [({"recurrent_cell": "elman"}, "simple, gru, lstm"), ({"units": (3, 4)}, "layers 1")],
+)
+def test_bad_configurations(settings, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        DeepSpeechConfig(**settings)

@@ -1,0 +1,347 @@
+"""What corpora of all kinds share: preparing them once as tensorflow-datasets, names, selection, repeats.
+
+A kind of corpus is a ``LocalCorpus``, which reads files into samples, and a ``Samples``, which a person
+holds: ``zoo.data.lines`` and ``zoo.data.speech`` have one of each.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from zoo import files, presets
+from zoo.errors import UserError
+
+
+class LocalCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Base of the tensorflow-datasets builders of one local corpus.
+
+    Args:
+        path: the file or folder.
+        data_dir: where the prepared shards go.
+
+    Attributes:
+        skipped: a sentence for each sample that could not be used.
+        failure: the UserError that ended the preparation, which tensorflow-datasets wraps in its own.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    pkg_dir_path = None
+    description = None  # of the set
+    features = None  # of a sample: ``{name: feature}``, with ``name`` and ``text`` among them
+
+    def __init__(self, path, **kwargs):
+        self.path = Path(path)
+        self.skipped = []
+        self.failure = None
+        super().__init__(**kwargs)
+
+    def samples(self):
+        """Yield each sample as a dict, append to ``skipped``; UserError if the corpus cannot be read."""
+        raise NotImplementedError
+
+    def unusable(self, reason):
+        """The UserError for a corpus without a sample that could be used."""
+        raise NotImplementedError
+
+    def _info(self):
+        features = tfds.features.FeaturesDict(self.features)
+        return self.dataset_info_from_configs(description=self.description, features=features)
+
+    def _split_generators(self, dl_manager):
+        return {"train": self._generate_examples()}
+
+    def _generate_examples(self):
+        try:
+            found = False
+            for sample in self.samples():
+                found = True
+                yield sample["name"], sample
+            if not found:
+                raise self.unusable((self.skipped[0] if self.skipped else "it is empty").rstrip("."))
+        except UserError as error:
+            self.failure = error
+            raise
+
+
+class Samples:
+    """Some samples of one or more prepared corpora; base of what a kind of corpus gives.
+
+    Attributes:
+        names: ``CORPUS/NAME`` of every sample, the corpus named as its file without suffixes.
+        texts: their normalised transcripts.
+        skipped: sentences on samples that could not be used.
+    """
+
+    builder = None  # the LocalCorpus
+    noun = "sample"
+
+    def __init__(self, sources, chosen=None):
+        self._sources = sources
+        self._chosen = [source.usable for source in sources] if chosen is None else chosen
+        self._rows = [
+            row
+            for source, mask in zip(sources, self._chosen, strict=True)
+            for row, wanted in zip(source.rows, mask, strict=True)
+            if wanted
+        ]
+        self.names = [row[0] for row in self._rows]
+        self.texts = [row[1] for row in self._rows]
+        self.skipped = [sentence for source in sources for sentence in source.skipped]
+
+    # === What a kind of corpus says ===
+
+    @staticmethod
+    def uniform(builder):
+        """A function from a raw sample of ``builder`` to the sample of ``dataset``.
+
+        It may add ``name``, a string that is unique in its corpus; to nothing, or what ends in "/", a number
+        is added.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def measures(sample):
+        """A list of ints that the index keeps of a sample of ``dataset``, as NumPy."""
+        raise NotImplementedError
+
+    @staticmethod
+    def complaint(name, text, *measures):
+        """A sentence on why a sample of a public set cannot be used, or None."""
+        return None
+
+    @staticmethod
+    def depends_on(path):
+        """What, beside the files of the corpus at ``path``, its prepared form depends on: list of str."""
+        return []
+
+    # === What a person holds ===
+
+    @classmethod
+    def load(cls, corpora, only=None, progress=False):
+        """Prepare corpora (the first time) and give their samples; see ``load_lines``, ``load_speech``."""
+        if isinstance(corpora, str | Path):
+            corpora = [corpora]
+        found = cls([_load_source(cls, corpus, progress) for corpus in corpora])
+        if only is not None:
+            try:
+                pattern = re.compile(only)
+            except re.error as error:
+                raise UserError(f"--only {only!r} is no regular expression ({error}).") from error
+            found = found.select(pattern.search)
+            if not len(found):
+                raise UserError(f"--only {only!r} matches no {cls.noun} of {', '.join(map(str, corpora))}.")
+        return found
+
+    def __len__(self):
+        return len(self.names)
+
+    def select(self, wanted):
+        """The samples for whose name ``wanted(name)`` is true."""
+        chosen = [
+            mask & np.array([bool(wanted(row[0])) for row in source.rows], bool)
+            for source, mask in zip(self._sources, self._chosen, strict=True)
+        ]
+        return type(self)(self._sources, chosen)
+
+    def sample(self, count):
+        """``count`` samples spread evenly over these."""
+        step = max(1, len(self) // count)
+        few = set(self.names[::step][:count])
+        return self.select(lambda name: name in few)
+
+    def dataset(self, repeat=False):
+        """A ``tf.data.Dataset`` of the samples, in a fixed order.
+
+        Args:
+            repeat: give the samples of ``PATH@N`` N times.
+        """
+        parts = []
+        for source, chosen in zip(self._sources, self._chosen, strict=True):
+            mask = tf.constant(chosen)
+            part = source.dataset().enumerate().filter(lambda i, _, mask=mask: mask[i]).map(_nameless)
+            parts.append(part.repeat(source.repeat) if repeat else part)
+        joined = parts[0]
+        for part in parts[1:]:
+            joined = joined.concatenate(part)
+        return joined
+
+    def shown(self):
+        """How many samples an epoch shows, repeats counted."""
+        return sum(int(m.sum()) * s.repeat for s, m in zip(self._sources, self._chosen, strict=True))
+
+    def _batches(self, size):
+        """Iterate over lists of up to ``size`` samples, as NumPy."""
+        samples = self.dataset().prefetch(size).as_numpy_iterator()
+        while batch := list(itertools.islice(samples, size)):
+            yield batch
+
+
+def _nameless(_, sample):
+    return {key: value for key, value in sample.items() if key != "name"}
+
+
+# === For the kinds ===
+
+
+def corpora_folder():
+    """Where prepared corpora are kept: ``$ZOO_HOME/corpora``."""
+    return presets.home() / "corpora"
+
+
+def feature_of(builder, kind, preferred, what):
+    """Name of the feature of class ``kind`` in a public set; of several, the first in ``preferred``.
+
+    Raises:
+        UserError: there is none; ``what`` says which sets to name.
+    """
+    found = [name for name, feature in builder.info.features.items() if isinstance(feature, kind)]
+    if not found:
+        raise UserError(
+            f"tfds:{builder.name} has no {kind.__name__.lower()} feature; name a set with {what}."
+        )
+    return min(found, key=lambda name: preferred.index(name) if name in preferred else len(preferred))
+
+
+def mapped_text(function, text):
+    """A scalar string tensor through a Python function from str to str."""
+    text = tf.numpy_function(lambda t: function(t.decode()).encode(), [text], tf.string, stateful=False)
+    return tf.ensure_shape(text, ())
+
+
+# === Prepared corpora ===
+
+
+class _Source:
+    """One prepared corpus and the index of its samples, in the order in which it is read.
+
+    ``rows`` are ``[name, text, *measures]``; those that are not ``usable`` (bool ``[rows]``) are there to be
+    counted while reading.
+    """
+
+    def __init__(self, kind, builder, split, rows, skipped, repeat):
+        self.kind, self.builder, self.split, self.repeat = kind, builder, split, repeat
+        complaints = [kind.complaint(*row) for row in rows]
+        self.rows = rows
+        self.usable = np.array([complaint is None for complaint in complaints], bool)
+        self.skipped = skipped + [complaint for complaint in complaints if complaint]
+
+    def dataset(self):
+        return _read(self.kind, self.builder, self.split)
+
+
+def _read(kind, builder, split):
+    read = tfds.ReadConfig(shuffle_seed=0, interleave_cycle_length=1, add_tfds_id=False)
+    raw = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
+    return raw.map(kind.uniform(builder), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _index(kind, dataset):
+    rows = []
+    for i, sample in enumerate(dataset.as_numpy_iterator()):
+        name = sample["name"].decode() if "name" in sample else ""
+        if not name or name.endswith("/"):
+            name += f"{i:06d}"
+        rows.append([name, sample["text"].decode(), *kind.measures(sample)])
+    return rows
+
+
+def _fingerprint(path, depends_on=()):
+    """Changes when a file of the corpus does, without reading them all."""
+    if path.is_dir():
+        parts = sorted(
+            f"{file.relative_to(path)}:{stamp(file)}" for file in path.rglob("*") if file.is_file()
+        )
+    else:
+        parts = [stamp(path)]
+    text = "\n".join([os.path.realpath(path), *parts, *depends_on])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def stamp(file):
+    """Size and time of a file: what a fingerprint takes for its content."""
+    stat = os.stat(file)
+    return f"{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def _prepare_local(kind, path, progress):
+    folder = corpora_folder() / _fingerprint(path, kind.depends_on(path))
+    if not (folder / _INDEX).is_file():
+        with files.atomic_folder(folder, marker=_INDEX) as new:
+            builder = kind.builder(path, data_dir=str(new))
+            try:
+                _prepare(builder, progress)
+            except Exception:
+                if builder.failure:
+                    raise builder.failure from None
+                raise
+            _write_index(new, _index(kind, _read(kind, builder, "train")), builder.skipped)
+    stored = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    return kind.builder(path, data_dir=str(folder)), stored
+
+
+def _prepare_public(kind, builder, split):
+    """The index of a public set, which is stored as it takes a pass over all of it."""
+    folder = corpora_folder() / _fingerprint(Path(builder.data_dir), [kind.__name__, split])
+    if not (folder / _INDEX).is_file():
+        with files.atomic_folder(folder, marker=_INDEX) as new:
+            _write_index(new, _index(kind, _read(kind, builder, split)), [])
+    return json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+
+
+_INDEX = "index.json"
+
+
+def _write_index(folder, rows, skipped):
+    data = {"skipped": skipped, "lines": rows}  # the first corpora were of text lines
+    (folder / _INDEX).write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+
+
+def _prepare(builder, progress):
+    switch = tfds.enable_progress_bar if progress else tfds.disable_progress_bar
+    switch()
+    with contextlib.redirect_stdout(sys.stderr):  # it prints; stdout is for results
+        builder.download_and_prepare()
+
+
+def _load_source(kind, corpus, progress):
+    path, repeat = str(corpus), 1
+    counted = re.fullmatch(r"(.+)@(\d+)", path)
+    if counted and not os.path.exists(path):
+        path, repeat = counted[1], int(counted[2])
+    if path.startswith("tfds:"):
+        label, _, split = path.removeprefix("tfds:").partition(":")
+        try:
+            builder = tfds.builder(label)
+            _prepare(builder, progress)
+        except Exception as error:  # tfds has no common base for what an unknown or unreachable set raises
+            raise UserError(
+                f"{path}: cannot be prepared ({(str(error) or repr(error)).splitlines()[0]}); check the name."
+            ) from error
+        split = split or next(iter(builder.info.splits))
+        stored = _prepare_public(kind, builder, split)
+    else:
+        split, label = "train", re.sub(_SUFFIXES, "", Path(path).name)
+        builder, stored = _prepare_local(kind, _existing(path), progress)
+    rows = [[f"{label}/{row[0]}", *row[1:]] for row in stored["lines"]]
+    source = _Source(kind, builder, split, rows, stored["skipped"], repeat)
+    if rows and not source.usable.any():
+        raise UserError(f"{path}: no {kind.noun} in it could be used ({source.skipped[0].rstrip('.')}).")
+    return source
+
+
+_SUFFIXES = r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(csv|tsv|json|jsonl)$"
+
+
+def _existing(path):
+    if not os.path.exists(path):
+        raise UserError(f"{path}: there is no such file or folder; check the path.")
+    return Path(path)
