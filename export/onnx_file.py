@@ -74,7 +74,9 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         where = f"; the first layer that differs is {layer!r}" if layer else ""
         raise ExportError(f"{error}{where}") from error
     if int8 or float16:
-        converted = (quantize.int8 if int8 else quantize.float16)(converted)
+        layers = keras_model.all_layers(subject.network)
+        exact = [value for layer in layers for value in getattr(layer, "constants", ())]
+        converted = quantize.int8(converted, exact) if int8 else quantize.float16(converted)
         report["stored"] = "int8" if int8 else "float16"
         report["stored_difference"] = verify.difference(subject, _pairs(subject, converted, cases))
         report["nodes"] = _count(converted)

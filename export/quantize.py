@@ -11,7 +11,7 @@ from zoo.backend import quiet_logging
 SMALLEST = 1024  # values; what is smaller, biases mostly, stays as it is
 
 
-def int8(model):
+def int8(model, exact=()):
     """Quantises weights to 8 bits, and computes with them where onnxruntime can.
 
     LSTMs and matrix products with constants become onnxruntime's dynamically quantised operations
@@ -21,6 +21,7 @@ def int8(model):
 
     Args:
         model: an ``onnx.ModelProto`` with float32 weights, left as it is.
+        exact: arrays that stay as they are wherever the model has them, in any layout.
 
     Returns:
         Another ``onnx.ModelProto``.
@@ -28,16 +29,33 @@ def int8(model):
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    exact = {_signature(value) for value in exact}
+    kept = {
+        constant.name
+        for constant in model.graph.initializer
+        if exact and _signature(onnx.numpy_helper.to_array(constant)) in exact
+    }
+    excluded = [node.name for node in model.graph.node if kept & set(node.input)]
     # It advises to prepare models that need no preparation.
     with tempfile.TemporaryDirectory() as folder, quiet_logging(logging.WARNING):
         path = Path(folder, "int8.onnx")
         # Seven bits: with eight, processors without VNNI overflow 16-bit sums on their way.
         quantize_dynamic(
             _copy(model), path, op_types_to_quantize=["LSTM", "MatMul"], weight_type=QuantType.QInt8,
-            per_channel=True, reduce_range=True, extra_options={"EnableSubgraph": True},  # in loops too
+            nodes_to_exclude=excluded, per_channel=True, reduce_range=True,
+            extra_options={"EnableSubgraph": True},  # in loops too
         )  # fmt: skip
         quantised = onnx.load(path)
-    return _stored(quantised, _as_int8)
+
+    def store(name, value):
+        return ({name: value}, []) if name in kept else _as_int8(name, value)
+
+    return _stored(quantised, store)
+
+
+def _signature(value):
+    """What of an array does not depend on its layout."""
+    return value.size, float(f"{np.abs(value).sum(dtype=np.float64):.4g}")
 
 
 def float16(model):

@@ -140,6 +140,14 @@ def test_exports_as_one_fused_operation(cell, operation, tmp_path):
     assert runtime.FORMAT == session.get_modelmeta().custom_metadata_map["seqzoo.format"]
 
 
+def test_int8_leaves_the_spectrogram_as_it_is(tmp_path):
+    from export import to_onnx
+
+    report = to_onnx("deep_speech_digits", tmp_path / "digits.onnx", int8=True)
+    assert report["size"] < 2e6
+    assert report["stored_difference"] < 15  # of log probabilities; with a coarse spectrogram it is 49
+
+
 def test_exports_as_a_savedmodel(tmp_path):
     from export import to_savedmodel
 

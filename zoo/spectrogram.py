@@ -63,6 +63,11 @@ class LogMelSpectrogram(layers.Layer):
             raise ValueError(f"frame_length {frame_length} is longer than fft_length {fft_length}")
         self._kernel, self._bands = self._fourier(), self._triangles()
 
+    @property
+    def constants(self):
+        """The two fixed matrices, which coarser weights would spoil: powers differ by factors of millions."""
+        return self._kernel, self._bands
+
     def frames(self, samples):
         """Number of valid frames in so many samples: an int, an array, or a tensor, as ``samples`` is."""
         # The quotient of a negative number would not be rounded down in ONNX.
