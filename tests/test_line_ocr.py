@@ -11,7 +11,7 @@ from zoo.vocabulary import Vocabulary
 
 def read(task, images):
     image, size = pad_images([i[:, :, None] if i.ndim == 2 else i for i in images])
-    return {key: np.asarray(value) for key, value in task._compiled_serve(image, size).items()}
+    return {key: np.asarray(value) for key, value in task.compiled_serve(image, size).items()}
 
 
 def test_padding_never_changes_a_result(small_reader, draw_line, some_texts):
@@ -24,7 +24,7 @@ def test_padding_never_changes_a_result(small_reader, draw_line, some_texts):
     )
     for row, (height, width), one in zip(noise, size, images, strict=True):
         row[:height, :width, 0] = one
-    padded = {key: np.asarray(value) for key, value in small_reader._compiled_serve(noise, size).items()}
+    padded = {key: np.asarray(value) for key, value in small_reader.compiled_serve(noise, size).items()}
     for i, one in enumerate(images):
         alone = read(small_reader, [one])
         frames = alone["lengths"][0]

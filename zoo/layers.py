@@ -44,8 +44,20 @@ def reverse_by_length(x, lengths):
     return ops.take_along_axis(x, step[:, :, None], axis=1)
 
 
+class _FastToTrain:
+    """Before a Keras layer: the full sequence, and training by ``_train`` where ``_fast()`` allows it."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **{**kwargs, "return_sequences": True})
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        if initial_state is not None or mask is not None or not training or not self._fast():
+            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+        return self._train(sequences)
+
+
 @keras.saving.register_keras_serializable("seqzoo")
-class LSTM(layers.LSTM):
+class LSTM(_FastToTrain, layers.LSTM):
     """``keras.layers.LSTM`` (full sequence, no mask, no state), three times as fast to train on a CPU.
 
     There, Keras multiplies input and weights one step at a time and sums the weights' gradients in
@@ -55,12 +67,7 @@ class LSTM(layers.LSTM):
     with TensorFlow on a CPU are as in Keras.
     """
 
-    def __init__(self, units, **kwargs):
-        super().__init__(units, **{**kwargs, "return_sequences": True})
-
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        if initial_state is not None or mask is not None or not training or not self._fast():
-            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+    def _train(self, sequences):
         import tensorflow as tf
 
         cell = self.cell
@@ -73,15 +80,10 @@ class LSTM(layers.LSTM):
 
 
 @keras.saving.register_keras_serializable("seqzoo")
-class GRU(layers.GRU):
+class GRU(_FastToTrain, layers.GRU):
     """``keras.layers.GRU`` (full sequence, no mask, no state), as ``LSTM`` above is Keras's LSTM."""
 
-    def __init__(self, units, **kwargs):
-        super().__init__(units, **{**kwargs, "return_sequences": True})
-
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        if initial_state is not None or mask is not None or not training or not self._fast():
-            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+    def _train(self, sequences):
         import tensorflow as tf
 
         kernel, recurrent = ops.convert_to_tensor(self.cell.kernel), self.cell.recurrent_kernel
@@ -95,18 +97,13 @@ class GRU(layers.GRU):
 
 
 @keras.saving.register_keras_serializable("seqzoo")
-class SimpleRNN(layers.SimpleRNN):
+class SimpleRNN(_FastToTrain, layers.SimpleRNN):
     """``keras.layers.SimpleRNN`` (full sequence, no mask, no state), as ``LSTM`` above is Keras's LSTM.
 
     That holds for the activations whose slope follows from what they give: tanh, ReLU and ``ClippedRelu``.
     """
 
-    def __init__(self, units, **kwargs):
-        super().__init__(units, **{**kwargs, "return_sequences": True})
-
-    def call(self, sequences, initial_state=None, mask=None, training=False):
-        if initial_state is not None or mask is not None or not training or not self._fast():
-            return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
+    def _train(self, sequences):
         import tensorflow as tf
 
         cell = self.cell

@@ -5,6 +5,8 @@ The way of a sample is input -> frames of class scores (the network, whose last 
 of it; labels, loss, evaluation and the move to another alphabet are here.
 """
 
+import dataclasses
+
 import keras
 import numpy as np
 from keras import ops
@@ -14,13 +16,70 @@ from zoo.ctc import ctc_loss, frames_needed
 from zoo.task import Task
 
 
+@dataclasses.dataclass(frozen=True)
+class Character:
+    """One character and what it spans in the input as given: pixel columns of an image, seconds of audio."""
+
+    character: str
+    start: float
+    end: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What was read: text in logical order, mean probability, characters in the order of the text."""
+
+    text: str
+    confidence: float
+    characters: list
+
+
 class Recognizer(Task):
     """A task that spells. Besides what ``Task`` asks for, a subclass defines:
 
     - ``logit_lengths(inputs)``: int32 ``[batch]``, the valid frames of the network's inputs;
     - ``frames(length)``: the frames of a sample so long (an int, an array or a tensor);
-    - ``sample_length(sample)`` in tf.data, and ``corpus_lengths(corpus)``, the same of a whole corpus.
+    - ``sample_length(sample)`` in tf.data, and ``corpus_lengths(corpus)``, the same of a whole corpus;
+    - ``read_input(item)``: what a person gives -> an array, ``array_length(array)``, which inputs of similar
+      length agree in, and ``pad(arrays)`` -> the arrays that ``compiled_serve`` takes.
     """
+
+    # === Reading ===
+
+    def predict(self, inputs, details=False, batch_size=16):
+        """Read inputs, each frame by its likeliest character.
+
+        Args:
+            inputs: a list of files and arrays (see ``read_input``), or one of these.
+            details: give a ``Reading`` for each instead of its text.
+            batch_size: inputs read at a time, those of similar length together.
+
+        Returns:
+            A list of str or ``Reading`` in the order of the inputs.
+
+        Raises:
+            UserError: an input cannot be read.
+        """
+        if not isinstance(inputs, list):
+            inputs = [inputs]
+        arrays = [self.read_input(item) for item in inputs]
+        order = sorted(range(len(arrays)), key=lambda i: self.array_length(arrays[i]))
+        found = [None] * len(arrays)
+        for at in range(0, len(order), batch_size):
+            chosen = order[at : at + batch_size]
+            served = self.compiled_serve(*self.pad([arrays[i] for i in chosen]))
+            served = {key: np.asarray(value) for key, value in served.items()}
+            for row, i in enumerate(chosen):
+                reading = self._reading({key: value[row] for key, value in served.items()})
+                found[i] = reading if details else reading.text
+        return found
+
+    def _reading(self, served):
+        """One row of what is served -> a ``Reading``."""
+        text, order = self.vocabulary.decode_with_order(served["labels"][: served["label_lengths"]])
+        spans = zip(text, served["starts"][order], served["ends"][order], strict=True)
+        characters = [Character(c, float(start), float(end)) for c, start, end in spans]
+        return Reading(text, float(served["confidence"]), characters)
 
     # === Evaluation ===
 

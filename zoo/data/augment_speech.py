@@ -20,20 +20,20 @@ def augment_speech(audio, seed, rate=16000):
     Returns:
         int16 ``[samples of the new speed]``.
     """
-    chance = tf.random.stateless_uniform((16,), tf.cast(seed, tf.int32))
-    seeds = tf.cast(seed, tf.int32)
+    seed = tf.cast(seed, tf.int32)
+    chance = tf.random.stateless_uniform((9,), seed)
 
     def between(i, low, high):
         return low + (high - low) * chance[i]
 
     x = tf.cast(audio, tf.float32) / 32768.0
     x = tf.cond(chance[0] < 0.8, lambda: _faster(x, between(1, 0.88, 1.14)), lambda: x)
-    shift = tf.cast(between(2, 0.0, 0.01) * rate, tf.int32)  # 5 ms to either side of the middle
-    x = tf.concat([tf.zeros(tf.minimum(shift, 160)), x], 0)[tf.maximum(0, 80 - shift) :]
-    x = tf.cond(chance[3] < 0.2, lambda: _in_a_room(x, between(4, 0.05, 0.3), seeds + 1, rate), lambda: x)
+    shift = tf.cast(between(2, -0.005, 0.005) * rate, tf.int32)
+    x = tf.concat([tf.zeros(tf.maximum(shift, 0)), x], 0)[tf.maximum(-shift, 0) :]
+    x = tf.cond(chance[3] < 0.2, lambda: _in_a_room(x, between(4, 0.05, 0.3), seed + 1, rate), lambda: x)
     x = tf.cond(
         chance[5] < 0.4,
-        lambda: x + _noise(x, between(6, 15.0, 40.0), between(7, 0.0, 2.0), seeds + 2),
+        lambda: x + _noise(x, between(6, 15.0, 40.0), between(7, 0.0, 2.0), seed + 2),
         lambda: x,
     )
     x *= 10.0 ** (between(8, -12.0, 6.0) / 20)

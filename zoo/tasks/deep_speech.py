@@ -91,24 +91,6 @@ class DeepSpeechConfig:
         return self.hop * self.stride * self.subsampling
 
 
-@dataclasses.dataclass(frozen=True)
-class Character:
-    """One character and when it was heard, in seconds."""
-
-    character: str
-    start: float
-    end: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Utterance:
-    """What was heard: text, mean probability of its characters, and the characters."""
-
-    text: str
-    confidence: float
-    characters: list
-
-
 class DeepSpeech(Recognizer):
     """A speech recogniser. See ``Task`` for what every task offers."""
 
@@ -241,41 +223,23 @@ class DeepSpeech(Recognizer):
             row[:length] = 0.1 * tone + 0.01 * random.standard_normal(length)
         return {"audio": audio, "audio_lengths": lengths}
 
-    def predict(self, inputs, details=False, batch_size=16):
-        """Transcribe utterances, each frame by its likeliest character (``export.speech`` can do more).
+    def _reading(self, served):
+        reading = super()._reading(served)
+        return dataclasses.replace(reading, text=reading.text.strip())
 
-        Args:
-            inputs: a list of audio files and arrays (see ``zoo.data.audio.read_audio``), or one of these.
-            details: give an ``Utterance`` for each instead of its text.
-            batch_size: utterances at a time, those of similar length together.
+    def read_input(self, item):
+        """An audio file or array (see ``zoo.data.audio.read_audio``) -> float32 ``[samples]``."""
+        from zoo.data.audio import read_audio
 
-        Returns:
-            A list of str or ``Utterance`` in the order of the inputs.
+        return read_audio(item, rate=self.config.sampling_rate)
 
-        Raises:
-            UserError: an input cannot be read as audio.
-        """
-        from zoo.data.audio import pad_audio, read_audio
+    def array_length(self, audio):
+        return len(audio)
 
-        if not isinstance(inputs, list):
-            inputs = [inputs]
-        audio = [read_audio(item, rate=self.config.sampling_rate) for item in inputs]
-        order = sorted(range(len(audio)), key=lambda i: len(audio[i]))
-        found = [None] * len(audio)
-        for at in range(0, len(order), batch_size):
-            chosen = order[at : at + batch_size]
-            padded, lengths = pad_audio([audio[i] for i in chosen])
-            for i, heard in zip(chosen, self._read_batch(padded, lengths), strict=True):
-                found[i] = heard if details else heard.text
-        return found
+    def pad(self, arrays):
+        from zoo.data.audio import pad_audio
 
-    def _read_batch(self, audio, lengths):
-        read = {key: np.asarray(value) for key, value in self.compiled_serve(audio, lengths).items()}
-        for i, count in enumerate(read["label_lengths"]):
-            text = self.vocabulary.decode(read["labels"][i, :count])
-            spans = zip(text, read["starts"][i, :count], read["ends"][i, :count], strict=True)
-            characters = [Character(c, float(start), float(end)) for c, start, end in spans]
-            yield Utterance(text.strip(), float(read["confidence"][i]), characters)
+        return pad_audio(arrays)
 
     @functools.cached_property
     def compiled_serve(self):

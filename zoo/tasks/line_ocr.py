@@ -13,7 +13,6 @@ The way of a line: image -> grey -> height-normalised ink, columns first ``[widt
 import dataclasses
 import functools
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -60,24 +59,6 @@ class LineOcrConfig:
                 raise ValueError("filters, kernels, strides and pools need the same length.")
             for name in ("kernels", "strides", "pools"):
                 object.__setattr__(self, name, ())
-
-
-@dataclasses.dataclass(frozen=True)
-class Character:
-    """One character with the pixel columns it spans in the given image."""
-
-    character: str
-    start: float
-    end: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """What was read: text in logical order, mean probability, characters in the order of the text."""
-
-    text: str
-    confidence: float
-    characters: list
 
 
 class LineOcr(Recognizer):
@@ -250,44 +231,25 @@ class LineOcr(Recognizer):
         return {"image": image, "size": size}
 
     def predict(self, inputs, details=False, batch_size=16):
-        """Read line images.
+        inputs = list(inputs) if isinstance(inputs, tuple) else inputs
+        return super().predict(inputs, details, batch_size)
 
-        Args:
-            inputs: a list of image files, PIL images and uint8 arrays ``[height, width]`` or
-                ``[height, width, 3]``, or one of these.
-            details: give a ``Line`` for each instead of its text.
-            batch_size: lines read at a time, those of similar width together.
+    def read_input(self, item):
+        """An image file, PIL image or uint8 array (see ``zoo.data.images.read_image``) -> uint8 array."""
+        from zoo.data.images import read_image
 
-        Returns:
-            A list of str or ``Line`` in the order of the inputs.
+        return read_image(item)
 
-        Raises:
-            UserError: an image cannot be read as a line.
-        """
-        from zoo.data import images
+    def array_length(self, image):
+        return image.shape[1] / image.shape[0]
 
-        if isinstance(inputs, str | Path) or not isinstance(inputs, list | tuple):
-            inputs = [inputs]
-        pixels = [images.read_image(item) for item in inputs]
-        order = sorted(range(len(pixels)), key=lambda i: pixels[i].shape[1] / pixels[i].shape[0])
-        found = [None] * len(pixels)
-        for at in range(0, len(order), batch_size):
-            chosen = order[at : at + batch_size]
-            image, size = images.pad_images([pixels[i] for i in chosen])
-            for i, line in zip(chosen, self._read_batch(image, size), strict=True):
-                found[i] = line if details else line.text
-        return found
+    def pad(self, arrays):
+        from zoo.data.images import pad_images
 
-    def _read_batch(self, image, size):
-        read = {key: np.asarray(value) for key, value in self._compiled_serve(image, size).items()}
-        for i, count in enumerate(read["label_lengths"]):
-            text, order = self.vocabulary.decode_with_order(read["labels"][i, :count])
-            spans = zip(text, read["starts"][i, order], read["ends"][i, order], strict=True)
-            characters = [Character(c, float(start), float(end)) for c, start, end in spans]
-            yield Line(text, float(read["confidence"][i]), characters)
+        return pad_images(arrays)
 
     @functools.cached_property
-    def _compiled_serve(self):
+    def compiled_serve(self):
         """``serving.function`` on a NumPy ``(image, size)``, compiled as the backend can."""
         import tensorflow as tf
 
