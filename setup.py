@@ -10,7 +10,15 @@ version = re.search(r'^__version__ = "(.+)"$', (here / "zoo/__init__.py").read_t
 readme = here / "README.md"
 
 # What a deployment host needs to read an exported file. No TensorFlow.
-base = ["numpy>=1.26", "onnxruntime>=1.18", "pillow>=10.3", "soundfile>=0.13", "soxr>=0.5", "tqdm>=4.66"]
+base = [
+    "numpy>=1.26",
+    "onnxruntime>=1.18",
+    "pillow>=10.3",
+    "sentencepiece>=0.2",
+    "soundfile>=0.13",
+    "soxr>=0.5",
+    "tqdm>=4.66",
+]
 
 train = [
     # Held to the minor versions that the tests have seen: export depends on how Keras spells an
@@ -22,6 +30,7 @@ train = [
     "tensorflow-datasets>=4.9.9,<5",
     "safetensors>=0.4.5",
     "jiwer>=4,<5",
+    "sacrebleu>=2.4,<3",
     "matplotlib>=3.8",
     "fonttools>=4.50",
     "tensorboard>=2.20",
@@ -36,7 +45,7 @@ extras = {
         *train,
         "jax>=0.10",
         "pytest>=9",
-        "pytest-xdist>=3.6",
+        "pytest-xdist>=3.7",
         "hypothesis>=6.100",
         "librosa>=0.11",
         "ruff>=0.17",

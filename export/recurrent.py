@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
 
-from zoo.layers import Bidirectional
+from zoo.layers import Bidirectional, Recurrent
 
 STAND_IN = "PyFunc"  # an operation of any arity that no optimiser of TensorFlow's folds or changes
 
@@ -92,6 +92,10 @@ def fused(layers):
             inside |= {id(one): f"{layer.name}/{one.name}" for one in both}
             ours = isinstance(layer, Bidirectional)
             replace(layer, "call", (_our_bidirectional if ours else _bidirectional)(layer, fusion))
+    for layer in layers:
+        if isinstance(layer, Recurrent):
+            inside[id(layer.layer)] = layer.name
+            replace(layer, "call", _our_recurrent(layer, fusion))
     for layer in layers:
         if isinstance(layer, RNN):
             replace(layer, "inner_loop", _inner_loop(layer, fusion, inside.get(id(layer), layer.name)))
@@ -189,6 +193,23 @@ def _our_bidirectional(layer, fusion):
         fusion.layers[layer.name] = ""
         y, _ = _operation(fusion, cells, _time_first(sequences), lengths, None, False)
         return _merged(keras.ops.transpose(y, (2, 0, 1, 3)), layer.merge_mode)
+
+    return call
+
+
+def _our_recurrent(layer, fusion):
+    """A replacement for the ``call`` of the zoo's Recurrent, whose lengths and states ONNX takes."""
+    ordinary = layer.call
+
+    def call(sequences, lengths=None, states=None, training=False):
+        try:
+            cells = _cells(layer.layer, training)
+        except Unsayable:
+            return ordinary(sequences, lengths, states, training=training)
+        fusion.layers[layer.name] = ""
+        initial = None if states is None else [[state] for state in states]
+        y, finals = _operation(fusion, cells, _time_first(sequences), lengths, initial, False)
+        return keras.ops.transpose(y[:, 0], (1, 0, 2)), [final[0] for final in finals]
 
     return call
 

@@ -11,12 +11,14 @@ Copy it to a deployment host as it is, or install the base package; there is no 
 
 From a shell: ``python runtime.py reader.onnx scan1.png scan2.png`` prints a line for each image.
 
-Where the package is installed, ``load`` opens speech models too and gives an ``export.speech.SpeechReader``.
+Where the package is installed, ``load`` opens models of speech and translation, too, and gives the reader
+that ``READERS`` names.
 """
 
 import collections
 import concurrent.futures
 import dataclasses
+import importlib
 import io
 import itertools
 import json
@@ -66,6 +68,11 @@ class Line:
     confidence: float
     characters: list
 
+    def to_json(self):
+        """What of it ``zoo predict --format json`` shows, rounded."""
+        spans = [{"character": c, "start": round(s, 1), "end": round(e, 1)} for c, s, e in self.characters]
+        return {"text": self.text, "confidence": round(self.confidence, 4), "characters": spans}
+
 
 # === The model file ===
 
@@ -78,11 +85,11 @@ def load(path, threads=None):
         threads: processor cores to use; by default all that this process may run on.
 
     Returns:
-        A ``Reader`` of line images, or for a speech model an ``export.speech.SpeechReader``.
+        A ``Reader`` of line images, or for another task the reader that ``READERS`` names.
 
     Raises:
-        ReaderError: there is no such file, it is no ONNX file, seqzoo did not write it, or it is a
-            speech model and the package is not installed.
+        ReaderError: there is no such file, it is no ONNX file, seqzoo did not write it, or it is no reader
+            of line images and the package is not installed.
     """
     if not os.path.isfile(path):
         raise ReaderError(f"{path}: there is no such file; give an .onnx file that `zoo export` wrote")
@@ -110,13 +117,23 @@ def load(path, threads=None):
             "not read; update seqzoo, or take the runtime.py of the one that exported it"
         )
     try:
-        return READERS[metadata["task"]](session, metadata, threads or cores())
+        return reader_class(metadata["task"]).of_session(session, metadata, threads or cores())
     except ImportError as error:
         raise ReaderError(
-            f"{path}: a speech model, which needs more than this file (no {error.name} here): install seqzoo"
+            f"{path}: a {metadata['task']} model, which needs more than this file (no {error.name} here): "
+            "install seqzoo"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
+
+
+def reader_class(task):
+    """What reads the models of a task: ``Reader``, or a class of the package, imported now."""
+    found = READERS[task]
+    if isinstance(found, str):
+        module, _, name = found.rpartition(".")
+        found = getattr(importlib.import_module(module), name)
+    return found
 
 
 def cores():
@@ -143,6 +160,11 @@ class Reader:
         strides = [*self.config["strides"], *self.config["pools"]]
         # Columns of an image that one output frame stands for, per pixel of the image's height.
         self._frame = math.prod(along for along, _ in strides) / self.config["height"]
+
+    @classmethod
+    def of_session(cls, session, metadata, threads):
+        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
+        return cls(session, metadata, threads)
 
     def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise"):
         """Reads line images.
@@ -213,15 +235,13 @@ class Reader:
         return Line(text, float(confidence), spans)
 
 
-def _speech_reader(session, metadata, threads):
-    from export.speech import SpeechReader  # of the package: audio takes more than this file
-
-    return SpeechReader.of_session(session, metadata, threads)
-
-
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
 _SEARCHED = ["log_probs", "lengths"]
-READERS = {"line_ocr": Reader, "deep_speech": _speech_reader}
+READERS = {  # those that take more than this file by their address in the package
+    "line_ocr": Reader,
+    "deep_speech": "export.speech.SpeechReader",
+    "translator": "zoo.translation.TranslationReader",
+}
 
 
 # === Images ===

@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import json
 import os
+import time
 import typing
 
 import numpy as np
@@ -26,6 +27,7 @@ from export.runtime import align, cores
 from zoo.data.audio import RATE, blocks, duration, pad_audio, read_audio
 from zoo.errors import UserError
 from zoo.files import atomic_write
+from zoo.reader import SpellingReader
 
 WINDOW = 600  # seconds of audio held in memory and sorted by length at a time
 BATCH = 8  # pieces read at a time by each thread, those of similar length together
@@ -57,8 +59,23 @@ class Transcript:
     words: list
     seconds: float
 
+    def to_json(self):
+        """What of it ``zoo predict --format json`` shows, rounded."""
+        words = [
+            {"word": w, "start": round(s, 3), "end": round(e, 3), "confidence": round(c, 4)}
+            for w, s, e, c in self.words
+        ]
+        about = {"text": self.text, "confidence": round(self.confidence, 4)}
+        return about | {"seconds": round(self.seconds, 3), "words": words}
 
-class SpeechReader:
+    def subtitles(self, form):
+        """The words as the text of a file: "srt" or "vtt"."""
+        from export.subtitles import subtitles
+
+        return subtitles(self.words, form)
+
+
+class SpeechReader(SpellingReader):
     """Transcribes recordings. Get one from ``export.runtime.load`` or ``SpeechReader.of_task``.
 
     Args:
@@ -71,6 +88,8 @@ class SpeechReader:
         metadata: dict of str, what else is known of the model.
     """
 
+    reads, one, unit = "speech", "recording", "utterances"
+    options = frozenset("beam_width decoder language_model alpha beta hot_words plot srt vtt".split())
     direction = "ltr"  # characters come in the order in which they are said
 
     def __init__(self, run, config, vocabulary, assets=None, threads=None, metadata=None):
@@ -293,6 +312,40 @@ class SpeechReader:
         figure = draw(title, audio, log_probs, self._seconds, self.vocabulary, characters, words)
         with atomic_write(path) as file:
             figure.savefig(file, format="png", dpi=110)
+
+    # === Figures ===
+
+    def evaluate(self, corpus, progress=False, **decoding):
+        """What ``zoo.metrics.evaluate_reader`` gives, and the ``decoder``, and how fast it is.
+
+        ``seconds`` is the length of the audio, ``times_real_time`` how many times as fast it was read.
+        """
+        from zoo import metrics
+        from zoo.vocabulary import Vocabulary
+
+        # This reads the language model, too, so that it is not timed.
+        decoder = "beam" if self.search(**decoding) else "greedy"
+        spent = heard = 0.0
+
+        def read(audio):
+            nonlocal spent, heard
+            start = time.perf_counter()
+            texts = self(audio, **decoding)
+            spent += time.perf_counter() - start
+            heard += sum(map(len, audio)) / self.config["sampling_rate"]
+            return texts
+
+        vocabulary = Vocabulary(self.vocabulary, self.direction)
+        report = metrics.evaluate_reader(read, vocabulary, corpus, progress)
+        return report | {"seconds": heard, "decoder": decoder, "times_real_time": heard / spent}
+
+    def rows(self, report):
+        rows = super().rows(report)
+        after = [name for name, _ in rows].index("skipped") + 1
+        speed = f"{report['seconds']:.0f} s of audio, read {report['times_real_time']:.0f} times as fast"
+        rows.insert(after, ("speed", speed))
+        rows.insert(1, ("decoder", report["decoder"]))
+        return rows
 
 
 # === Recordings ===

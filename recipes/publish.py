@@ -19,9 +19,12 @@ import json
 import shlex
 from pathlib import Path
 
+from export.readers import reader_class
 from recipes import trainer
 from zoo import cli, presets
 from zoo.errors import UserError
+
+_METRICS = {"cer": "character error rate", "wer": "word error rate", "bleu": "BLEU", "chrf": "chrF"}
 
 
 def main(arguments):
@@ -32,7 +35,7 @@ def main(arguments):
     parser.add_argument("--description", required=True, help="one sentence")
     parser.add_argument("--licence", required=True, help="of the weights")
     parser.add_argument("--figure", nargs="+", action="append", required=True, metavar="SET CORPUS REGEX")
-    parser.add_argument("--headline", choices=("cer", "wer"), default="cer", help="default: cer")
+    parser.add_argument("--headline", metavar="METRIC", help="by default the first that is measured")
     parser.add_argument("--asset", action="append", default=[], metavar="FILE")
     parser.add_argument("--config", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--output", help="folder of the preset")
@@ -48,17 +51,23 @@ def main(arguments):
     changes = {field: ast.literal_eval(value) for field, value in changes.items()}
     task.config = dataclasses.replace(task.config, **changes)
     task.save(output)  # what is measured below is what is shipped: weights as they are stored
-    figures = [figure for given in options.figure for figure in _measured(output, options.name, *given)]
-    rows = ["| set | samples | character error rate | word error rate | command |", "|---|---|---|---|---|"]
-    for cer, wer in zip(figures[::2], figures[1::2], strict=True):
-        rates = f"{cer['value']:.2%} | {wer['value']:.2%}"
-        command = cer["command"].replace("|", "\\|")
-        rows.append(f"| {cer['set']} | {cer['lines']} | {rates} | `{command}` |")
-    headline = [f for f in figures if f["metric"] == options.headline]
+    forms = reader_class(task.name).figures
+    measured = [_measured(output, options.name, forms, *given) for given in options.figure]
+    rows = ["| set | samples | " + " | ".join(_METRICS[m] for m in forms) + " | command |"]
+    rows.append("|---" * (3 + len(forms)) + "|")
+    for found in measured:
+        values = " | ".join(forms[one["metric"]].format(one["value"]) for one in found)
+        command = found[0]["command"].replace("|", "\\|")
+        rows.append(f"| {found[0]['set']} | {found[0]['lines']} | {values} | `{command}` |")
+    figures = [figure for found in measured for figure in found]
+    metric = options.headline or next(iter(forms))
+    headline = [f"{f['set']} {forms[metric].format(f['value'])}" for f in figures if f["metric"] == metric]
+    if not headline:
+        raise UserError(f"--headline {metric!r} is not measured; choose one of {', '.join(forms)}.")
     task.card |= {
         "description": options.description,
         "licence": options.licence,
-        "headline": ", ".join(f"{f['set']} {f['value']:.2%} {f['metric'].upper()}" for f in headline),
+        "headline": ", ".join(f"{text} {metric.upper()}" for text in headline),
         "figures": figures,
         "text": text.replace("FIGURES", "\n".join(rows)),
     }
@@ -66,8 +75,8 @@ def main(arguments):
     print(f"{output}: {task.card['headline']}")
 
 
-def _measured(folder, name, title, corpus, only="", more=""):
-    """Character and word error rate of a task folder, as ``zoo evaluate`` gives them."""
+def _measured(folder, name, forms, title, corpus, only="", more=""):
+    """The figures of a task folder that ``forms`` names, as ``zoo evaluate`` gives them."""
     arguments = ["--data", corpus, *(["--only", only] if only else []), *shlex.split(more)]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -77,9 +86,10 @@ def _measured(folder, name, title, corpus, only="", more=""):
     found = json.loads(printed.getvalue())
     command = f"zoo evaluate {name} --data {Path(corpus).name}"
     command += (f" --only '{only}'" if only else "") + (f" {more}" if more else "")
+    count = found["lines"] if "lines" in found else found["sentences"]
     return [
-        {"set": title, "metric": metric, "value": found[metric], "lines": found["lines"], "command": command}
-        for metric in ("cer", "wer")
+        {"set": title, "metric": metric, "value": found[metric], "lines": count, "command": command}
+        for metric in forms
     ]
 
 

@@ -3,7 +3,6 @@
 CORPUS is what the task's ``load_corpus`` takes; `CORPUS@4` shows a small one four times an epoch.
 """
 
-import dataclasses
 import hashlib
 import re
 import sys
@@ -49,8 +48,6 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
     schedule = trainer.read_fields(options, "training", trainer.Schedule)
     trainer.set_up(schedule)
 
-    from zoo.data.pipeline import Pipeline
-
     corpus = cls.load_corpus(options.data, progress=True)
     learn, check = _split(corpus, options, cls, unit, group)
     if options.action == "train":
@@ -69,11 +66,7 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
         f"{task.network.count_params():,} weights."
     )
 
-    cache = {"memory": None, "none": False}.get(schedule.cache, schedule.cache)
-    data = Pipeline(
-        task, learn.dataset(repeat=True), learn.shown(), task.corpus_lengths(learn), schedule.batch_size,
-        cache=cache,
-    )  # fmt: skip
+    data = trainer.pipeline(task, learn, schedule)
 
     def validation():
         scores = task.evaluate_corpus(check)
@@ -84,13 +77,7 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
             "examples": list(zip(few.texts, task.predict(next(few.chunks(4))[0]), strict=True)),
         }
 
-    settings = {
-        "recipe": name,
-        **{key: value for key, value in vars(options).items() if "." not in key and key != "output"},
-        "training": dataclasses.asdict(schedule),
-        "model": dataclasses.asdict(task.config),
-        "characters": "".join(task.vocabulary.characters),
-    }
+    settings = trainer.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
     trainer.train(task, data, validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to export it:")
     print(f"  zoo export {options.output} --output {name}.onnx")
@@ -140,11 +127,7 @@ def _adapt(task, learn, options, cls, directions):
 
     if not isinstance(task, cls):
         raise UserError(f"{options.preset} is a model for {task.name}; give one for {cls.name}.")
-    config = trainer.read_fields(options, "model", cls.Config, task.config)
-    if config != task.config:
-        weights = task.weights()
-        task = cls(config, task.vocabulary, assets=task.assets)
-        task.set_weights(weights)
+    task = trainer.reconfigured(task, options)
     missing = sorted({c for text in learn.texts for c in task.vocabulary.unknown(text)})
     if missing and not (options.extend or options.ignore_unknown):
         raise UserError(

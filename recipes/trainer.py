@@ -210,11 +210,11 @@ def _write_history(output, history):
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
     right = left.twinx()
     metric = history[-1]["metric"]
-    values = [100 * row[metric] for row in history]
+    values = [row[metric] for row in history]
     right.plot(epochs, values, color="tab:blue", marker=".", label=f"validation {metric}")
-    right.set(ylabel=f"validation {metric}, %", yscale="log" if min(values) > 0 else "linear")
+    right.set(ylabel=f"validation {metric}", yscale="log" if min(values) > 0 else "linear")
     right.set_title(
-        f"lowest validation {metric}: {min(values):.2f} % (epoch {epochs[values.index(min(values))]})"
+        f"lowest validation {metric}: {min(values):.4g} (epoch {epochs[values.index(min(values))]})"
     )
     with files.atomic_write(output / "curve.png") as file:
         figure.savefig(file, format="png", dpi=100)
@@ -236,6 +236,34 @@ class _TensorBoard:
 
 
 # === Set-up ===
+
+
+def reconfigured(task, options):
+    """The task with its configuration as the ``--model`` options say; its weights have to fit."""
+    config = read_fields(options, "model", task.Config, task.config)
+    if config == task.config:
+        return task
+    new = type(task)(config, task.vocabulary, assets=task.assets)
+    new.set_weights(task.weights())
+    return new
+
+
+def pipeline(task, corpus, schedule, **options):
+    """The ``zoo.data.pipeline.Pipeline`` of the samples to learn from."""
+    from zoo.data.pipeline import Pipeline
+
+    cache = {"memory": None, "none": False}.get(schedule.cache, schedule.cache)
+    return Pipeline(
+        task, corpus.dataset(repeat=True), corpus.shown(), task.corpus_lengths(corpus), schedule.batch_size,
+        cache=cache, **options,
+    )  # fmt: skip
+
+
+def settings(task, schedule, options):
+    """All that defines a run: what was given, and what it made of the task."""
+    given = {key: value for key, value in vars(options).items() if "." not in key and key != "output"}
+    about = {"training": dataclasses.asdict(schedule), "model": dataclasses.asdict(task.config)}
+    return {"recipe": task.name, **given, **about}
 
 
 def set_up(schedule):

@@ -7,6 +7,11 @@ import pytest
 from zoo import files
 
 
+def pytest_collection_modifyitems(items):
+    """The module that takes longest comes first, so that no process waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def zoo_home(tmp_path_factory):
     """Downloads and prepared corpora of the tests stay out of the user's cache, also in subprocesses."""

@@ -20,6 +20,7 @@ import setuptools
 from PIL import Image
 
 import zoo
+from export import readers
 from zoo import cli, presets
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +29,7 @@ BUFFERED = {"PYTHONUNBUFFERED": ""}  # as a user's Python writes to a pipe
 # What `pip install seqzoo` does not bring, made impossible to import.
 BASE_INSTALL = """
 import sys
-EXTRA = {"tensorflow", "keras", "tf2onnx", "onnx", "jiwer", "tensorflow_datasets", "safetensors",
+EXTRA = {"tensorflow", "keras", "tf2onnx", "onnx", "jiwer", "sacrebleu", "tensorflow_datasets", "safetensors",
          "matplotlib", "fontTools", "tensorboard", "jax", "h5py", "scipy", "setuptools", "pytest"}
 class Absent:
     def find_spec(self, name, path=None, target=None):
@@ -267,11 +268,11 @@ def test_results_come_before_the_last_input(size_reader, scans):
         env=os.environ | BUFFERED,
     ) as process:
         path, text = next(iter(scans.items()))
-        process.stdin.write(f"{path}\n" * (cli.CHUNK + 1))
+        process.stdin.write(f"{path}\n" * (readers.CHUNK + 1))
         process.stdin.flush()
         assert select.select([process.stdout], [], [], 60)[0], "nothing came"
         process.stdin.close()
-        assert process.stdout.read().splitlines() == [text] * (cli.CHUNK + 1)
+        assert process.stdout.read().splitlines() == [text] * (readers.CHUNK + 1)
     assert process.returncode == 0
 
 
@@ -417,7 +418,7 @@ def test_presets_are_packaged(setup):
 
 def test_base_install_has_no_tensorflow(setup):
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in setup["install_requires"]}
-    assert names == {"numpy", "onnxruntime", "pillow", "soundfile", "soxr", "tqdm"}
+    assert names == {"numpy", "onnxruntime", "pillow", "sentencepiece", "soundfile", "soxr", "tqdm"}
     assert set(setup["extras_require"]) == {"train", "gpu", "jax", "test"}
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo.layers import GRU, LSTM, Bidirectional, ClippedRelu, SimpleRNN, reverse_by_length
+from zoo.layers import GRU, LSTM, Bidirectional, ClippedRelu, Recurrent, SimpleRNN, reverse_by_length
 
 
 def test_reverse_by_length():
@@ -32,7 +32,7 @@ def test_recurrent_layers_train_as_those_of_keras_do(ours, settings, time):
     weight = tf.constant(random.normal(size=(3, time, 5)), tf.float32)
     theirs = getattr(keras.layers, ours.__name__)(5, return_sequences=True, **settings)
     ours = ours(5, **settings)
-    assert ours._fast()
+    assert ours.fast()
     for layer in (ours, theirs):
         layer.build(x.shape)
     for a, b in zip(ours.weights, theirs.weights, strict=True):
@@ -54,6 +54,54 @@ def test_recurrent_layers_train_as_those_of_keras_do(ours, settings, time):
     for mine, wanted in zip(outputs_and_gradients(ours), outputs_and_gradients(theirs), strict=True):
         np.testing.assert_allclose(mine, wanted, atol=2e-5)
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
+@pytest.mark.parametrize("training", [True, False])
+def test_recurrent_goes_from_a_state_to_the_last_of_each_sequence(kind, training):
+    random = np.random.default_rng(0)
+    x, lengths = random.normal(size=(3, 6, 4)).astype("float32"), np.array([6, 2, 1], "int32")
+    layer = Recurrent(kind(5))
+    layer.build(x.shape)
+    states = [random.normal(size=(3, 5)).astype("float32") for _ in range(2 if kind is LSTM else 1)]
+    outputs, last = layer(x, lengths, states, training=training)
+    for row, length in enumerate(lengths):
+        given = [ops.convert_to_tensor(state[row : row + 1]) for state in states]
+        alone, *final = layer.layer(x[row : row + 1, :length], initial_state=given)
+        np.testing.assert_allclose(outputs[row, :length], alone[0], atol=1e-6)
+        assert not np.asarray(outputs[row, length:]).any()
+        for one, other in zip(last, final, strict=True):
+            np.testing.assert_allclose(one[row], other[0], atol=1e-6)
+    whole, last = layer(x, training=training)
+    np.testing.assert_allclose(whole[:, -1], last[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
+def test_recurrent_passes_gradients_to_and_from_its_states(kind):
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the fast path is TensorFlow's")
+    random = np.random.default_rng(0)
+    x, lengths = tf.constant(random.normal(size=(3, 6, 4)), tf.float32), tf.constant([6, 2, 1])
+    layer = Recurrent(kind(5))
+    layer.build(x.shape)
+    states = [tf.constant(random.normal(size=(3, 5)), tf.float32) for _ in range(2 if kind is LSTM else 1)]
+    weights = [tf.constant(random.normal(size=(3, 5)), tf.float32) for _ in states]
+
+    def gradients(training):
+        @tf.function
+        def run(x, states):
+            with tf.GradientTape() as tape:
+                tape.watch([x, states])
+                outputs, last = layer(x, lengths, list(states), training=training)
+                loss = ops.sum(outputs[:, 0] * weights[0])
+                loss += sum(ops.sum(a * b) for a, b in zip(last, weights, strict=True))
+            return tape.gradient(loss, [x, *states, *[v.value for v in layer.trainable_variables]])
+
+        return run(x, states)
+
+    for fast, slow in zip(gradients(True), gradients(False), strict=True):
+        np.testing.assert_allclose(fast, slow, atol=1e-5)
 
 
 @pytest.mark.parametrize("merge_mode", ["concat", "sum"])

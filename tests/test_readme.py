@@ -20,6 +20,8 @@ NOT_RUN = re.compile(r"make |pip install")
 SHORTER = {
     "recipes.line_ocr": " --training.epochs 1",
     "recipes.deep_speech": " --training.epochs 1 --training.batch-size 2",
+    "recipes.translator": " --training.epochs 4 --training.learning-rate 0.01 --model.units 16"
+    " --model.embedding 8 --vocabulary-size 330",
     "zoo.data.render": "",
 }
 
@@ -52,6 +54,10 @@ def desk(tmp_path_factory, draw_line, line_folder):
     )
     (folder / "my_voice" / "transcripts.tsv").write_text(table)
     (folder / "minutes.txt").write_text("We went to the park.\nThen we came home.\nThe weather was good.\n")
+    for name, line in (("mine.en", "We went to the park.\n"), ("mine.de", "Wir gingen in den Park.\n")):
+        (folder / name).write_text("".join(f"{i} {line}" for i in range(40)))
+    (folder / "letter.txt").write_text("We went to the park.\n\nThen we came home.\n")
+    (folder / "sentence.txt").write_text("We went to the park.\n")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
     return folder
 

@@ -561,7 +561,7 @@ def test_an_exported_model(model, recordings):
 
 def test_without_the_package_runtime_says_so(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "export.speech", None)
-    with pytest.raises(runtime.ReaderError, match=f"^{model}: a speech model.*install seqzoo$"):
+    with pytest.raises(runtime.ReaderError, match=f"^{model}: a deep_speech model.*install seqzoo$"):
         runtime.load(model)
 
 
@@ -699,7 +699,8 @@ def test_what_is_for_speech_only(preset, options, capsys):
     """It is refused before anything is loaded."""
     assert cli.main(["predict", "seeing", "x.png", *options]) == 2
     named = options[0] + (" srt" if options[0] == "--format" else "")
-    assert capsys.readouterr().err == f"zoo: seeing: reads images, but {named} is for speech; leave it out\n"
+    field = "speech and translation" if named == "--plot" else "speech"
+    assert capsys.readouterr().err == f"zoo: seeing: reads images, but {named} is for {field}; leave it out\n"
     if options[0] not in ("--plot", "--format"):
         assert cli.main(["evaluate", "seeing", "--data", "x", *options]) == 2
         assert "is for speech" in capsys.readouterr().err

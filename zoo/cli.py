@@ -6,21 +6,22 @@ TensorFlow, Keras or ``export`` stands inside the command that needs it.
 
 import argparse
 import contextlib
-import dataclasses
 import itertools
 import json
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-from zoo import __version__, load, presets
+from zoo import __version__, load, presets, streams
 from zoo.backend import import_tensorflow
 from zoo.errors import UserError, train_extra
 
-CHUNK = 128  # inputs read together: enough to sort into batches, few enough that results come at once
-SPEECH = "deep_speech"  # the task that hears; all others see
+# What a reader may not understand, and what it is for; see ``zoo.reader.BaseReader.options``.
+_OPTIONS = {"beam_width": "searching"} | dict.fromkeys(("n_best", "length_penalty"), "translation")
+_OPTIONS |= dict.fromkeys(("decoder", "language_model", "alpha", "beta", "hot_words", "srt", "vtt"), "speech")
+_OPTIONS["plot"] = "speech and translation"
+_SINGLE = {"plot", "srt", "vtt"}  # outputs that are of one input
 
 
 def main(arguments=None):
@@ -76,10 +77,22 @@ def _parser():
     }
     read = command(predict, "predict", "read inputs with a model")
     read.add_argument("model", **model)
-    read.add_argument("inputs", metavar="INPUT", nargs="+", help="files, or - for one a line on stdin")
-    read.add_argument("--format", choices=_FORMATS, default="text", help="default: text; srt, vtt: subtitles")
-    read.add_argument("--plot", metavar="FILE.png", help="draw how speech was heard")
-    _add_decoding(read)
+    read.add_argument(
+        "inputs", metavar="INPUT", nargs="+",
+        help="image or sound files, or - for a file name a line on stdin; translation: text files, plain or "
+        ".gz, or - for stdin, with a sentence a line",
+    )  # fmt: skip
+    read.add_argument(
+        "--format", choices=streams.FORMATS, default="text", help="default: text; srt, vtt: subtitles"
+    )
+    read.add_argument(
+        "--plot", metavar="FILE.png", help="draw how speech was heard, or where a translation looked"
+    )
+    _add_decoding(read).add_argument(
+        "--n-best", type=_positive, metavar="N",
+        help="N translations of each line, best first by score and length penalty: N lines of score, tab and "
+        "text (empty ones where fewer were found); tsv: input, score, text; json: hypotheses",
+    )  # fmt: skip
 
     measure = command(evaluate, "evaluate", "measure a model on corpora")
     measure.add_argument("model", **model)
@@ -123,9 +136,9 @@ def _parser():
 
 
 def _add_decoding(parser):
-    """The options that choose how probabilities become text."""
+    """The options that choose how probabilities become text; returns the group of those for translation."""
     parser.add_argument(
-        "--beam-width", type=_positive, metavar="N", help="prefix beam search; line images: .onnx files only"
+        "--beam-width", type=_positive, metavar="N", help="hypotheses kept; line images: .onnx files only"
     )
     speech = parser.add_argument_group("speech")
     speech.add_argument(
@@ -137,6 +150,11 @@ def _add_decoding(parser):
     speech.add_argument(
         "--hot-words", type=_words, metavar="WORD,WORD", help="words to expect, divided by commas"
     )
+    translation = parser.add_argument_group("translation")
+    translation.add_argument(
+        "--length-penalty", type=float, metavar="X", help="more favours long translations; 0 is none"
+    )
+    return translation
 
 
 def _words(text):
@@ -177,52 +195,57 @@ def show_card(options):
 
 
 def predict(options):
-    if options.format in ("srt", "vtt") or options.plot:
-        _check_single(options)
-    read, draw = _reader(options)
-    output, failed = _FORMATS[options.format](), 0
-    names, inputs = itertools.tee(_inputs(options.inputs))
-    for item, result in zip(names, read(inputs), strict=True):
-        if isinstance(result, Exception):
-            _complain(result)
+    reader, _ = _open(options)
+    decoding, aligned = _decoding(options), reader.takes == "lines"
+    sources = streams.texts(options.inputs) if aligned else [(None, streams.paths(options.inputs))]
+    output, failed = streams.FORMATS[options.format](options.n_best, aligned), 0
+    if options.plot and aligned:
+        sources = [_only_line(sources, reader.one)]
+    for name, items in sources:
+        given, items = itertools.tee(items)
+        results = reader.stream(items, errors="return", progress=sys.stderr.isatty(), **decoding)
+        try:
+            for item, result in zip(given, results, strict=True):
+                if isinstance(result, Exception):
+                    _complain(f"{name}, {result}" if name else result)
+                    output.fail()
+                    failed += 1
+                else:
+                    if options.plot:
+                        reader.picture(item, options.plot, **decoding)
+                    output.add(item, result)
+                sys.stdout.flush()
+        except UserError as error:
+            if not aligned or options.plot:
+                raise
+            _complain(error)  # this text cannot be read; another may be
             failed += 1
-        else:
-            if options.plot:
-                draw(item, options.plot)
-            output.add(item, result)
-            sys.stdout.flush()
     output.end()
     return 2 if failed else 0
 
 
+def _only_line(sources, one):
+    """The only line of some texts, as a text."""
+    lines = [(name, line) for name, items in sources for line in itertools.islice(items, 2)]
+    if len(lines) != 1:
+        raise UserError(f"--plot is for one {one} at a time; give one line")
+    return lines[0][0], iter([lines[0][1]])
+
+
 def evaluate(options):
     with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
-        report = _evaluate(_open(options), options.data, options.only, _decoding(options))
+        reader, task = _open(options)
+        report = _evaluate(reader, task, options.data, options.only, **_decoding(options))
     about = {"model": options.model, "data": options.data}
     report = about | ({"only": options.only} if options.only else {}) | report
     if options.format == "json":
         print(json.dumps(report, ensure_ascii=False, indent=1))
         return
-    skipped, unknown = report["skipped"], report["unknown_characters"]
-    unit = "utterances" if "seconds" in report else "lines"
-    rows = [
-        ("set", " ".join(options.data)),
-        (unit, f"{report['lines']} ({report['characters']} characters)"),
-        ("cer", f"{report['cer']:.2%}"),
-        ("wer", f"{report['wer']:.2%}"),
-        ("skipped", str(len(skipped))),
-    ]
-    if "seconds" in report:
-        rows.insert(2, ("decoder", report["decoder"]))
-        speed = f"{report['seconds']:.0f} s of audio, read {report['times_real_time']:.0f} times as fast"
-        rows.append(("speed", speed))
-    if unknown:
-        listed = " ".join(f"{character}×{count}" for character, count in unknown.items())
-        rows.append(("unknown", f"{listed} (not in the vocabulary, counted as errors)"))
-    width = max(8, len(unit))
+    rows = [("set", " ".join(options.data)), *reader.rows(report)]
+    width = max(8, *(len(name) for name, _ in rows))
     for name, value in rows:
         print(f"{name:{width}} {value}")
-    for sentence in skipped:
+    for sentence in report["skipped"]:
         _complain(sentence)
 
 
@@ -271,9 +294,8 @@ def export_model(options):
         same = f"{report['stored']}, outputs within {report['stored_difference']:.2g} of Keras"
     print(f"{output}: {report['size'] / 1e6:.1f} MB, {same}")
     if options.data:
-        after = _measure(str(output), options)
-        for metric in ("cer", "wer"):
-            print(f"{metric:8} {'' if before is None else f'{before[metric]:.2%} -> '}{after[metric]:.2%}")
+        for i, (metric, after) in enumerate(_measure(str(output), options)):
+            print(f"{metric:8} {f'{before[i][1]} -> ' if before else ''}{after}")
 
 
 def bench_model(options):
@@ -301,8 +323,13 @@ def _use_tensorflow():
 
 
 def _measure(path, options):
+    """The figures of an exported file on corpora: list of ``(metric, text)``."""
+    from export import readers
+
+    reader = readers.load(path)
     with contextlib.redirect_stdout(sys.stderr):
-        return _evaluate(_load_onnx(path), options.data, options.only)
+        report = _evaluate(reader, reader.metadata["task"], options.data, options.only)
+    return [(metric, form.format(report[metric])) for metric, form in reader.figures.items()]
 
 
 # === Models ===
@@ -318,22 +345,6 @@ def _load(model):
     return load(model)
 
 
-def _load_onnx(model):
-    with _reader_errors() as runtime:
-        return runtime.load(model)
-
-
-@contextlib.contextmanager
-def _reader_errors():
-    """``export.runtime``, whose errors become UserErrors: it knows nothing of ``zoo``."""
-    from export import runtime
-
-    try:
-        yield runtime
-    except runtime.ReaderError as error:
-        raise UserError(error) from error
-
-
 def _model_name(model):
     """What to call a model in its exported file: a run by its folder, as each has a "best"."""
     root = presets.find(model)
@@ -342,46 +353,45 @@ def _model_name(model):
 
 
 def _open(options):
-    """What reads: of an .onnx file its reader, of a speech model a ``SpeechReader``, otherwise the task."""
-    model, reader = options.model, None
+    """The reader of a model, which understands the options, and the name of its task."""
+    from export import readers
+
+    model = options.model
     if _is_onnx(model):
-        reader = _load_onnx(model)
-        task = reader.metadata["task"]
-    else:
-        task = presets.info(presets.find(model)).get("task")
-    if task != SPEECH:
-        _refuse_speech_options(options)
-    if reader:
-        return reader
-    if task == SPEECH:
-        task = _load(model)
-        from export.speech import SpeechReader
-
-        return SpeechReader.of_task(task)
-    if options.beam_width:
-        raise UserError("--beam-width is for .onnx files: first `zoo export MODEL --output reader.onnx`")
-    return _load(model)
+        reader = readers.load(model)
+        _check(options, type(reader), exported=True)
+        return reader, reader.metadata["task"]
+    task = presets.info(presets.find(model)).get("task")
+    kind = readers.reader_class(task)
+    _check(options, kind, exported=False)  # before the seconds that loading takes
+    return kind.of_task(_load(model)), task
 
 
-def _refuse_speech_options(options):
-    names = ("decoder", "language_model", "alpha", "beta", "hot_words", "plot")
-    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name, None) is not None]
-    if options.format in ("srt", "vtt"):
-        given.append(f"--format {options.format}")
-    if given:
-        raise UserError(f"{options.model}: reads images, but {given[0]} is for speech; leave it out")
+def _check(options, kind, exported):
+    """UserError where an option was given that a class of readers does not understand."""
+    given = [name for name in _OPTIONS if getattr(options, name, None) is not None]
+    given += [options.format] if options.format in _OPTIONS else []
+    for name in given:
+        if name not in kind.options:
+            is_for = f"{_flag(name)} is for {_OPTIONS[name]}"
+            raise UserError(f"{options.model}: reads {kind.reads}, but {is_for}; leave it out")
+        if name in kind.exported_only and not exported:
+            raise UserError(
+                f"{_flag(name)} is for .onnx files: first `zoo export MODEL --output reader.onnx`"
+            )
+    single = [name for name in given if name in _SINGLE]
+    if single and kind.takes == "files" and (len(options.inputs) > 1 or options.inputs == ["-"]):
+        raise UserError(f"{_flag(single[0])} is for one {kind.one} at a time; give one INPUT")
 
 
-def _check_single(options):
-    if len(options.inputs) > 1 or options.inputs == ["-"]:
-        given = "--plot" if options.plot else f"--format {options.format}"
-        raise UserError(f"{given} is for one recording at a time; give one INPUT")
+def _flag(name):
+    return f"--format {name}" if name in ("srt", "vtt") else f"--{name.replace('_', '-')}"
 
 
 def _decoding(options):
     """The decoding options that were given, as keyword arguments of a reader."""
-    names = ("beam_width", "decoder", "language_model", "alpha", "beta", "hot_words")
-    found = {name: value for name in names if (value := getattr(options, name)) is not None}
+    names = _OPTIONS.keys() - _SINGLE
+    found = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     if "language_model" in found:
         from zoo.language_model import LanguageModel
 
@@ -389,142 +399,13 @@ def _decoding(options):
     return found
 
 
-def _reader(options):
-    """A function from an iterable of inputs to an iterator of a result or an exception for each, and one
-    that draws how an input was heard to a file."""
-    reader, decoding = _open(options), _decoding(options)
-    if hasattr(reader, "stream"):
-        progress = sys.stderr.isatty()
-        return (
-            lambda inputs: reader.stream(inputs, errors="return", progress=progress, **decoding),
-            lambda item, path: reader.picture(item, path, **decoding),
-        )
-    if _is_onnx(options.model):
-
-        def read(items):
-            return reader(items, details=True, errors="return", **decoding)
-    else:
-
-        def read(items):
-            try:
-                return reader.predict(items, details=True)
-            except UserError as error:
-                if len(items) == 1:
-                    return [error]
-                return [line for item in items for line in read([item])]  # to know which one is bad
-
-    def chunks(inputs):
-        while chunk := list(itertools.islice(inputs, CHUNK)):
-            yield from read(chunk)
-
-    return chunks, None
-
-
-def _evaluate(reader, corpora, only=None, decoding=None):
-    """Error rates of what ``_open`` gives; of speech also its length, the decoder and the speed."""
-    if not hasattr(reader, "metadata"):
-        return reader.evaluate(corpora, only=only, progress=True)
+def _evaluate(reader, task, corpora, only=None, **decoding):
+    """A reader's report on corpora of its task."""
     import_tensorflow()
-    from zoo import metrics
     from zoo.task import task_class
-    from zoo.vocabulary import Vocabulary
 
-    decoding = decoding or {}
-    corpus = task_class(reader.metadata["task"]).load_corpus(corpora, only=only, progress=True)
-    vocabulary = Vocabulary(reader.vocabulary, reader.direction)
-    if not hasattr(reader, "stream"):
-        with _reader_errors():
-            return metrics.evaluate_reader(
-                lambda images: reader(images, **decoding), vocabulary, corpus, progress=True
-            )
-    # This reads the language model, too, so that it is not timed.
-    decoder = "beam" if reader.search(**decoding) else "greedy"
-    spent = heard = 0.0
-
-    def read(audio):
-        nonlocal spent, heard
-        start = time.perf_counter()
-        texts = reader(audio, **decoding)
-        spent += time.perf_counter() - start
-        heard += sum(map(len, audio)) / reader.config["sampling_rate"]
-        return texts
-
-    report = metrics.evaluate_reader(read, vocabulary, corpus, progress=True)
-    return report | {"seconds": heard, "decoder": decoder, "times_real_time": heard / spent}
-
-
-def _inputs(arguments):
-    """The inputs in their order, each line of stdin in the place of "-"."""
-    for argument in arguments:
-        if argument == "-":
-            yield from (line for text in sys.stdin if (line := text.rstrip("\r\n")))
-        else:
-            yield argument
-
-
-# === Output ===
-
-
-class _Text:
-    """Just the texts, one a line."""
-
-    def add(self, item, line):
-        print(line.text)
-
-    def end(self):
-        pass
-
-
-class _Tsv(_Text):
-    """Input and text, a tab between."""
-
-    def add(self, item, line):
-        print(f"{item}\t{line.text}")
-
-
-class _Json:
-    """One list of objects, written as it grows."""
-
-    start = "["
-
-    def add(self, item, line):
-        about = {"input": item, "text": line.text, "confidence": round(line.confidence, 4)}
-        if hasattr(line, "words"):
-            about["seconds"] = round(line.seconds, 3)
-            about["words"] = [
-                {"word": w, "start": round(s, 3), "end": round(e, 3), "confidence": round(c, 4)}
-                for w, s, e, c in line.words
-            ]
-        else:
-            spans = [c if isinstance(c, tuple) else dataclasses.astuple(c) for c in line.characters]
-            about["characters"] = [
-                {"character": c, "start": round(s, 1), "end": round(e, 1)} for c, s, e in spans
-            ]
-        print(self.start + json.dumps(about, ensure_ascii=False), end="")
-        self.start = ",\n "
-
-    def end(self):
-        print("[]" if self.start == "[" else "]")
-
-
-class _Srt(_Text):
-    """Subtitles of one recording, SubRip."""
-
-    form = "srt"
-
-    def add(self, item, line):
-        from export.subtitles import subtitles
-
-        print(subtitles(line.words, self.form), end="")
-
-
-class _Vtt(_Srt):
-    """The same, WebVTT."""
-
-    form = "vtt"
-
-
-_FORMATS = {"text": _Text, "tsv": _Tsv, "json": _Json, "srt": _Srt, "vtt": _Vtt}
+    corpus = task_class(task).load_corpus(corpora, only=only, progress=True, config=reader.config)
+    return reader.evaluate(corpus, progress=True, **decoding)
 
 
 def _complain(problem):

@@ -85,7 +85,8 @@ def beam_search(step, state, start, end, max_length, beam_width=4, length_penalt
     comes first, the prefixes it cuts are ranked among the finished.
 
     Args:
-        beam_width: int. ``step`` sees a batch of ``batch * beam_width``, the beams of a row side by side.
+        beam_width: int, or (not on JAX) an int32 scalar tensor. ``step`` sees a batch of
+            ``batch * beam_width``, the beams of a row side by side.
         length_penalty: a number or a float32 scalar tensor, at least 0; 0 ranks by log-probability alone.
 
     Returns:
@@ -95,7 +96,7 @@ def beam_search(step, state, start, end, max_length, beam_width=4, length_penalt
     Raises:
         ValueError: ``beam_width`` is less than 1.
     """
-    if beam_width < 1:
+    if isinstance(beam_width, int) and beam_width < 1:
         raise ValueError(f"beam_width must be at least 1, not {beam_width}")
     width = beam_width
     token = _first(start, state)

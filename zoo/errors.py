@@ -26,7 +26,5 @@ def train_extra():
         ) from error
 
 
-_EXTRAS = dict.fromkeys(
-    ("tensorflow", "keras", "safetensors", "jiwer", "tensorflow_datasets", "tf2onnx", "onnx", "matplotlib"),
-    "train",
-) | {"jax": "train,jax"}
+_TRAIN = "tensorflow keras safetensors jiwer sacrebleu tensorflow_datasets tf2onnx onnx matplotlib"
+_EXTRAS = dict.fromkeys(_TRAIN.split(), "train") | {"jax": "train,jax"}

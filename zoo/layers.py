@@ -45,15 +45,19 @@ def reverse_by_length(x, lengths):
 
 
 class _FastToTrain:
-    """Before a Keras layer: the full sequence, and training by ``_train`` where ``_fast()`` allows it."""
+    """Before a Keras layer: the full sequence, and training by ``_train`` where ``fast()`` allows it.
+
+    ``_train(sequences, states)`` gives a list of what each state was after every step, the outputs first,
+    all ``[batch, time, units]``.
+    """
 
     def __init__(self, units, **kwargs):
         super().__init__(units, **{**kwargs, "return_sequences": True})
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        if initial_state is not None or mask is not None or not training or not self._fast():
+        if initial_state is not None or mask is not None or self.return_state or not training:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
-        return self._train(sequences)
+        return self._train(sequences)[0] if self.fast() else super().call(sequences, training=training)
 
 
 @keras.saving.register_keras_serializable("seqzoo")
@@ -67,14 +71,13 @@ class LSTM(_FastToTrain, layers.LSTM):
     with TensorFlow on a CPU are as in Keras.
     """
 
-    def _train(self, sequences):
-        import tensorflow as tf
-
+    def _train(self, sequences, states=None):
         cell = self.cell
         gates = _all_steps(sequences, _gates_last(cell.kernel), _gates_last(cell.bias))
-        return tf.transpose(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel)), (1, 0, 2))
+        h, c = states or [_zeros(sequences, self.units)] * 2
+        return _batch_first(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel), h, c))
 
-    def _fast(self):
+    def fast(self):
         usual = self.activation is keras.activations.tanh
         return usual and self.recurrent_activation is keras.activations.sigmoid and _on_cpu(self)
 
@@ -83,15 +86,16 @@ class LSTM(_FastToTrain, layers.LSTM):
 class GRU(_FastToTrain, layers.GRU):
     """``keras.layers.GRU`` (full sequence, no mask, no state), as ``LSTM`` above is Keras's LSTM."""
 
-    def _train(self, sequences):
+    def _train(self, sequences, states=None):
         import tensorflow as tf
 
-        kernel, recurrent = ops.convert_to_tensor(self.cell.kernel), self.cell.recurrent_kernel
-        bias, recurrent_bias = tf.unstack(ops.convert_to_tensor(self.cell.bias))
+        kernel, recurrent = _read(self.cell.kernel), _read(self.cell.recurrent_kernel)
+        bias, recurrent_bias = tf.unstack(_read(self.cell.bias))
         gates = _all_steps(sequences, kernel, bias)
-        return tf.transpose(_gru_steps()(gates, ops.convert_to_tensor(recurrent), recurrent_bias), (1, 0, 2))
+        (h,) = states or [_zeros(sequences, self.units)]
+        return _batch_first([_gru_steps()(gates, recurrent, recurrent_bias, h)])
 
-    def _fast(self):
+    def fast(self):
         usual = self.activation is keras.activations.tanh and self.reset_after
         return usual and self.recurrent_activation is keras.activations.sigmoid and _on_cpu(self)
 
@@ -103,15 +107,14 @@ class SimpleRNN(_FastToTrain, layers.SimpleRNN):
     That holds for the activations whose slope follows from what they give: tanh, ReLU and ``ClippedRelu``.
     """
 
-    def _train(self, sequences):
-        import tensorflow as tf
-
+    def _train(self, sequences, states=None):
         cell = self.cell
-        summed = _all_steps(sequences, ops.convert_to_tensor(cell.kernel), cell.bias)
+        summed = _all_steps(sequences, _read(cell.kernel), _read(cell.bias))
+        (h,) = states or [_zeros(sequences, self.units)]
         steps = _rnn_steps(self.activation)
-        return tf.transpose(steps(summed, ops.convert_to_tensor(cell.recurrent_kernel)), (1, 0, 2))
+        return _batch_first([steps(summed, _read(cell.recurrent_kernel), h)])
 
-    def _fast(self):
+    def fast(self):
         return _slope(self.activation) is not None and _on_cpu(self)
 
 
@@ -156,7 +159,7 @@ def _on_cpu(layer):
         return False
     import tensorflow as tf
 
-    special = layer.go_backwards or layer.stateful or layer.return_state or not layer.use_bias
+    special = layer.go_backwards or layer.stateful or not layer.use_bias
     special = special or layer.dropout or layer.recurrent_dropout
     return not special and not tf.config.list_physical_devices("GPU")
 
@@ -170,9 +173,23 @@ def _all_steps(sequences, kernel, bias):
     return tf.reshape(tf.matmul(flat, kernel) + bias, (shape[1], shape[0], kernel.shape[1]))
 
 
+def _read(variable):
+    import tensorflow as tf
+
+    return tf.convert_to_tensor(variable.value)  # a tensor: custom gradients take no variables
+
+
+def _zeros(sequences, units):
+    return ops.zeros((ops.shape(sequences)[0], units), "float32")
+
+
+def _batch_first(series):
+    return [ops.transpose(values, (1, 0, 2)) for values in series]
+
+
 def _gates_last(weights):
     """Keras's order of the gates (input, forget, candidate, output) with the candidate moved last."""
-    i, f, c, o = ops.split(ops.convert_to_tensor(weights), 4, axis=-1)
+    i, f, c, o = ops.split(_read(weights), 4, axis=-1)
     return ops.concatenate([i, f, o, c], axis=-1)
 
 
@@ -191,17 +208,16 @@ def _rnn_steps(activation):
     slope = _slope(activation)
 
     @tf.custom_gradient
-    def steps(summed, kernel):
+    def steps(summed, kernel, initial):
         """``[time, batch, units]`` without the recurrent part -> outputs ``[time, batch, units]``."""
-        time, batch, units = tf.shape(summed)[0], tf.shape(summed)[1], kernel.shape[0]
-        zero = tf.zeros((batch, units))
+        time, units = tf.shape(summed)[0], kernel.shape[0]
         given = _series(time, summed)
 
         def forward(t, h, outputs):
             h = activation(given.read(t) + tf.matmul(h, kernel))
             return t + 1, h, outputs.write(t, h)
 
-        state = (0, zero, _series(time))
+        state = (0, initial, _series(time))
         state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
         outputs = state[-1].stack()
 
@@ -213,12 +229,13 @@ def _rnn_steps(activation):
                 d_summed = (above.read(t) + tf.matmul(d_summed, transposed)) * slopes.read(t)
                 return t - 1, d_summed, collected.write(t, d_summed)
 
-            state = (time - 1, zero, _series(time))
+            state = (time - 1, tf.zeros_like(initial), _series(time))
             state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
-            d_summed = state[-1].stack()
-            hidden = tf.concat([zero[None], outputs[:-1]], 0)
+            d_summed, d_initial = state[-1].stack(), tf.matmul(state[1], transposed)
+            hidden = tf.concat([initial[None], outputs[:-1]], 0)
             flat = tf.reshape(d_summed, (-1, units))
-            return d_summed, tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
+            return d_summed, d_kernel, d_initial
 
         return outputs, gradient
 
@@ -231,10 +248,9 @@ def _gru_steps():
     import tensorflow as tf
 
     @tf.custom_gradient
-    def steps(gates, kernel, bias):
+    def steps(gates, kernel, bias, initial):
         """``[time, batch, 3 * units]`` without the recurrent part -> outputs ``[time, batch, units]``."""
-        time, batch, units = tf.shape(gates)[0], tf.shape(gates)[1], kernel.shape[0]
-        zero = tf.zeros((batch, units))
+        time, units = tf.shape(gates)[0], kernel.shape[0]
         given = _series(time, gates)
 
         def forward(t, h, saved, outputs):
@@ -248,10 +264,10 @@ def _gru_steps():
             saved = saved.write(t, tf.concat([gate, candidate, inner], 1))
             return t + 1, h, saved, outputs.write(t, h)
 
-        state = (0, zero, _series(time), _series(time))
+        state = (0, initial, _series(time), _series(time))
         state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
         opened, outputs = (array.stack() for array in state[2:])
-        hidden = tf.concat([zero[None], outputs[:-1]], 0)
+        hidden = tf.concat([initial[None], outputs[:-1]], 0)
 
         def gradient(upstream):
             before, saved, above = _series(time, hidden), _series(time, opened), _series(time, upstream)
@@ -268,12 +284,12 @@ def _gru_steps():
                 outer = outer.write(t, tf.concat([d_z, d_r, d_candidate], 1))
                 return t - 1, d_h, outer, inner.write(t, d_inner)
 
-            state = (time - 1, zero, _series(time), _series(time))
+            state = (time - 1, tf.zeros_like(initial), _series(time), _series(time))
             state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
             d_gates, d_inner = (array.stack() for array in state[2:])
             flat = tf.reshape(d_inner, (-1, 3 * units))
             d_kernel = tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
-            return d_gates, d_kernel, tf.reduce_sum(flat, 0)
+            return d_gates, d_kernel, tf.reduce_sum(flat, 0), state[1]
 
         return outputs, gradient
 
@@ -286,10 +302,9 @@ def _lstm_steps():
     import tensorflow as tf
 
     @tf.custom_gradient
-    def steps(gates, kernel):
-        """``[time, batch, 4 * units]`` without the recurrent part -> outputs ``[time, batch, units]``."""
-        time, batch, units = tf.shape(gates)[0], tf.shape(gates)[1], kernel.shape[0]
-        zero = tf.zeros((batch, units))
+    def steps(gates, kernel, initial_h, initial_c):
+        """``[time, batch, 4 * units]`` without the recurrent part -> outputs and cells."""
+        time, units = tf.shape(gates)[0], kernel.shape[0]
         gates = _series(time, gates)
 
         def forward(t, h, c, opened, cells, outputs):
@@ -302,21 +317,22 @@ def _lstm_steps():
             opened = opened.write(t, tf.concat([gate, candidate], 1))
             return t + 1, h, c, opened, cells.write(t, c), outputs.write(t, h)
 
-        state = (0, zero, zero, _series(time), _series(time), _series(time))
+        state = (0, initial_h, initial_c, _series(time), _series(time), _series(time))
         state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
         opened, cells, outputs = (array.stack() for array in state[3:])
 
-        def gradient(upstream):
-            before = _series(time, tf.concat([zero[None], cells[:-1]], 0))
+        def gradient(d_outputs, d_cells):
+            before = _series(time, tf.concat([initial_c[None], cells[:-1]], 0))
             squashed = _series(time, tf.tanh(cells))
-            saved, above = _series(time, opened), _series(time, upstream)
+            saved, above = _series(time, opened), _series(time, d_outputs)
+            beside = _series(time, d_cells)
             transposed = tf.transpose(kernel)
 
             def backward(t, d_gates, d_cell, collected):
                 d_output = above.read(t) + tf.matmul(d_gates, transposed)
                 i, f, o, candidate = tf.split(saved.read(t), 4, 1)
                 cell = squashed.read(t)
-                d_cell += d_output * o * (1 - cell * cell)
+                d_cell += beside.read(t) + d_output * o * (1 - cell * cell)
                 d_i = d_cell * candidate * (i * (1 - i))
                 d_f = d_cell * before.read(t) * (f * (1 - f))
                 d_o = d_output * cell * (o * (1 - o))
@@ -324,14 +340,16 @@ def _lstm_steps():
                 d_gates = tf.concat([d_i, d_f, d_o, d_candidate], 1)
                 return t - 1, d_gates, d_cell * f, collected.write(t, d_gates)
 
-            state = (time - 1, tf.zeros((batch, 4 * units)), zero, _series(time))
+            zero = tf.zeros_like(initial_h)
+            state = (time - 1, tf.concat([zero] * 4, 1), zero, _series(time))
             state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
             d_gates = state[-1].stack()
-            hidden = tf.concat([zero[None], outputs[:-1]], 0)
+            hidden = tf.concat([initial_h[None], outputs[:-1]], 0)
             flat = tf.reshape(d_gates, (-1, 4 * units))
-            return d_gates, tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
+            d_kernel = tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
+            return d_gates, d_kernel, tf.matmul(state[1], transposed), state[2]
 
-        return outputs, gradient
+        return (outputs, cells), gradient
 
     return steps
 
@@ -382,6 +400,57 @@ class Bidirectional(layers.Layer):
     def get_config(self):
         layer = keras.saving.serialize_keras_object(self.forward_layer)
         return {**super().get_config(), "layer": layer, "merge_mode": self.merge_mode}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class Recurrent(layers.Layer):
+    """A recurrent layer over sequences of given lengths, from a given state to its last one.
+
+    Inputs: ``sequences`` ``[batch, time, features]``; int32 ``lengths`` ``[batch]``, each at least 1, or None
+    where all steps count; ``states``, a list of ``[batch, units]`` (of an LSTM the output and the cell), or
+    None for zeros. Output: ``(outputs, states)``: ``[batch, time, units]``, zeros beyond each length, and the
+    states after the last step of each sequence.
+
+    Args:
+        layer: an ``LSTM``, ``GRU`` or ``SimpleRNN`` of this module.
+    """
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        config = layer.get_config() | {"return_state": True, "name": "layer"}
+        self.layer = type(layer).from_config(config)
+
+    def build(self, sequences_shape, lengths_shape=None, states_shape=None):
+        self.layer.build(sequences_shape)
+
+    def call(self, sequences, lengths=None, states=None, training=False):
+        if training and self.layer.fast():
+            series = self.layer._train(sequences, states)
+            outputs = series[0]
+            if lengths is None:
+                return outputs, [values[:, -1] for values in series]
+            last = ops.maximum(lengths - 1, 0)[:, None, None]
+            final = [ops.take_along_axis(values, last, 1)[:, 0] for values in series]
+        else:
+            mask = None if lengths is None else _within(lengths, sequences)[:, :, 0]
+            outputs, *final = self.layer(sequences, initial_state=states, mask=mask, training=training)
+            if lengths is None:
+                return outputs, final
+        return outputs * ops.cast(_within(lengths, outputs), outputs.dtype), final
+
+    def compute_output_spec(self, sequences, lengths=None, states=None, training=False):
+        def tensor(*shape):
+            return keras.KerasTensor((*shape, self.layer.units), self.compute_dtype)
+
+        count = 2 if isinstance(self.layer, LSTM) else 1
+        return tensor(*sequences.shape[:2]), [tensor(sequences.shape[0]) for _ in range(count)]
+
+    def get_config(self):
+        return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
 
     @classmethod
     def from_config(cls, config):

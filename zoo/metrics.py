@@ -1,6 +1,7 @@
-"""The field's metrics for text, by jiwer."""
+"""The field's metrics for text: error rates by jiwer, and of translations BLEU and chrF by sacreBLEU."""
 
 import collections
+import time
 
 from zoo.vocabulary import normalise
 
@@ -67,4 +68,43 @@ def evaluate_reader(read, vocabulary, corpus, progress=False):
         **text_error_rates(references, hypotheses),
         "skipped": corpus.skipped,
         "unknown_characters": dict(unknown.most_common()),
+    }
+
+
+def evaluate_translator(translate, corpus, progress=False):
+    """BLEU and chrF of a function that translates sentences, over a whole corpus.
+
+    Args:
+        translate: a list of str -> a list of str, detokenised.
+        corpus: a ``zoo.data.parallel.Parallel``.
+        progress: show a progress bar.
+
+    Returns:
+        A dict with ``sentences``; ``bleu`` (Papineni et al. 2002; cased, tokenised by sacreBLEU's 13a) and
+        ``chrf`` (Popović 2015), 0 to 100; ``signature``, sacreBLEU's of that BLEU (Post 2018);
+        ``length_ratio``, tokens of the translations over those of the references; ``seconds`` that
+        translating took and ``sentences_per_second``; ``skipped`` (on pairs that could not be used).
+    """
+    from sacrebleu.metrics import BLEU, CHRF
+    from tqdm import tqdm
+
+    references, hypotheses, seconds = [], [], 0.0
+    with tqdm(total=len(corpus), desc="translating", unit=" sentences", disable=not progress) as bar:
+        for sources, texts in corpus.chunks(512):
+            start = time.perf_counter()
+            hypotheses += translate(sources)
+            seconds += time.perf_counter() - start
+            references += texts
+            bar.update(len(texts))
+    metric = BLEU(tokenize="13a")
+    bleu = metric.corpus_score(hypotheses, [references])
+    return {
+        "sentences": len(references),
+        "bleu": bleu.score,
+        "chrf": CHRF().corpus_score(hypotheses, [references]).score,
+        "signature": str(metric.get_signature()),
+        "length_ratio": bleu.ratio,
+        "seconds": seconds,
+        "sentences_per_second": len(references) / seconds,
+        "skipped": corpus.skipped,
     }

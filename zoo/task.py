@@ -48,19 +48,21 @@ class Serving:
 class Task:
     """A model family's code around one set of weights.
 
-    A subclass sets ``name`` and ``Config`` (a frozen dataclass), builds ``network`` (a functional
+    A subclass sets ``name``, ``Config`` (a frozen dataclass) and, if it writes no single characters, the
+    class of its ``Vocabulary``, builds ``network`` (a functional
     ``keras.Model``) and defines ``serving``, ``predict``, ``evaluate`` and, for the trainer,
     ``training_model`` and what ``zoo.data.pipeline`` names.
 
     Args:
         config: a ``Config``.
-        vocabulary: a ``Vocabulary``.
+        vocabulary: a ``Vocabulary``, of that class.
         card: dict, what ``preset.json`` says of the model; ``text`` is its card.
         assets: ``{file name: bytes}``, further files that belong to the model.
     """
 
     name = None
     Config = None
+    Vocabulary = Vocabulary
 
     def __init__(self, config, vocabulary, card=None, assets=None):
         self.config = config
@@ -133,8 +135,11 @@ class Task:
         raise NotImplementedError
 
     @staticmethod
-    def load_corpus(corpora, only=None, progress=False):
-        """Corpora of this field, with ``names``, ``texts``, ``skipped`` and ``chunks(size)``."""
+    def load_corpus(corpora, only=None, progress=False, config=None):
+        """Corpora of this field, with ``names``, ``texts``, ``skipped`` and ``chunks(size)``.
+
+        ``config``, a dict, is the model's, where it takes that to read them.
+        """
         raise NotImplementedError
 
     def evaluate(self, corpora, only=None, progress=False):
@@ -189,11 +194,10 @@ def load_folder(folder):
     folder = Path(folder)
     try:
         stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        vocabulary = Vocabulary.from_json(
-            json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
-        )
-        weights = load_tensors((folder / "weights.safetensors").read_bytes())
         cls = task_class(stored["task"])
+        listed = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        vocabulary = cls.Vocabulary.from_json(listed)
+        weights = load_tensors((folder / "weights.safetensors").read_bytes())
         config = make_config(cls.Config, stored["config"])
     except UserError:
         raise

@@ -89,6 +89,10 @@ class Vocabulary:
     def from_json(cls, data):
         return cls(data["characters"], data["direction"])
 
+    def metadata(self):
+        """What an exported file says of it."""
+        return {"vocabulary": self.characters, "direction": self.direction}
+
     @classmethod
     def from_texts(cls, texts, direction=None):
         """The characters that occur in ``texts``, sorted; the direction is that of most letters."""

@@ -1,7 +1,7 @@
 """What corpora of all kinds share: preparing them once as tensorflow-datasets, names, selection, repeats.
 
 A kind of corpus is a ``LocalCorpus``, which reads files into samples, and a ``Samples``, which a person
-holds: ``zoo.data.lines`` and ``zoo.data.speech`` have one of each.
+holds: ``zoo.data.lines``, ``zoo.data.speech`` and ``zoo.data.parallel`` have one of each.
 """
 
 import contextlib
@@ -37,6 +37,7 @@ class LocalCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     pkg_dir_path = None
     description = None  # of the set
     features = None  # of a sample: ``{name: feature}``, with ``name`` and ``text`` among them
+    in_order = False  # whether samples stay in the order in which they come
 
     def __init__(self, path, **kwargs):
         self.path = Path(path)
@@ -54,7 +55,9 @@ class LocalCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _info(self):
         features = tfds.features.FeaturesDict(self.features)
-        return self.dataset_info_from_configs(description=self.description, features=features)
+        return self.dataset_info_from_configs(
+            description=self.description, features=features, disable_shuffling=self.in_order
+        )
 
     def _split_generators(self, dl_manager):
         return {"train": self._generate_examples()}
@@ -110,13 +113,24 @@ class Samples:
 
     @staticmethod
     def measures(sample):
-        """A list of ints that the index keeps of a sample of ``dataset``, as NumPy."""
+        """A list of what the index keeps of a sample of ``dataset``, as NumPy: int or str."""
         raise NotImplementedError
 
     @staticmethod
     def complaint(name, text, *measures):
         """A sentence on why a sample of a public set cannot be used, or None."""
         return None
+
+    @classmethod
+    def locate(cls, path):
+        """``(path, label)`` of a corpus as a person names it, a str: the file or folder, and CORPUS in names.
+
+        Raises:
+            UserError: there is none.
+        """
+        if not os.path.exists(path):
+            raise UserError(f"{path}: there is no such file or folder; check the path.")
+        return Path(path), re.sub(_SUFFIXES, "", Path(path).name)
 
     @staticmethod
     def depends_on(path):
@@ -329,8 +343,9 @@ def _load_source(kind, corpus, progress):
         split = split or next(iter(builder.info.splits))
         stored = _prepare_public(kind, builder, split)
     else:
-        split, label = "train", re.sub(_SUFFIXES, "", Path(path).name)
-        builder, stored = _prepare_local(kind, _existing(path), progress)
+        split = "train"
+        found, label = kind.locate(path)
+        builder, stored = _prepare_local(kind, found, progress)
     rows = [[f"{label}/{row[0]}", *row[1:]] for row in stored["lines"]]
     source = _Source(kind, builder, split, rows, stored["skipped"], repeat)
     if rows and not source.usable.any():
@@ -339,9 +354,3 @@ def _load_source(kind, corpus, progress):
 
 
 _SUFFIXES = r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(csv|tsv|json|jsonl)$"
-
-
-def _existing(path):
-    if not os.path.exists(path):
-        raise UserError(f"{path}: there is no such file or folder; check the path.")
-    return Path(path)

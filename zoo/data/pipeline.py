@@ -21,9 +21,11 @@ class Pipeline:
         buckets: samples are batched with those of similar length, in at most this many classes.
         cache: None keeps decoded samples in memory; a file name keeps them there; False reads the
             shards anew each epoch.
+        even: batches of long samples have fewer of them, so that all are about as large; ``batch_size`` is
+            their mean.
     """
 
-    def __init__(self, task, samples, count, lengths, batch_size, buckets=12, cache=None):
+    def __init__(self, task, samples, count, lengths, batch_size, buckets=12, cache=None, even=False):
         self.task, self.count, self.batch_size = task, count, batch_size
         encoded = samples.map(task.encode_sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         if cache is not False:
@@ -32,13 +34,16 @@ class Pipeline:
         buckets = max(1, min(buckets, count // (4 * batch_size)))
         share = np.linspace(0, 1, buckets + 1)[1:-1]
         self.boundaries = sorted({int(edge) + 1 for edge in np.quantile(lengths, share)})
+        self.sizes = [batch_size] * (len(self.boundaries) + 1)
+        if even:
+            longest = [*self.boundaries, max(lengths)]
+            self.sizes = [max(1, round(batch_size * np.mean(lengths) / length)) for length in longest]
+        members = np.bincount(np.searchsorted(self.boundaries, lengths, "right"), minlength=len(self.sizes))
+        batches = sum(-(-n // size) for n, size in zip(members, self.sizes, strict=True))
+        # Batches an epoch; count is more than the lengths where samples are shown repeatedly.
+        self.steps = int(-(-batches * count // len(lengths))) if even else -(-count // batch_size)
         # XLA compiles anew for every shape, so under JAX there are few.
         self.round_to, self.label_round_to = (128, 32) if keras.backend.backend() == "jax" else (8, 1)
-
-    @property
-    def steps(self):
-        """Batches an epoch."""
-        return -(-self.count // self.batch_size)
 
     def epoch(self, epoch, seed=0, augment=True):
         """The batches of one training epoch: the same for the same ``seed`` and ``epoch``."""
@@ -56,6 +61,10 @@ class Pipeline:
         # the first batches come a second time.
         return data.repeat(2).take(self.steps).prefetch(4)
 
+    def once(self):
+        """Iterate over batches of every sample as it is, each once, as NumPy."""
+        return self._batches(self.encoded).prefetch(4).as_numpy_iterator()
+
     def _batches(self, data):
         def with_lengths(sample):
             extra = {}
@@ -67,13 +76,12 @@ class Pipeline:
             return sample | extra
 
         data = data.map(with_lengths, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        data = data.bucket_by_sequence_length(
-            self.task.sample_length, self.boundaries, [self.batch_size] * (len(self.boundaries) + 1)
-        )
+        data = data.bucket_by_sequence_length(self.task.sample_length, self.boundaries, self.sizes)
 
         def collate(batch):
-            extra = -tf.shape(batch["labels"])[1] % self.label_round_to
-            batch["labels"] = tf.pad(batch["labels"], ((0, 0), (0, extra)))
+            if "labels" in batch:
+                extra = -tf.shape(batch["labels"])[1] % self.label_round_to
+                batch["labels"] = tf.pad(batch["labels"], ((0, 0), (0, extra)))
             return self.task.collate(batch, self.round_to)
 
         return data.map(collate, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -44,6 +44,8 @@ class DeepSpeechConfig:
         recurrent_units: of layer 4, per direction; the directions are added.
         last_units: of layer 5.
         clip: where the activations end.
+        batch_norm: normalise layers 1, 2, 3 and 5 over the batch before their activation (Ioffe & Szegedy
+            2015; Amodei et al. 2016, "Deep Speech 2", section 3.2), for a higher learning rate.
         dropout: share of activations dropped after layers 1, 2, 3 and 5; as in the paper, not within layer 4.
         band_masks, band_mask, time_masks, time_mask: SpecAugment in training: number and greatest width of
             masks, in bands, and as a share of the time.
@@ -67,6 +69,7 @@ class DeepSpeechConfig:
     recurrent_units: int = 512
     last_units: int = 512
     clip: float = 20.0
+    batch_norm: bool = False
     dropout: float = 0.1
     band_masks: int = 1
     band_mask: int = 5
@@ -98,7 +101,7 @@ class DeepSpeech(Recognizer):
     Config = DeepSpeechConfig
 
     @staticmethod
-    def load_corpus(corpora, only=None, progress=False):
+    def load_corpus(corpora, only=None, progress=False, config=None):
         """Speech corpora, see ``zoo.data.speech``."""
         from zoo.data.speech import load_speech
 
@@ -135,15 +138,16 @@ class DeepSpeech(Recognizer):
     def _dense(self, number, x, window=1, stride=1):
         """Layer ``number`` of the paper, equations 1 and 3, over ``window`` frames, and its dropout."""
         units = (*self.config.units, None, self.config.last_units)[number - 1]
-        settings = {
-            "activation": ClippedRelu(self.config.clip),
-            "kernel_initializer": "he_normal",
-            "name": f"layer_{number}",
-        }
+        settings = {"kernel_initializer": "he_normal", "name": f"layer_{number}"}
+        activation = ClippedRelu(self.config.clip)
+        settings |= {"use_bias": False} if self.config.batch_norm else {"activation": activation}
         if window == stride == 1:
             x = layers.Dense(units, **settings)(x)
         else:
             x = layers.Conv1D(units, window, stride, **settings)(x)
+        if self.config.batch_norm:
+            x = layers.BatchNormalization(momentum=0.98, name=f"norm_{number}")(x)
+            x = layers.Activation(activation, name=f"activation_{number}")(x)
         return layers.Dropout(self.config.dropout, name=f"dropout_{number}")(x)
 
     def _recurrent(self):

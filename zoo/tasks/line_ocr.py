@@ -68,7 +68,7 @@ class LineOcr(Recognizer):
     Config = LineOcrConfig
 
     @staticmethod
-    def load_corpus(corpora, only=None, progress=False):
+    def load_corpus(corpora, only=None, progress=False, config=None):
         """Corpora of lines, see ``zoo.data.lines``."""
         from zoo.data.lines import load_lines
 

@@ -1,0 +1,115 @@
+"""Translation: train or fine-tune a sequence-to-sequence model.
+
+    python -m recipes.translator train    --data multi30k/train --validation multi30k/val --output runs/mine
+    python -m recipes.translator train    --data deu.txt --model.source de --model.target en --output runs/de
+    python -m recipes.translator finetune --preset translator_en_de --data mine.tmx --output runs/tuned
+
+CORPUS: two files of parallel lines, named by what they share (`multi30k/train` for `multi30k/train.en.gz` and
+`multi30k/train.de.gz`), a folder of such, a table of Tatoeba or Anki, TMX, or tfds:NAME; `@4` shows a small
+one four times an epoch. Without --validation, the last lines of the corpora are held out.
+
+The subwords of both languages are learned first, from what is to be learned; a fine-tuned model keeps those
+of its preset, which can spell everything. --training.batch-size counts sentences of middling length.
+"""
+
+import sys
+
+from recipes import trainer
+from zoo.errors import UserError
+
+
+def main(arguments):
+    from zoo.task import load
+    from zoo.tasks.translator import Translator, TranslatorConfig
+
+    top, train, finetune = trainer.parser(__doc__)
+    train.add_argument(
+        "--vocabulary-size", type=int, default=6000, metavar="N", help="subwords, default 6000"
+    )
+    for one in (train, finetune):
+        one.add_argument(
+            "--keep-all", action="store_true", help="learn pairs, too, that look like no translations"
+        )
+        trainer.add_fields(one, "model", TranslatorConfig)
+    options = top.parse_args(arguments)
+    schedule = trainer.read_fields(options, "training", trainer.Schedule)
+    trainer.set_up(schedule)
+
+    if options.action == "train":
+        task, config = None, trainer.read_fields(options, "model", TranslatorConfig)
+    else:
+        task = load(options.preset)
+        if not isinstance(task, Translator):
+            raise UserError(f"{options.preset} is a model for {task.name}; give one for translator.")
+        task = trainer.reconfigured(task, options)
+        config = task.config
+
+    learn, check = _corpora(options, config)
+    if task is None:
+        from zoo.subwords import Subwords
+
+        sentences = [*learn.sources, *learn.texts]
+        task = Translator(config, Subwords.learn(sentences, options.vocabulary_size))
+    print(
+        f"{len(learn)} pairs to learn ({learn.shown()} an epoch), {len(check)} to validate; "
+        f"{len(task.vocabulary)} subwords, {task.network.count_params():,} weights."
+    )
+    data = trainer.pipeline(task, learn, schedule, even=True)
+    checked = trainer.pipeline(task, check, schedule, even=True)
+    some = check.sample(200)
+
+    def validation():
+        from zoo import metrics
+
+        scores = metrics.evaluate_translator(lambda sentences: task.predict(sentences, beam_width=1), some)
+        few = some.sample(3)
+        return {
+            "perplexity": task.perplexity(checked.once()),
+            "bleu": scores["bleu"],
+            "examples": list(zip(few.texts, task.predict(few.sources, beam_width=1), strict=True)),
+        }
+
+    settings = trainer.settings(task, schedule, options)
+    trainer.train(task, data, validation, options.output, schedule, settings)
+    print(f"The best model is in {options.output}/best; to translate with it, and to export it:")
+    print(f"  zoo predict {options.output} -")
+    print(f"  zoo export {options.output} --output {task.name}.onnx")
+
+
+def _corpora(options, config):
+    """Pairs to learn from, without those that no one translated, and pairs to validate on."""
+    from zoo.data.parallel import load_parallel
+
+    learn = load_parallel(options.data, config.source, config.target, progress=True)
+    for sentence in learn.skipped[:5]:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    print(f"{len(learn)} pairs, {len(learn.skipped)} skipped.")
+    if options.validation:
+        check = load_parallel(options.validation, config.source, config.target, progress=True)
+    else:
+        # Neighbours are of one document: the tail of each corpus shares least with what is before it.
+        learn, check = _without_tails(learn)
+    if not options.keep_all:
+        learn, dropped = learn.clean()
+        print("not learned: " + (", ".join(f"{n} {why}" for why, n in dropped.items() if n) or "none") + ".")
+    if not len(learn) or not len(check):
+        raise UserError(
+            f"{', '.join(options.data)}: nothing is left to learn or to validate; give more pairs, or "
+            "corpora with --validation."
+        )
+    return learn, check
+
+
+def _without_tails(corpus, share=0.05, most=1000):
+    groups = {}
+    for name in corpus.names:
+        groups.setdefault(name.rpartition("/")[0], []).append(name)
+    count = max(1, min(most, int(share * len(corpus))))
+    held = set()
+    for names in groups.values():
+        held.update(names[len(names) - max(1, count * len(names) // len(corpus)) :])
+    return corpus.select(lambda name: name not in held), corpus.select(lambda name: name in held)
+
+
+if __name__ == "__main__":
+    trainer.command(main)

@@ -1,0 +1,93 @@
+"""Subword vocabularies: text as pieces of words, and bytes where no piece fits, so that nothing is lost."""
+
+import base64
+import io
+import re
+import unicodedata
+
+from zoo.errors import UserError
+
+# Control characters would be pieces of their own that no model has seen; white space stays white space.
+_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
+
+
+def normalise_sentence(text):
+    """Unicode NFC, runs of white space and control characters as one blank, none at the ends."""
+    return _BLANK.sub(" ", unicodedata.normalize("NFC", text)).strip(" ")
+
+
+class Subwords:
+    """A SentencePiece model (Kudo & Richardson 2018) as the vocabulary of a task.
+
+    Args:
+        model: bytes, the serialised SentencePiece model.
+
+    Row 0 pads, row 1 stands for what cannot be said (never, as bytes can say all), row 2 starts a sequence
+    and row 3 ends it.
+    """
+
+    PAD, UNKNOWN, START, END = range(4)
+
+    def __init__(self, model):
+        from sentencepiece import SentencePieceProcessor
+
+        self.model = bytes(model)
+        self._pieces = SentencePieceProcessor(model_proto=self.model)
+
+    def __len__(self):
+        return self._pieces.get_piece_size()
+
+    def __eq__(self, other):
+        return isinstance(other, Subwords) and self.model == other.model
+
+    def encode(self, text):
+        """Text -> list of rows, without start and end."""
+        return self._pieces.encode(normalise_sentence(text))
+
+    def decode(self, rows):
+        """Rows -> text; rows that stand for no text say nothing."""
+        return self._pieces.decode([int(row) for row in rows if row > self.END])
+
+    def pieces(self, rows):
+        """Rows -> list of str, ``▁`` for a blank."""
+        return [self._pieces.id_to_piece(int(row)) for row in rows]
+
+    def to_json(self):
+        return {"sentencepiece": base64.b64encode(self.model).decode()}
+
+    @classmethod
+    def from_json(cls, data):
+        return cls(base64.b64decode(data["sentencepiece"], validate=True))
+
+    def metadata(self):
+        """What an exported file says of it."""
+        return {"vocabulary": self.to_json()["sentencepiece"]}
+
+    @classmethod
+    def learn(cls, sentences, size):
+        """A vocabulary of about ``size`` rows (a unigram model, Kudo 2018) that fits these sentences.
+
+        Args:
+            sentences: iterable of str.
+            size: rows, the 4 special ones and 256 bytes included; fewer where the text has no more to give.
+
+        Raises:
+            UserError: there is no text, or ``size`` does not suffice for its characters.
+        """
+        import sentencepiece
+
+        written = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=(normalise_sentence(sentence) for sentence in sentences),
+                model_writer=written, vocab_size=size, hard_vocab_limit=False, model_type="unigram",
+                byte_fallback=True, character_coverage=0.9998, normalization_rule_name="identity",
+                pad_id=cls.PAD, unk_id=cls.UNKNOWN, bos_id=cls.START, eos_id=cls.END,
+                num_threads=1, minloglevel=2,
+            )  # fmt: skip
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(
+                f"No subwords can be learned from this text with {size} rows ({reason})."
+            ) from error
+        return cls(written.getvalue())

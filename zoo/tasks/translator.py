@@ -1,0 +1,464 @@
+"""Translation: a sentence in one language -> the same in another, as subwords.
+
+Sutskever, Vinyals, Le 2014, "Sequence to Sequence Learning with Neural Networks": an encoder, a stack of
+recurrent layers, reads the source *in reverse*, so that the first words of both sides are near to one
+another; its last states are where the decoder, a stack alike, begins to write. All that is known of the
+source is that context of fixed size, unless the decoder may look back (``context="attention"``).
+
+The way of a sentence: subwords ``[source]`` -> the encoder's outputs and states -> scores of the next
+subword, with the subwords before as given (``network``), or as found by beam search (``serving``).
+"""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo import decoding
+from zoo.layers import GRU, LSTM, Recurrent, reverse_by_length
+from zoo.subwords import Subwords
+from zoo.task import Serving, Task, TensorSpec
+
+CELLS = {"lstm": LSTM, "gru": GRU}
+CONTEXTS = ("initial_state", "every_step", "attention")
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslatorConfig:
+    """What a translator is made of.
+
+    Attributes:
+        source, target: codes of the languages.
+        cell: ``lstm`` or ``gru``, of all recurrent layers.
+        layers: recurrent layers of the encoder, and of the decoder.
+        units: of each of them.
+        embedding: size of the vectors that stand for subwords.
+        reverse_source: the encoder reads the source from its end.
+        bidirectional: every layer of the encoder is two of half the units, one for each direction.
+        context: what the decoder knows of the source: ``initial_state``, where it begins (Sutskever et al.);
+            ``every_step``, besides that the encoder's last output as an input of each step (Cho et al. 2014,
+            "Learning Phrase Representations"); ``attention``, besides where it begins a look at all outputs
+            of the encoder in each step (Luong et al. 2015, "Effective Approaches", general score).
+        share_weights: the recurrent layers of encoder and decoder are the same.
+        tied_embeddings: the output layer's rows are the embeddings.
+        dropout: share of values dropped from embeddings, between layers and before the output.
+        label_smoothing: share of the target's probability that is spread over all subwords (Szegedy et al.
+            2016, section 7).
+        beam_width, length_penalty: of the search (see ``zoo.decoding.beam_search``), unless told otherwise.
+    """
+
+    source: str = "en"
+    target: str = "de"
+    cell: str = "lstm"
+    layers: int = 1
+    units: int = 512
+    embedding: int = 256
+    reverse_source: bool = True
+    bidirectional: bool = False
+    context: str = "attention"
+    share_weights: bool = False
+    tied_embeddings: bool = True
+    dropout: float = 0.3
+    label_smoothing: float = 0.1
+    beam_width: int = 5
+    length_penalty: float = 1.0
+
+    def __post_init__(self):
+        if self.cell not in CELLS:
+            raise ValueError(f"cell is one of {', '.join(CELLS)}, not {self.cell!r}")
+        if self.context not in CONTEXTS:
+            raise ValueError(f"context is one of {', '.join(CONTEXTS)}, not {self.context!r}")
+        if self.share_weights and (self.bidirectional or self.context == "every_step"):
+            raise ValueError("share_weights: a decoder has no second direction, and no input but subwords")
+        if self.bidirectional and self.units % 2:
+            raise ValueError("bidirectional: units are halved, so they are an even number")
+
+
+class Translator(Task):
+    """A translator. See ``Task`` for what every task offers."""
+
+    name = "translator"
+    Config = TranslatorConfig
+    Vocabulary = Subwords
+
+    # === Network ===
+
+    def build_network(self):
+        config = self.config
+        self._embed = layers.Embedding(len(self.vocabulary), config.embedding, name="embedding")
+        self._drop = layers.Dropout(config.dropout, name="dropout")
+        self._reverse = Reversed(name="reverse")
+        half = config.units // 2 if config.bidirectional else config.units
+        self._encoder = [self._recurrent(f"encoder_{i + 1}", half) for i in range(config.layers)]
+        self._backward = []
+        if config.bidirectional:
+            self._backward = [self._recurrent(f"backward_{i + 1}", half) for i in range(config.layers)]
+        self._decoder = self._encoder
+        if not config.share_weights:
+            self._decoder = [self._recurrent(f"decoder_{i + 1}", config.units) for i in range(config.layers)]
+        if config.context == "attention":
+            self._attention = LuongAttention(config.units, name="attention")
+        if config.tied_embeddings:
+            self._narrow = layers.Dense(config.embedding, name="narrow")
+        self._logits = Logits(
+            len(self.vocabulary),
+            self._embed if config.tied_embeddings else None,
+            dtype="float32",
+            name="logits",
+        )
+        source = keras.Input((None,), dtype="int32", name="source")
+        source_lengths = keras.Input((), dtype="int32", name="source_lengths")
+        target = keras.Input((None,), dtype="int32", name="target")
+        memory, states = self._encode(source, source_lengths)
+        x = self._decoder_input(target, self._context(states))
+        for recurrent, state in zip(self._decoder, states, strict=True):
+            x, _ = recurrent(self._drop(x), None, state)
+        if config.context == "attention":
+            x, _ = self._attention(x, memory, source_lengths)
+        inputs = {"source": source, "source_lengths": source_lengths, "target": target}
+        return keras.Model(inputs, self._output(x), name=self.name)
+
+    def _recurrent(self, name, units):
+        return Recurrent(CELLS[self.config.cell](units), name=name)
+
+    def _encode(self, source, lengths):
+        """Subwords -> the last layer's outputs ``[batch, source, units]`` and each layer's last states."""
+        x = self._embed(source)
+        if self.config.reverse_source:
+            x = self._reverse(x, lengths)
+        states = []
+        for i, recurrent in enumerate(self._encoder):
+            x = self._drop(x)
+            y, state = recurrent(x, lengths)
+            if self.config.bidirectional:
+                back, state_back = self._backward[i](self._reverse(x, lengths), lengths)
+                y = ops.concatenate([y, self._reverse(back, lengths)], -1)
+                state = [ops.concatenate(both, -1) for both in zip(state, state_back, strict=True)]
+            x = y
+            states.append(state)
+        return x, states
+
+    def _context(self, states):
+        """What the decoder gets in each step besides subwords: ``[batch, units]``, or None."""
+        return states[-1][0] if self.config.context == "every_step" else None
+
+    def _decoder_input(self, target, context):
+        x = self._embed(target)
+        if context is None:
+            return x
+        steps = ops.ones_like(x[:, :, :1])
+        return ops.concatenate([x, context[:, None] * steps], -1)
+
+    def _output(self, x):
+        x = self._drop(x)
+        return self._logits(self._narrow(x) if self.config.tied_embeddings else x)
+
+    # === Decoding ===
+
+    @property
+    def serving(self):
+        attends = self.config.context == "attention"
+        inputs = (
+            TensorSpec("source", "int32", ("batch", "source_time")),
+            TensorSpec("source_lengths", "int32", ("batch",)),
+            TensorSpec("beam_width", "int32", ()),
+            TensorSpec("length_penalty", "float32", ()),
+            TensorSpec("max_length", "int32", ()),
+        )
+        outputs = (
+            TensorSpec("tokens", "int32", ("batch", "beam", "time")),
+            TensorSpec("token_lengths", "int32", ("batch", "beam")),
+            TensorSpec("scores", "float32", ("batch", "beam")),
+            *([TensorSpec("attention", "float32", ("batch", "time", "source_time"))] if attends else []),
+        )
+        return Serving(inputs, outputs, self._serve, self._example, decoding_loops=1)
+
+    def _serve(self, inputs):
+        """Beam search for every sentence.
+
+        ``source`` is ended by ``Subwords.END``, which ``source_lengths`` counts. ``attention`` is that of the
+        best translation: what the decoder looked at to write each of its subwords.
+        """
+        source, lengths = inputs["source"], inputs["source_lengths"]
+        memory, states = self._encode(source, lengths)
+        context = self._context(states)
+        keys = self._attention.keys(memory) if self.config.context == "attention" else None
+
+        def step(tokens, states):
+            x = self._embed(tokens)
+            if context is not None:
+                # Beams lie side by side: as many rows of x belong to one row of the context.
+                rows = ops.reshape(x, (ops.shape(context)[0], -1, x.shape[-1]))
+                wide = context[:, None] * ops.ones_like(rows[:, :, :1])
+                x = ops.reshape(ops.concatenate([rows, wide], -1), (-1, x.shape[-1] + context.shape[-1]))
+            new = []
+            for recurrent, state in zip(self._decoder, states, strict=True):
+                x, state = recurrent.layer.cell(x, state)
+                new.append(state)
+            if keys is not None:
+                rows = ops.reshape(x, (ops.shape(memory)[0], -1, x.shape[-1]))
+                rows, _ = self._attention.look(rows, memory, keys, lengths)
+                x = ops.reshape(rows, (-1, x.shape[-1]))
+            return self._output(x), new
+
+        found = decoding.beam_search(
+            step, states, Subwords.START, Subwords.END, inputs["max_length"], inputs["beam_width"],
+            inputs["length_penalty"], pad=Subwords.PAD,
+        )  # fmt: skip
+        served = {"tokens": found["tokens"], "token_lengths": found["lengths"], "scores": found["scores"]}
+        if keys is not None:
+            best = found["tokens"][:, 0]
+            x = self._embed(ops.concatenate([ops.full_like(best[:, :1], Subwords.START), best[:, :-1]], 1))
+            for recurrent, state in zip(self._decoder, states, strict=True):
+                x, _ = recurrent(x, None, state)
+            served["attention"] = self._attention.look(x, memory, keys, lengths)[1]
+        return served
+
+    def _example(self, batch, seed):
+        random = np.random.default_rng(seed)
+        lengths = random.integers(1, 9, batch).astype("int32")
+        source = np.zeros((batch, lengths.max() + seed % 2), "int32")
+        for row, length in zip(source, lengths, strict=True):
+            row[: length - 1] = random.integers(Subwords.END + 1, len(self.vocabulary), length - 1)
+            row[length - 1] = Subwords.END
+        return {
+            "source": source,
+            "source_lengths": lengths,
+            "beam_width": np.array(1 + seed % 4, "int32"),
+            "length_penalty": np.array(0.5 * (seed % 3), "float32"),
+            "max_length": np.array(12, "int32"),
+        }
+
+    @functools.cached_property
+    def compiled_serve(self):
+        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
+        if keras.backend.backend() == "jax":
+            return self._jitted
+        import tensorflow as tf
+
+        signature = {
+            spec.name: tf.TensorSpec([None] * len(spec.shape), spec.dtype) for spec in self.serving.inputs
+        }
+        return tf.function(self._serve, input_signature=[signature], autograph=False)
+
+    def _jitted(self, inputs):
+        """The same on JAX, which compiles anew for each width and for each shape: there are few."""
+        rows, time = inputs["source"].shape
+        source = np.pad(inputs["source"], ((0, -rows % 32), (0, -time % 32)))
+        lengths = np.pad(inputs["source_lengths"], (0, -rows % 32), constant_values=1)
+        search = (inputs[name].item() for name in ("beam_width", "length_penalty", "max_length"))
+        found = self._jit(source, lengths, *search)
+        if "attention" in found:
+            found["attention"] = found["attention"][:, :, :time]
+        return {name: value[:rows] for name, value in found.items()}
+
+    @functools.cached_property
+    def _jit(self):
+        import jax
+
+        def serve(source, lengths, beam_width, length_penalty, max_length):
+            search = {"beam_width": beam_width, "length_penalty": length_penalty, "max_length": max_length}
+            return self._serve({"source": source, "source_lengths": lengths} | search)
+
+        return jax.jit(serve, static_argnums=(2, 3, 4))
+
+    # === Reading ===
+
+    @functools.cached_property
+    def reader(self):
+        """The ``zoo.translation.TranslationReader`` of this task."""
+        from zoo.translation import TranslationReader
+
+        def run(inputs):
+            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
+
+        return TranslationReader(run, dataclasses.asdict(self.config), self.vocabulary)
+
+    def predict(self, inputs, details=False, **search):
+        """Translate sentences.
+
+        Args:
+            inputs: a list of str, or one.
+            details: give a ``zoo.translation.Translation`` for each instead of its text.
+            search: ``beam_width``, ``n_best`` and ``length_penalty``, where they are not to be as configured.
+
+        Returns:
+            A list of str or ``Translation`` in the order of the inputs; an empty sentence gives an empty one.
+        """
+        return self.reader([inputs] if isinstance(inputs, str) else inputs, details=details, **search)
+
+    @staticmethod
+    def load_corpus(corpora, only=None, progress=False, config=None):
+        """Parallel corpora, see ``zoo.data.parallel``; ``config`` names the languages."""
+        from zoo.data.parallel import load_parallel
+
+        return load_parallel(corpora, config["source"], config["target"], only=only, progress=progress)
+
+    def evaluate(self, corpora, only=None, progress=False):
+        """BLEU and chrF on corpora, as ``zoo.metrics.evaluate_translator`` gives them."""
+        from zoo import metrics
+
+        corpus = self.load_corpus(corpora, only, progress, dataclasses.asdict(self.config))
+        return metrics.evaluate_translator(self.reader, corpus, progress)
+
+    # === Training ===
+
+    def training_model(self):
+        """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""
+        return _Training(self.network, self.config.label_smoothing)
+
+    def encode_sample(self, sample):
+        """A corpus sample as the pipeline keeps it: ``source`` and ``target``, ended, int32."""
+        import tensorflow as tf
+
+        def encode(*texts):
+            return [np.array([*self.vocabulary.encode(t.decode()), Subwords.END], np.int32) for t in texts]
+
+        rows = tf.numpy_function(encode, [sample["source"], sample["text"]], [tf.int32] * 2, stateful=False)
+        return {
+            name: tf.ensure_shape(row, (None,)) for name, row in zip(("source", "target"), rows, strict=True)
+        }
+
+    def augment_sample(self, sample, seed):
+        """Sentences as they are: dropout alone varies them."""
+        return sample
+
+    def is_learnable(self, sample):
+        return True
+
+    def sample_length(self, sample):
+        """Subwords of the longer side: what buckets go by."""
+        import tensorflow as tf
+
+        return tf.maximum(tf.size(sample["source"]), tf.size(sample["target"]))
+
+    def corpus_lengths(self, corpus):
+        return np.array(
+            [
+                1 + max(len(self.vocabulary.encode(source)), len(self.vocabulary.encode(target)))
+                for source, target in zip(corpus.sources, corpus.texts, strict=True)
+            ]
+        )
+
+    def collate(self, batch, round_to):
+        """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
+        import tensorflow as tf
+
+        def padded(rows):
+            return tf.pad(rows, ((0, 0), (0, -tf.shape(rows)[1] % (round_to // 8))))
+
+        source, target = padded(batch["source"]), padded(batch["target"])
+        start = tf.fill((tf.shape(target)[0], 1), Subwords.START)
+        before = tf.concat([start, target[:, :-1]], 1)
+        inputs = {"source": source, "source_lengths": batch["source_lengths"], "target": before}
+        return inputs, {"target": target, "target_lengths": batch["target_lengths"]}
+
+    def perplexity(self, batches):
+        """The exponential of the mean cross-entropy of a subword, given those before it.
+
+        Args:
+            batches: an iterable of what ``collate`` gives.
+        """
+        nats = count = 0.0
+        for inputs, labels in batches:
+            logits = self.network.predict_on_batch(inputs)
+            losses, lengths = cross_entropy(labels["target"], labels["target_lengths"], logits)
+            nats, count = nats + float(ops.sum(losses)), count + float(ops.sum(lengths))
+        return float(np.exp(nats / count))
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class Reversed(layers.Layer):
+    """Each sequence from its end, the padding left behind it: see ``zoo.layers.reverse_by_length``."""
+
+    def call(self, x, lengths):
+        return reverse_by_length(x, lengths)
+
+    def compute_output_spec(self, x, lengths):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class LuongAttention(layers.Layer):
+    """Attention after the recurrent layers, Luong et al. 2015, equations 5 to 8, with the general score.
+
+    Inputs: the decoder's outputs ``[batch, time, units]``, the encoder's ``[batch, source, units]`` and
+    int32 ``lengths`` ``[batch]``. Output: ``(outputs, weights)``, ``[batch, time, units]`` and
+    ``[batch, time, source]``.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self._score = layers.Dense(units, use_bias=False, name="score")
+        self._combine = layers.Dense(units, activation="tanh", name="combine")
+
+    def build(self, outputs_shape, memory_shape, lengths_shape=None):
+        self._score.build(memory_shape)
+        self._combine.build((*outputs_shape[:-1], outputs_shape[-1] + memory_shape[-1]))
+
+    def keys(self, memory):
+        """What a decoder's outputs are compared with."""
+        return self._score(memory)
+
+    def look(self, outputs, memory, keys, lengths):
+        scores = ops.matmul(outputs, ops.transpose(keys, (0, 2, 1)))
+        beyond = ops.arange(ops.shape(memory)[1], dtype="int32")[None, :] >= lengths[:, None]
+        scores -= 1e9 * ops.cast(beyond, scores.dtype)[:, None]
+        weights = ops.softmax(scores)
+        context = ops.matmul(weights, memory)
+        return self._combine(ops.concatenate([context, outputs], -1)), weights
+
+    def call(self, outputs, memory, lengths):
+        return self.look(outputs, memory, self.keys(memory), lengths)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class Logits(layers.Layer):
+    """A score for every subword; its rows are an embedding's where one is given (Press & Wolf 2017)."""
+
+    def __init__(self, symbols, embedding=None, **kwargs):
+        super().__init__(**kwargs)
+        self.symbols, self._embedding = symbols, embedding
+
+    def build(self, shape):
+        self.bias = self.add_weight(shape=(self.symbols,), initializer="zeros", name="bias")
+        if self._embedding is None:
+            self.kernel = self.add_weight(shape=(shape[-1], self.symbols), name="kernel")
+
+    def call(self, x):
+        kernel = self.kernel if self._embedding is None else ops.transpose(self._embedding.embeddings)
+        return ops.matmul(x, ops.cast(kernel, x.dtype)) + self.bias
+
+
+class _Training(keras.Model):
+    """``network`` with the cross-entropy of its targets, in nats a subword."""
+
+    def __init__(self, network, label_smoothing):
+        super().__init__(name="training")
+        self.network, self.label_smoothing = network, label_smoothing
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        losses, counts = cross_entropy(y["target"], y["target_lengths"], y_pred, self.label_smoothing)
+        return ops.sum(losses) / ops.cast(ops.sum(counts), "float32")
+
+
+def cross_entropy(target, lengths, logits, label_smoothing=0.0):
+    """Cross-entropy of each sequence in nats, float32 ``[batch]``, and its subwords, int32 ``[batch]``."""
+    log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+    losses = -ops.take_along_axis(log_probs, target[..., None], -1)[..., 0]
+    if label_smoothing:
+        losses = (1 - label_smoothing) * losses - label_smoothing * ops.mean(log_probs, -1)
+    within = ops.arange(ops.shape(target)[1], dtype="int32")[None, :] < lengths[:, None]
+    return ops.sum(losses * ops.cast(within, "float32"), 1), lengths
+
+
+TASK = Translator

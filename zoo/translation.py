@@ -1,0 +1,370 @@
+"""Translates with an exported model or a Keras task: sentences of any length, their order kept.
+
+    from export import runtime
+
+    reader = runtime.load("translator.onnx")
+    reader(["A dog runs.", "Two men talk."])              # ["Ein Hund rennt.", "Zwei Männer reden."]
+    found, = reader("A dog runs.", details=True)          # Translation: text, score, hypotheses, attention
+    reader(lines, n_best=3, beam_width=10, errors="return")
+
+A sentence of more than ``LIMIT`` subwords is translated in pieces, which end where a sentence ends; if none
+does, where a clause, a word or at last a subword ends. Their translations are joined by blanks.
+"""
+
+import base64
+import binascii
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import math
+import re
+import warnings
+
+import numpy as np
+
+from zoo.errors import UserError
+from zoo.files import atomic_write
+from zoo.reader import BaseReader
+from zoo.subwords import Subwords, normalise_sentence
+
+LIMIT = 128  # subwords translated as one sentence; few sentences have as many
+WINDOW = 1024  # sentences held in memory and sorted by length at a time
+BATCH = 64  # sentences translated at a time by each thread, those of similar length together
+BEAMS = 160  # hypotheses searched at a time by each thread, each with scores of all subwords
+MIN_LENGTH = 32  # subwords that any translation may have
+_ENDS = [  # in subwords side by side; Chinese and Japanese have no blank after them
+    re.compile("[.!?…؟۔।][\"'”’»)\\]]*(?=▁)|[。！？]"),  # of sentences
+    re.compile("[,;:،؛–—](?=▁)|[、，；：]"),  # of clauses
+    re.compile("(?=▁)"),  # of words
+]
+_INSIDE = re.compile("<0x[89AB]")  # bytes of a character after its first
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Translation:
+    """What was found for one sentence.
+
+    Attributes:
+        text: the best translation.
+        score: its log-probability in nats, without length penalty.
+        hypotheses: list of ``(text, score)``, as many as asked for and found, best first: they are ranked
+            with length penalty. Those of a sentence in pieces join the pieces' first, second and so on.
+        source, target: lists of subwords, ``▁`` for a blank; ``</s>`` ends the source, and the target unless
+            it was cut.
+        attention: float32 ``[target, source]``, how much of the source was seen where each subword of the
+            target was written; None where that was not asked for, the model does not look back, or the
+            sentence came in pieces.
+    """
+
+    text: str
+    score: float
+    hypotheses: list
+    source: list
+    target: list
+    attention: np.ndarray | None = dataclasses.field(default=None, compare=False)
+
+    def to_json(self):
+        """What of it ``zoo predict --format json`` shows, rounded."""
+        return {"text": self.text, "score": round(self.score, 4)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    beam_width: int
+    n_best: int
+    length_penalty: float
+    attention: bool
+
+
+class TranslationReader(BaseReader):
+    """Translates sentences. Get one from ``export.runtime.load`` or ``TranslationReader.of_task``.
+
+    Args:
+        run: the engine, from the dict of arrays to the dict of arrays that a ``translator`` task serves.
+        config: dict, the model's configuration.
+        vocabulary: its ``Subwords``.
+        metadata: dict of str, what else is known of the model.
+        threads: batches translated at a time; one on each core is best where the engine uses one for each.
+        run_plain: like ``run``, but without ``attention``, which takes time; by default ``run`` itself.
+    """
+
+    reads, one, takes = "sentences", "sentence", "lines"
+    options = frozenset({"beam_width", "n_best", "length_penalty", "plot"})
+    figures = {"bleu": "{:.1f}", "chrf": "{:.1f}"}
+
+    def __init__(self, run, config, vocabulary, metadata=None, threads=1, run_plain=None):
+        self.run, self.run_plain = run, run_plain or run
+        self.config, self.vocabulary, self.metadata = config, vocabulary, metadata or {}
+        self.threads = threads
+
+    @classmethod
+    def of_session(cls, session, metadata, threads):
+        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
+        import onnxruntime
+
+        names = [output.name for output in session.get_outputs()]
+        plain = [name for name in names if name != "attention"]
+        options = onnxruntime.RunOptions()
+        options.only_execute_path_to_fetches = True
+
+        def run(inputs):
+            return dict(zip(names, session.run(names, inputs), strict=True))
+
+        def run_plain(inputs):
+            return dict(zip(plain, session.run(plain, inputs, options), strict=True))
+
+        config, vocabulary = json.loads(metadata["config"]), _vocabulary(metadata["vocabulary"])
+        return cls(run, config, vocabulary, metadata, threads, run_plain)
+
+    @classmethod
+    def of_task(cls, task):
+        """The reader of a loaded ``translator`` task, which computes with Keras."""
+        return task.reader
+
+    def __call__(self, sentences, details=False, errors="raise", progress=False, **search):
+        """Translates sentences.
+
+        Args:
+            sentences: an iterable of str, or one. White space is normalised; one without anything else is
+                translated to nothing.
+            details: give a ``Translation`` with its attention for each instead of its text.
+            errors: "raise", or "return" to get the UserError of a bad sentence in its place.
+            progress: show a bar that counts sentences.
+            search: ``beam_width``, hypotheses that the search keeps; ``n_best``, how many of them to give,
+                by default 1; ``length_penalty``, 0 or more, where more favours long translations (Wu et al.
+                2016, equation 14). Beam width (at least ``n_best``) and length penalty are by default as
+                the model's configuration says.
+
+        Returns:
+            A list of str or ``Translation``, one for each sentence and in their order. Each is what the
+            sentence alone would get.
+
+        Raises:
+            UserError: a sentence was not valid UTF-8 (and came with surrogates), or the search cannot be.
+        """
+        sentences = [sentences] if isinstance(sentences, str) else sentences
+        found = self.stream(sentences, errors, progress, attention=details, **search)
+        return [item.text if isinstance(item, Translation) and not details else item for item in found]
+
+    def stream(
+        self, sentences, errors="raise", progress=False, beam_width=None, n_best=1, length_penalty=None,
+        attention=False,
+    ):  # fmt: skip
+        """Like a call with ``details``, but an iterator that gives results ``WINDOW`` by ``WINDOW``.
+
+        ``attention``: give that, too, which takes some time.
+        """
+        search = self._search(beam_width, n_best, length_penalty, attention)
+        return self._stream(sentences, errors, progress, search)
+
+    def _search(self, beam_width, n_best, length_penalty, attention):
+        if n_best < 1 or (beam_width is not None and beam_width < 1):
+            raise UserError("a beam width and a number of translations are 1 or more")
+        if beam_width is None:
+            beam_width = max(n_best, self.config["beam_width"])
+        if n_best > beam_width:
+            raise UserError(
+                f"{n_best} translations of a sentence cannot be found with a beam width of {beam_width}: "
+                "give one as large, or none"
+            )
+        if length_penalty is None:
+            length_penalty = self.config["length_penalty"]
+        if not 0 <= length_penalty < math.inf:
+            raise UserError(f"a length penalty is 0 or more, not {length_penalty}")
+        return _Search(beam_width, n_best, length_penalty, attention)
+
+    def _stream(self, sentences, errors, progress, search):
+        from tqdm import tqdm
+
+        numbered = enumerate(sentences, 1)
+        bar = {"unit": " sentences", "delay": 1, "leave": False, "disable": not progress}
+        with (
+            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
+            tqdm(total=0, desc="translating", **bar) as bar,
+        ):
+            while window := list(itertools.islice(numbered, WINDOW)):
+                bar.total += len(window)
+                found, pieces = {}, {}
+                for number, sentence in window:
+                    try:
+                        for part, rows in enumerate(self._pieces(sentence, number)):
+                            pieces[number, part] = rows
+                    except UserError as error:
+                        if errors == "raise":
+                            raise
+                        found[number] = error
+                bar.update(len(window) - len({number for number, _ in pieces}))
+                parts = self._translate(pieces, search, pool, bar)
+                bar.clear()
+                for number, _ in window:
+                    yield found.get(number) or _join(parts.get(number, []))
+                bar.refresh()
+
+    def _pieces(self, sentence, number=1):
+        """A sentence -> lists of rows without end, none for nothing; ``number`` is for messages."""
+        bad = _SURROGATE.search(sentence)
+        if bad:
+            position = len(sentence[: bad.start()].encode()) + 1
+            raise UserError(f"line {number}, byte {position}: this is not UTF-8; convert the text to UTF-8")
+        rows = self.vocabulary.encode(sentence)
+        return _split(rows, self.vocabulary.pieces(rows)) if len(rows) > LIMIT else [rows] if rows else []
+
+    def _translate(self, pieces, search, pool, bar):
+        """``{(number, part): rows}`` -> ``{number: [Translation of each part]}``, on all threads."""
+        # Few sentences are spread over all threads rather than put into one batch.
+        size = min(BATCH, BEAMS // search.beam_width, -(-len(pieces) // self.threads))
+        batches = _batches(pieces, max(1, size))
+        parts = {}
+
+        def read(batch):
+            return self._read([pieces[key] for key in batch], search)
+
+        for batch, found in zip(batches, pool.map(read, batches), strict=True):
+            for (number, part), translation in zip(batch, found, strict=True):
+                parts.setdefault(number, {})[part] = translation
+            bar.update(sum(part == 0 for _, part in batch))
+        return {number: [found[part] for part in sorted(found)] for number, found in parts.items()}
+
+    def _read(self, batch, search):
+        """Lists of rows of one ``_max_length`` -> a ``Translation`` of each, in one run of the engine."""
+        lengths = np.array([len(rows) + 1 for rows in batch], np.int32)
+        source = np.full((len(batch), lengths.max()), Subwords.PAD, np.int32)
+        for row, rows in zip(source, batch, strict=True):
+            row[: len(rows) + 1] = [*rows, Subwords.END]
+        run = self.run if search.attention else self.run_plain
+        outputs = run(
+            {
+                "source": source,
+                "source_lengths": lengths,
+                "beam_width": np.array(search.beam_width, np.int32),
+                "length_penalty": np.array(search.length_penalty, np.float32),
+                "max_length": np.array(_max_length(batch[0]), np.int32),
+            }
+        )
+        counts, scores = outputs["token_lengths"].tolist(), outputs["scores"].tolist()
+        found = []
+        for i, length in enumerate(lengths.tolist()):
+            tokens = outputs["tokens"][i]
+            ranks = [rank for rank in range(search.n_best) if scores[i][rank] > -math.inf]
+            texts = [self.vocabulary.decode(tokens[rank, : counts[i][rank]].tolist()) for rank in ranks]
+            # Bytes that no piece fits may spell whatever they like, a line's end too.
+            hypotheses = [
+                (normalise_sentence(t), scores[i][rank]) for t, rank in zip(texts, ranks, strict=True)
+            ]
+            target = tokens[0, : counts[i][0] + 1].tolist()
+            weights = None
+            if search.attention and "attention" in outputs:
+                weights = outputs["attention"][i, : len(target), :length]
+                if self.config["reverse_source"]:  # what it looks at, lies as it was read
+                    weights = weights[:, ::-1]
+            both = (self.vocabulary.pieces(rows) for rows in (source[i, :length].tolist(), target))
+            found.append(Translation(*hypotheses[0], hypotheses, *both, weights))
+        return found
+
+    def picture(self, item, path, **search):
+        """Draws where a translation's subwords looked to; of a sentence in pieces, the first.
+
+        Args:
+            item: str, the sentence.
+            path: the PNG file to write.
+            search: as in a call.
+
+        Raises:
+            UserError: the model does not look back, the sentence is empty, or the file cannot be written.
+        """
+        from zoo.alignment import draw
+
+        if self.config["context"] != "attention":
+            raise UserError("this translator has no attention that could be drawn; leave out --plot")
+        pieces = self._pieces(item)
+        if not pieces:
+            raise UserError("there is nothing to draw of an empty sentence; give one with words")
+        search = {"beam_width": None, "n_best": 1, "length_penalty": None} | search
+        (found,) = self._read(pieces[:1], self._search(**search, attention=True))
+        title = f"{self.config['source']} → {self.config['target']}"
+        if len(pieces) > 1:
+            title += f", the first of {len(pieces)} pieces"
+        figure = draw(title, found.source, found.target, found.attention)
+        with atomic_write(path) as file, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph")  # a box stands for what the font lacks
+            figure.savefig(file, format="png", dpi=110)
+
+    def evaluate(self, corpus, progress=False, **search):
+        """What ``zoo.metrics.evaluate_translator`` gives, with ``beam_width`` and ``length_penalty``."""
+        from zoo import metrics
+
+        used = self._search(
+            **{"beam_width": None, "n_best": 1, "length_penalty": None} | search, attention=False
+        )
+        report = metrics.evaluate_translator(lambda texts: self(texts, **search), corpus, progress)
+        return report | {"beam_width": used.beam_width, "length_penalty": used.length_penalty}
+
+    def rows(self, report):
+        return [
+            ("sentences", str(report["sentences"])),
+            ("search", f"beam width {report['beam_width']}, length penalty {report['length_penalty']:g}"),
+            *super().rows(report),
+            ("speed", f"{report['sentences_per_second']:.0f} sentences a second"),
+            ("signature", report["signature"]),
+        ]
+
+
+def _vocabulary(text):
+    """The ``Subwords`` of a file's metadata.
+
+    Raises:
+        ValueError: they are damaged.
+    """
+    try:
+        return Subwords(base64.b64decode(text, validate=True))
+    except (binascii.Error, RuntimeError) as error:
+        raise ValueError("no SentencePiece model") from error
+
+
+def _split(rows, pieces):
+    """Cuts rows into lists of up to ``LIMIT``, each at the best place that there is for it."""
+    text = "".join(pieces)
+    starts = {start: i for i, start in enumerate(itertools.accumulate(map(len, pieces), initial=0))}
+    ends = [[starts[m.end()] for m in pattern.finditer(text) if m.end() in starts] for pattern in _ENDS]
+    ends.append([i for i, piece in enumerate(pieces) if not _INSIDE.match(piece)])
+    found, first = [], 0
+    while len(rows) - first > LIMIT:
+        fitting = ([end for end in kind if first < end <= first + LIMIT] for kind in ends)
+        last = next(kind[-1] for kind in fitting if kind)
+        found.append(rows[first:last])
+        first = last
+    return [*found, rows[first:]]
+
+
+def _max_length(rows):
+    """The greatest length of a translation, which depends on its sentence alone: 32, 64, 128, …
+
+    A run of the engine has one for all: only sentences that agree in it may come together.
+    """
+    return max(MIN_LENGTH, 1 << (2 * len(rows) - 1).bit_length())
+
+
+def _batches(pieces, size):
+    """The keys of ``{key: rows}``, longest first, in lists of up to ``size`` of one ``_max_length``."""
+    keys = sorted(pieces, key=lambda key: len(pieces[key]), reverse=True)
+    batches = []
+    for _, group in itertools.groupby(keys, key=lambda key: _max_length(pieces[key])):
+        group = list(group)
+        batches += [group[i : i + size] for i in range(0, len(group), size)]
+    return batches
+
+
+def _join(parts):
+    """The ``Translation`` of a sentence from those of its pieces."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Translation("", 0.0, [("", 0.0)], [], [])
+    hypotheses = []
+    for rank in range(max(len(part.hypotheses) for part in parts)):
+        chosen = [part.hypotheses[min(rank, len(part.hypotheses) - 1)] for part in parts]
+        hypotheses.append((" ".join(text for text, _ in chosen if text), sum(score for _, score in chosen)))
+    source, target = (sum((getattr(part, side) for part in parts), []) for side in ("source", "target"))
+    return Translation(*hypotheses[0], hypotheses, source, target)
