@@ -11,8 +11,8 @@ Copy it to a deployment host as it is, or install the base package; there is no 
 
 From a shell: ``python runtime.py reader.onnx scan1.png scan2.png`` prints a line for each image.
 
-Where the package is installed, ``load`` opens models of speech and translation, too, and gives the reader
-that ``READERS`` names.
+Where the package is installed, ``load`` opens models of the other tasks, too, and gives the reader that
+``READERS`` names.
 """
 
 import collections
@@ -241,6 +241,7 @@ READERS = {  # those that take more than this file by their address in the packa
     "line_ocr": Reader,
     "deep_speech": "export.speech.SpeechReader",
     "translator": "zoo.translation.TranslationReader",
+    "captioner": "zoo.captioning.CaptionReader",
 }
 
 

@@ -25,6 +25,7 @@ from zoo import cli, presets
 from zoo.errors import UserError
 
 _METRICS = {"cer": "character error rate", "wer": "word error rate", "bleu": "BLEU", "chrf": "chrF"}
+_METRICS |= {f"bleu{n}": f"BLEU-{n}" for n in range(1, 5)} | {"rouge_l": "ROUGE-L", "cider": "CIDEr-D"}
 
 
 def main(arguments):
@@ -51,14 +52,15 @@ def main(arguments):
     changes = {field: ast.literal_eval(value) for field, value in changes.items()}
     task.config = dataclasses.replace(task.config, **changes)
     task.save(output)  # what is measured below is what is shipped: weights as they are stored
-    forms = reader_class(task.name).figures
-    measured = [_measured(output, options.name, forms, *given) for given in options.figure]
+    reader = reader_class(task.name)
+    forms = reader.figures
+    measured = [_measured(output, options.name, reader, *given) for given in options.figure]
     rows = ["| set | samples | " + " | ".join(_METRICS[m] for m in forms) + " | command |"]
     rows.append("|---" * (3 + len(forms)) + "|")
     for found in measured:
         values = " | ".join(forms[one["metric"]].format(one["value"]) for one in found)
         command = found[0]["command"].replace("|", "\\|")
-        rows.append(f"| {found[0]['set']} | {found[0]['lines']} | {values} | `{command}` |")
+        rows.append(f"| {found[0]['set']} | {found[0]['samples']} | {values} | `{command}` |")
     figures = [figure for found in measured for figure in found]
     metric = options.headline or next(iter(forms))
     headline = [f"{f['set']} {forms[metric].format(f['value'])}" for f in figures if f["metric"] == metric]
@@ -75,8 +77,8 @@ def main(arguments):
     print(f"{output}: {task.card['headline']}")
 
 
-def _measured(folder, name, forms, title, corpus, only="", more=""):
-    """The figures of a task folder that ``forms`` names, as ``zoo evaluate`` gives them."""
+def _measured(folder, name, reader, title, corpus, only="", more=""):
+    """The figures of a task folder that its class of readers names, as ``zoo evaluate`` gives them."""
     arguments = ["--data", corpus, *(["--only", only] if only else []), *shlex.split(more)]
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -86,10 +88,10 @@ def _measured(folder, name, forms, title, corpus, only="", more=""):
     found = json.loads(printed.getvalue())
     command = f"zoo evaluate {name} --data {Path(corpus).name}"
     command += (f" --only '{only}'" if only else "") + (f" {more}" if more else "")
-    count = found["lines"] if "lines" in found else found["sentences"]
+    count = found["lines" if "lines" in found else reader.reads]
     return [
-        {"set": title, "metric": metric, "value": found[metric], "lines": count, "command": command}
-        for metric in forms
+        {"set": title, "metric": metric, "value": found[metric], "samples": count, "command": command}
+        for metric in reader.figures
     ]
 
 

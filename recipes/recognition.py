@@ -3,8 +3,6 @@
 CORPUS is what the task's ``load_corpus`` takes; `CORPUS@4` shows a small one four times an epoch.
 """
 
-import hashlib
-import re
 import sys
 from pathlib import Path
 
@@ -30,9 +28,7 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
     top, train, finetune = trainer.parser(doc)
     cls = task_class(name)
     for one in (train, finetune):
-        one.add_argument(
-            "--hold-out", metavar="REGEX", help=f"validate on the {unit} whose CORPUS/NAME it matches"
-        )
+        trainer.add_hold_out(one, unit)
         for option, file, text in assets:
             one.add_argument(option, dest=file, metavar="FILE", help=text)
     train.add_argument("--characters", default="", help="characters to know besides those of the transcripts")
@@ -49,7 +45,7 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
     trainer.set_up(schedule)
 
     corpus = cls.load_corpus(options.data, progress=True)
-    learn, check = _split(corpus, options, cls, unit, group)
+    learn, check = trainer.split(corpus, options, cls.load_corpus, unit, group)
     if options.action == "train":
         vocabulary = Vocabulary.from_texts([*learn.texts, options.characters], options.direction)
         task = cls(trainer.read_fields(options, "model", cls.Config), vocabulary)
@@ -81,44 +77,6 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
     trainer.train(task, data, validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to export it:")
     print(f"  zoo export {options.output} --output {name}.onnx")
-
-
-def _split(corpus, options, cls, unit, group):
-    """Samples to learn from and samples to validate on: no group in both."""
-    if options.validation:
-        return corpus, cls.load_corpus(options.validation, progress=True)
-    if options.hold_out:
-        try:
-            pattern = re.compile(options.hold_out)
-        except re.error as error:
-            raise UserError(f"--hold-out {options.hold_out!r} is no regular expression ({error}).") from error
-        held = {name for name in corpus.names if pattern.search(name)}
-    else:
-        held = _hold_out(corpus.names, group)
-    learn, check = corpus.select(lambda name: name not in held), corpus.select(lambda name: name in held)
-    if not len(learn) or not len(check):
-        raise UserError(
-            f"{', '.join(options.data)}: {len(corpus)} {unit} cannot be split into {unit} to learn and to "
-            "validate; give more, or corpora with --validation."
-        )
-    return learn, check
-
-
-def _hold_out(names, group, share=0.1):
-    """Whole groups, in an order given by their names alone, up to about ``share`` of the samples."""
-    groups = {}
-    for name in names:
-        groups.setdefault(group(name), []).append(name)
-    if len(groups) == 1:  # nothing to be told from another: single samples
-        groups = {name: [name] for name in names}
-    held = set()
-    for one in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).digest()):
-        if len(held) + len(groups[one]) > max(1, share * len(names)) and held:
-            continue
-        held.update(groups[one])
-        if len(held) >= share * len(names):
-            break
-    return held
 
 
 def _adapt(task, learn, options, cls, directions):

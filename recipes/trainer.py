@@ -10,7 +10,9 @@ import argparse
 import ast
 import csv
 import dataclasses
+import hashlib
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -188,7 +190,8 @@ def _check_settings(output, settings):
                     "give the same settings to go on with it, or another --output."
                 )
         return
-    if output.is_dir() and any(output.iterdir()):
+    # A run of several stages has those before the last as runs inside it.
+    if output.is_dir() and not all((item / "run.json").is_file() for item in output.iterdir()):
         raise UserError(f"{output} has other things in it; choose a new folder for --output.")
     with files.atomic_write(path, text=True) as file:
         json.dump(settings, file, ensure_ascii=False, indent=1)
@@ -236,6 +239,52 @@ class _TensorBoard:
 
 
 # === Set-up ===
+
+
+def split(corpus, options, load, unit, group):
+    """Samples to learn from and samples to validate on: no group in both.
+
+    Args:
+        corpus: what there is.
+        options: ``data``, ``validation`` and ``hold_out``, as given.
+        load: the function that loads corpora.
+        unit: what a corpus consists of, in the plural: "lines".
+        group: the name of a sample -> what it must not share with samples held out (a book, a speaker).
+    """
+    if options.validation:
+        return corpus, load(options.validation, progress=True)
+    if options.hold_out:
+        try:
+            pattern = re.compile(options.hold_out)
+        except re.error as error:
+            raise UserError(f"--hold-out {options.hold_out!r} is no regular expression ({error}).") from error
+        held = {name for name in corpus.names if pattern.search(name)}
+    else:
+        held = _hold_out(corpus.names, group)
+    learn, check = corpus.select(lambda name: name not in held), corpus.select(lambda name: name in held)
+    if not len(learn) or not len(check):
+        raise UserError(
+            f"{', '.join(options.data)}: {len(corpus)} {unit} cannot be split into {unit} to learn and to "
+            "validate; give more, or corpora with --validation."
+        )
+    return learn, check
+
+
+def _hold_out(names, group, share=0.1):
+    """Whole groups, in an order given by their names alone, up to about ``share`` of the samples."""
+    groups = {}
+    for name in names:
+        groups.setdefault(group(name), []).append(name)
+    if len(groups) == 1:  # nothing to be told from another: single samples
+        groups = {name: [name] for name in names}
+    held = set()
+    for one in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).digest()):
+        if len(held) + len(groups[one]) > max(1, share * len(names)) and held:
+            continue
+        held.update(groups[one])
+        if len(held) >= share * len(names):
+            break
+    return held
 
 
 def reconfigured(task, options):
@@ -302,6 +351,13 @@ def _gpu():
 
 
 # === Command line ===
+
+
+def add_hold_out(parser, unit):
+    """Option ``--hold-out``, for ``split``."""
+    parser.add_argument(
+        "--hold-out", metavar="REGEX", help=f"validate on the {unit} whose CORPUS/NAME it matches"
+    )
 
 
 def add_fields(parser, group, cls):

@@ -118,7 +118,8 @@ def test_info_and_card(packaged):
 def test_card_of_a_run_without_one(packaged):
     folder = packaged / "line_ocr_en"
     (folder / "card.md").unlink()
-    about = presets.info(folder) | {"figures": [{"set": "UW3", "metric": "cer", "value": 0.006, "lines": 9}]}
+    figure = {"set": "UW3", "metric": "cer", "value": 0.006, "samples": 9}
+    about = presets.info(folder) | {"figures": [figure]}
     (folder / "preset.json").write_text(json.dumps(about))
     assert "- UW3: cer 0.006" in presets.card(folder)
 

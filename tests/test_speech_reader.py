@@ -699,7 +699,7 @@ def test_what_is_for_speech_only(preset, options, capsys):
     """It is refused before anything is loaded."""
     assert cli.main(["predict", "seeing", "x.png", *options]) == 2
     named = options[0] + (" srt" if options[0] == "--format" else "")
-    field = "speech and translation" if named == "--plot" else "speech"
+    field = "speech, translation and captioning" if named == "--plot" else "speech"
     assert capsys.readouterr().err == f"zoo: seeing: reads images, but {named} is for {field}; leave it out\n"
     if options[0] not in ("--plot", "--format"):
         assert cli.main(["evaluate", "seeing", "--data", "x", *options]) == 2

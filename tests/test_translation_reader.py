@@ -586,7 +586,7 @@ def test_what_is_for_translation_only(tmp_path, monkeypatch, make_preset, option
     make_preset(tmp_path / "seeing")
     monkeypatch.setattr(cli, "_load", lambda name: 1 / 0)
     assert cli.main(["predict", str(tmp_path / "seeing"), "x.png", *options]) == 2
-    expected = f"seeing: reads images, but {options[0]} is for translation; leave it out\n"
+    expected = f"seeing: reads images, but {options[0]} is for translation and captioning; leave it out\n"
     assert capsys.readouterr().err.endswith(expected)
 
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import zoo
+from zoo.attention import LuongAttention
 from zoo.errors import UserError
+from zoo.next_token import cross_entropy
 from zoo.subwords import Subwords, normalise_sentence
-from zoo.tasks.translator import LuongAttention, Translator, TranslatorConfig, cross_entropy
+from zoo.tasks.translator import Translator, TranslatorConfig
 
 ROOT = Path(__file__).parents[1]
 TENSORFLOW = keras.backend.backend() == "tensorflow"

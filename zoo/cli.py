@@ -18,10 +18,11 @@ from zoo.backend import import_tensorflow
 from zoo.errors import UserError, train_extra
 
 # What a reader may not understand, and what it is for; see ``zoo.reader.BaseReader.options``.
-_OPTIONS = {"beam_width": "searching"} | dict.fromkeys(("n_best", "length_penalty"), "translation")
+_OPTIONS = {"beam_width": "searching"} | dict.fromkeys(("temperature", "top_k", "seed"), "sampling")
+_OPTIONS |= dict.fromkeys(("n_best", "length_penalty"), "translation and captioning")
 _OPTIONS |= dict.fromkeys(("decoder", "language_model", "alpha", "beta", "hot_words", "srt", "vtt"), "speech")
-_OPTIONS["plot"] = "speech and translation"
-_SINGLE = {"plot", "srt", "vtt"}  # outputs that are of one input
+_OPTIONS["plot"] = "speech, translation and captioning"
+_OUTPUTS = {"plot", "srt", "vtt"}  # the others are how to decode
 
 
 def main(arguments=None):
@@ -86,12 +87,15 @@ def _parser():
         "--format", choices=streams.FORMATS, default="text", help="default: text; srt, vtt: subtitles"
     )
     read.add_argument(
-        "--plot", metavar="FILE.png", help="draw how speech was heard, or where a translation looked"
+        "--plot",
+        metavar="FILE.png",
+        help="draw how speech was heard, where a translation looked, or images with their captions",
     )
     _add_decoding(read).add_argument(
         "--n-best", type=_positive, metavar="N",
-        help="N translations of each line, best first by score and length penalty: N lines of score, tab and "
-        "text (empty ones where fewer were found); tsv: input, score, text; json: hypotheses",
+        help="N translations of each line or captions of each image, best first by score and length penalty, "
+        "or as drawn: N lines of score, tab and text (empty ones where fewer were found); tsv: input, score, "
+        "text; json: hypotheses",
     )  # fmt: skip
 
     measure = command(evaluate, "evaluate", "measure a model on corpora")
@@ -136,7 +140,7 @@ def _parser():
 
 
 def _add_decoding(parser):
-    """The options that choose how probabilities become text; returns the group of those for translation."""
+    """The options that choose how probabilities become text; returns the group of those for n-best lists."""
     parser.add_argument(
         "--beam-width", type=_positive, metavar="N", help="hypotheses kept; line images: .onnx files only"
     )
@@ -150,11 +154,20 @@ def _add_decoding(parser):
     speech.add_argument(
         "--hot-words", type=_words, metavar="WORD,WORD", help="words to expect, divided by commas"
     )
-    translation = parser.add_argument_group("translation")
-    translation.add_argument(
-        "--length-penalty", type=float, metavar="X", help="more favours long translations; 0 is none"
+    sampling = parser.add_argument_group("sampling", "draws text by its probability instead of searching")
+    sampling.add_argument(
+        "--temperature", type=float, metavar="T",
+        help="1: by the model's own probabilities, less: likely words more often; 0: always the likeliest",
+    )  # fmt: skip
+    sampling.add_argument("--top-k", type=_positive, metavar="N", help="each word from the N likeliest alone")
+    sampling.add_argument(
+        "--seed", type=_whole, metavar="N", help="draws the same again; without one, each run draws anew"
     )
-    return translation
+    written = parser.add_argument_group("translation and captions of images")
+    written.add_argument(
+        "--length-penalty", type=float, metavar="X", help="more favours long texts; 0 is none"
+    )
+    return written
 
 
 def _words(text):
@@ -164,6 +177,12 @@ def _words(text):
 def _positive(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _whole(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
 
 
@@ -198,7 +217,7 @@ def predict(options):
     reader, _ = _open(options)
     decoding, aligned = _decoding(options), reader.takes == "lines"
     sources = streams.texts(options.inputs) if aligned else [(None, streams.paths(options.inputs))]
-    output, failed = streams.FORMATS[options.format](options.n_best, aligned), 0
+    output, failed, shown = streams.FORMATS[options.format](options.n_best, aligned), 0, []
     if options.plot and aligned:
         sources = [_only_line(sources, reader.one)]
     for name, items in sources:
@@ -211,8 +230,10 @@ def predict(options):
                     output.fail()
                     failed += 1
                 else:
-                    if options.plot:
+                    if options.plot and "plot" in reader.single:
                         reader.picture(item, options.plot, **decoding)
+                    elif options.plot:
+                        shown.append((item, result))
                     output.add(item, result)
                 sys.stdout.flush()
         except UserError as error:
@@ -221,6 +242,9 @@ def predict(options):
             _complain(error)  # this text cannot be read; another may be
             failed += 1
     output.end()
+    if shown:
+        items, found = zip(*shown, strict=True)
+        reader.picture(items, options.plot, found=found, **decoding)
     return 2 if failed else 0
 
 
@@ -379,7 +403,7 @@ def _check(options, kind, exported):
             raise UserError(
                 f"{_flag(name)} is for .onnx files: first `zoo export MODEL --output reader.onnx`"
             )
-    single = [name for name in given if name in _SINGLE]
+    single = [name for name in given if name in kind.single]
     if single and kind.takes == "files" and (len(options.inputs) > 1 or options.inputs == ["-"]):
         raise UserError(f"{_flag(single[0])} is for one {kind.one} at a time; give one INPUT")
 
@@ -390,7 +414,7 @@ def _flag(name):
 
 def _decoding(options):
     """The decoding options that were given, as keyword arguments of a reader."""
-    names = _OPTIONS.keys() - _SINGLE
+    names = _OPTIONS.keys() - _OUTPUTS
     found = {name: value for name in names if (value := getattr(options, name, None)) is not None}
     if "language_model" in found:
         from zoo.language_model import LanguageModel

@@ -38,10 +38,10 @@ def greedy(step, state, start, end, max_length, pad=0):
         # Keras's argmax compares bit patterns, which has no ONNX form; the first of top-k has.
         return ops.top_k(log_probs, 1)[1][:, 0]
 
-    return _one_path(step, choose, state, start, end, max_length, pad)
+    return _one_path(step, choose, state, start, end, max_length, pad)[0]
 
 
-def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0):
+def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0, keep_state=False):
     """Draws every token by its probability, with the Gumbel-max trick (Maddison et al. 2014, section 2).
 
     Randomness is an input: the same noise draws the same tokens in Keras and in ONNX.
@@ -50,7 +50,9 @@ def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0
         noise: float32 ``[batch, max_length, classes]``, uniform in 0..1.
         temperature: what the logits are divided by, a number or a float32 scalar tensor, at least 0;
             0 gives what ``greedy`` gives.
-        top_k: int; each token is drawn from the ``top_k`` likeliest (Fan et al. 2018). None: from all.
+        top_k: each token is drawn from the ``top_k`` likeliest (Fan et al. 2018): an int; or (not on JAX) an
+            int32 scalar tensor, of which 0 is all. None: from all.
+        keep_state: give ``state`` and ``last``, too; as ``state`` and ``start`` of another call they go on.
 
     Returns:
         The results at the top of this module; ``scores`` are at temperature 1 and over all classes.
@@ -58,7 +60,7 @@ def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0
     Raises:
         ValueError: ``top_k`` is less than 1.
     """
-    if top_k is not None and top_k < 1:
+    if isinstance(top_k, int) and top_k < 1:
         raise ValueError(f"top_k must be at least 1, not {top_k}")
 
     def choose(log_probs, position):
@@ -66,13 +68,16 @@ def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0
         uniform = ops.clip(ops.take(noise, position, axis=1), 2.0**-25, 1 - 2.0**-24)
         # Scaling the noise instead of dividing the logits draws the same, and allows a temperature of 0.
         gumbel = -ops.log(-ops.log(uniform)) * temperature
-        if top_k is None or top_k >= log_probs.shape[-1]:
+        most = log_probs.shape[-1]
+        if top_k is None or (isinstance(top_k, int) and top_k >= most):
             return ops.top_k(log_probs + gumbel, 1)[1][:, 0]
-        likeliest, classes = ops.top_k(log_probs, top_k)
+        count = top_k if isinstance(top_k, int) else ops.where(top_k > 0, ops.minimum(top_k, most), most)
+        likeliest, classes = ops.top_k(log_probs, count)
         drawn = ops.top_k(likeliest + _pick(gumbel, classes), 1)[1]
         return _pick(classes, drawn)[:, 0]
 
-    return _one_path(step, choose, state, start, end, ops.shape(noise)[1], pad)
+    found, last, state = _one_path(step, choose, state, start, end, ops.shape(noise)[1], pad)
+    return found | ({"state": state, "last": last} if keep_state else {})
 
 
 def beam_search(step, state, start, end, max_length, beam_width=4, length_penalty=0.6, pad=0):
@@ -156,7 +161,11 @@ def beam_search(step, state, start, end, max_length, beam_width=4, length_penalt
 
 
 def _one_path(step, choose, state, start, end, max_length, pad):
-    """Greedy decoding and sampling; ``choose(log_probs, position)`` gives the next tokens of each row."""
+    """Greedy decoding and sampling; ``choose(log_probs, position)`` gives the next tokens of each row.
+
+    Returns:
+        The results at the top of this module, int32 ``[batch]`` what was chosen last, and the state then.
+    """
     token = _first(start, state)
     steps = ops.arange(max_length, dtype="int32")
     tokens = ops.full((ops.shape(token)[0], max_length), pad, dtype="int32")
@@ -176,8 +185,9 @@ def _one_path(step, choose, state, start, end, max_length, pad):
     alive = ops.ones_like(token, dtype="bool")
     scores = ops.zeros_like(token, dtype="float32")
     values = (0, token, alive, tokens, scores, *tree.flatten(state))
-    _, _, _, tokens, scores, *_ = ops.while_loop(go_on, body, _tensors(values))
-    return {"tokens": tokens, "lengths": _lengths(tokens, end, max_length), "scores": scores}
+    _, token, _, tokens, scores, *leaves = ops.while_loop(go_on, body, _tensors(values))
+    found = {"tokens": tokens, "lengths": _lengths(tokens, end, max_length), "scores": scores}
+    return found, token, tree.pack_sequence_as(state, leaves)
 
 
 def _first(start, state):

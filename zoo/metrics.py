@@ -1,9 +1,15 @@
-"""The field's metrics for text: error rates by jiwer, and of translations BLEU and chrF by sacreBLEU."""
+"""The field's metrics for text: error rates by jiwer, and by sacreBLEU BLEU and chrF of translations.
+
+Those of captions are in ``zoo.caption_metrics``.
+"""
 
 import collections
+import math
 import time
 
+from zoo import caption_metrics
 from zoo.vocabulary import normalise
+from zoo.words import normalise_caption
 
 
 def text_error_rates(references, hypotheses):
@@ -106,5 +112,133 @@ def evaluate_translator(translate, corpus, progress=False):
         "length_ratio": bleu.ratio,
         "seconds": seconds,
         "sentences_per_second": len(references) / seconds,
+        "skipped": corpus.skipped,
+    }
+
+
+def evaluate_captioner(caption, corpus, progress=False):
+    """BLEU, ROUGE-L and CIDEr-D of a function that captions images, over a whole corpus.
+
+    Args:
+        caption: a list of uint8 RGB images -> a list of str.
+        corpus: a ``zoo.data.captions.Captions``.
+        progress: show a progress bar.
+
+    Returns:
+        A dict with ``images`` and ``captions`` (how many references they have); ``bleu1`` to ``bleu4``, 0 to
+        100, ``rouge_l``, 0 to 1, and ``cider``, 0 to 10, all as ``zoo.caption_metrics`` defines them, after
+        ``zoo.words.normalise_caption`` of either side; ``seconds`` that captioning took and
+        ``images_per_second``; ``skipped`` (sentences on what could not be used).
+    """
+    from tqdm import tqdm
+
+    references, hypotheses, seconds = [], [], 0.0
+    with tqdm(total=len(corpus), desc="captioning", unit=" images", disable=not progress) as bar:
+        for images, texts in corpus.chunks(128):
+            start = time.perf_counter()
+            hypotheses += map(normalise_caption, caption(images))
+            seconds += time.perf_counter() - start
+            references += [list(map(normalise_caption, several)) for several in texts]
+            bar.update(len(images))
+    bleu = caption_metrics.bleu(references, hypotheses)
+    return {
+        "images": len(references),
+        "captions": sum(map(len, references)),
+        **{f"bleu{n}": score for n, score in enumerate(bleu, 1)},
+        "rouge_l": caption_metrics.rouge_l(references, hypotheses),
+        "cider": caption_metrics.cider(references, hypotheses),
+        "seconds": seconds,
+        "images_per_second": len(references) / seconds,
+        "skipped": corpus.skipped,
+    }
+
+
+def evaluate_classifier(classify, vocabulary, corpus, progress=False):
+    """How often a function that classifies texts finds the label of a corpus.
+
+    Args:
+        classify: a list of str -> a list of labels.
+        vocabulary: the ``zoo.classification.TextVocabulary`` of what it says.
+        corpus: a ``zoo.data.labelled.LabelledTexts``.
+        progress: show a progress bar.
+
+    Returns:
+        A dict with ``texts``; ``accuracy``, a fraction; ``macro_f1``, the mean of ``f1`` over the labels that
+        occur; ``labels``, for each of the model's ``{label: {"precision", "recall", "f1", "texts"}}`` (0
+        where there is nothing to divide by); ``confusion``, int ``[labels][labels]``, how many texts of each
+        label (first index) were given each; ``seconds`` that classifying took and ``texts_per_second``;
+        ``skipped`` (sentences on texts that could not be used).
+
+    Raises:
+        UserError: the corpus has a label that the model has not.
+    """
+    import numpy as np
+    from tqdm import tqdm
+
+    confusion, seconds = np.zeros((len(vocabulary.labels),) * 2, int), 0.0
+    rows = {label: vocabulary.row(label) for label in sorted(set(corpus.labels))}
+    with tqdm(total=len(corpus), desc="classifying", unit=" texts", disable=not progress) as bar:
+        for texts, labels in corpus.chunks(512):
+            start = time.perf_counter()
+            found = classify(texts)
+            seconds += time.perf_counter() - start
+            np.add.at(confusion, ([rows[x] for x in labels], [vocabulary.row(x) for x in found]), 1)
+            bar.update(len(texts))
+    right, given, meant = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
+    f1 = 2 * right / np.maximum(given + meant, 1)
+    columns = right / np.maximum(given, 1), right / np.maximum(meant, 1), f1, meant
+    names = "precision", "recall", "f1", "texts"
+    columns = (column.tolist() for column in columns)
+    figures = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return {
+        "texts": int(meant.sum()),
+        "accuracy": float(right.sum() / meant.sum()),
+        "macro_f1": float(f1[(given + meant) > 0].mean()),
+        "labels": dict(zip(vocabulary.labels, figures, strict=True)),
+        "confusion": confusion.tolist(),
+        "seconds": seconds,
+        "texts_per_second": len(corpus) / seconds,
+        "skipped": corpus.skipped,
+    }
+
+
+def evaluate_text_model(score, vocabulary, corpus, progress=False):
+    """Bits per character of a function that says what each character of a text costs, over a whole corpus.
+
+    Args:
+        score: a str -> the nats of each of its characters, given those before it.
+        vocabulary: the ``zoo.plain_text.Characters`` of the model.
+        corpus: a ``zoo.data.continuous.Texts``; each of its texts begins anew.
+        progress: show a progress bar.
+
+    Returns:
+        A dict with ``texts`` and ``characters``; ``bits_per_character`` and ``nats_per_character``, the means
+        over all characters; ``unknown_characters`` (``{character: count}`` of those the vocabulary lacks) and
+        ``unknown_nats``, what one of them cost in the mean (0 where there is none), which is in the means;
+        ``seconds`` that scoring took and ``characters_per_second``; ``skipped`` (on files that are no text).
+    """
+    from tqdm import tqdm
+
+    nats = unknown_nats = seconds = 0.0
+    characters, unknown = 0, collections.Counter()
+    with tqdm(total=sum(map(len, corpus.texts)), desc="scoring", unit="ch", disable=not progress) as bar:
+        for text in corpus.texts:
+            start = time.perf_counter()
+            costs = score(text)
+            seconds += time.perf_counter() - start
+            nats += float(costs.sum())
+            unknown_nats += float(costs[vocabulary.encode(text) == vocabulary.UNKNOWN].sum())
+            unknown += vocabulary.unknown(text)
+            characters += len(text)
+            bar.update(len(text))
+    return {
+        "texts": len(corpus.texts),
+        "characters": characters,
+        "bits_per_character": nats / characters / math.log(2),
+        "nats_per_character": nats / characters,
+        "unknown_characters": dict(unknown.most_common()),
+        "unknown_nats": unknown_nats / max(1, unknown.total()),
+        "seconds": seconds,
+        "characters_per_second": characters / seconds,
         "skipped": corpus.skipped,
     }

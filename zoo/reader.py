@@ -11,9 +11,11 @@ class BaseReader:
         one: one of these, for messages: "image".
         takes: "files", where each input is the path of one; "lines", where each line of a text is one.
         options: what it understands of ``zoo predict`` and ``zoo evaluate``: ``beam_width``, ``n_best``,
-            ``length_penalty``, ``decoder``, ``language_model``, ``alpha``, ``beta``, ``hot_words``, which
-            ``stream`` takes as keyword arguments, and the outputs ``plot``, ``srt`` and ``vtt``.
+            ``length_penalty``, ``temperature``, ``top_k``, ``seed``, ``decoder``, ``language_model``,
+            ``alpha``, ``beta``, ``hot_words``, which ``stream`` takes as keyword arguments, and the outputs
+            ``plot``, ``srt`` and ``vtt``.
         exported_only: those of them that exported files alone understand.
+        single: the outputs that are of one input at a time.
         figures: ``{metric: format}``, the figures by which models are compared.
         config: dict, the model's configuration.
     """
@@ -21,6 +23,7 @@ class BaseReader:
     reads = one = None
     takes = "files"
     options = exported_only = frozenset()
+    single = frozenset({"plot", "srt", "vtt"})
     figures = {}
 
     def stream(self, inputs, errors="raise", progress=False, **decoding):
@@ -35,7 +38,11 @@ class BaseReader:
         raise NotImplementedError
 
     def picture(self, item, path, **decoding):
-        """Draw how an input was read, as a PNG file."""
+        """Draw how an input was read, as a PNG file.
+
+        Where ``plot`` is not ``single``, ``item`` is a list of inputs, and ``found``, which is not among
+        ``decoding``, a list of their results.
+        """
         raise NotImplementedError
 
     def evaluate(self, corpus, progress=False, **decoding):

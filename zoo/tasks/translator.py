@@ -17,7 +17,9 @@ import numpy as np
 from keras import layers, ops
 
 from zoo import decoding
+from zoo.attention import LuongAttention
 from zoo.layers import GRU, LSTM, Recurrent, reverse_by_length
+from zoo.next_token import Logits, NextToken, perplexity
 from zoo.subwords import Subwords
 from zoo.task import Serving, Task, TensorSpec
 
@@ -307,7 +309,7 @@ class Translator(Task):
 
     def training_model(self):
         """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""
-        return _Training(self.network, self.config.label_smoothing)
+        return NextToken(self.network, self.config.label_smoothing)
 
     def encode_sample(self, sample):
         """A corpus sample as the pipeline keeps it: ``source`` and ``target``, ended, int32."""
@@ -356,17 +358,8 @@ class Translator(Task):
         return inputs, {"target": target, "target_lengths": batch["target_lengths"]}
 
     def perplexity(self, batches):
-        """The exponential of the mean cross-entropy of a subword, given those before it.
-
-        Args:
-            batches: an iterable of what ``collate`` gives.
-        """
-        nats = count = 0.0
-        for inputs, labels in batches:
-            logits = self.network.predict_on_batch(inputs)
-            losses, lengths = cross_entropy(labels["target"], labels["target_lengths"], logits)
-            nats, count = nats + float(ops.sum(losses)), count + float(ops.sum(lengths))
-        return float(np.exp(nats / count))
+        """The exponential of the mean cross-entropy of a subword; ``batches`` as ``collate`` gives them."""
+        return perplexity(self.network, batches)
 
 
 @keras.saving.register_keras_serializable("seqzoo")
@@ -378,87 +371,6 @@ class Reversed(layers.Layer):
 
     def compute_output_spec(self, x, lengths):
         return keras.KerasTensor(x.shape, x.dtype)
-
-
-@keras.saving.register_keras_serializable("seqzoo")
-class LuongAttention(layers.Layer):
-    """Attention after the recurrent layers, Luong et al. 2015, equations 5 to 8, with the general score.
-
-    Inputs: the decoder's outputs ``[batch, time, units]``, the encoder's ``[batch, source, units]`` and
-    int32 ``lengths`` ``[batch]``. Output: ``(outputs, weights)``, ``[batch, time, units]`` and
-    ``[batch, time, source]``.
-    """
-
-    def __init__(self, units, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self._score = layers.Dense(units, use_bias=False, name="score")
-        self._combine = layers.Dense(units, activation="tanh", name="combine")
-
-    def build(self, outputs_shape, memory_shape, lengths_shape=None):
-        self._score.build(memory_shape)
-        self._combine.build((*outputs_shape[:-1], outputs_shape[-1] + memory_shape[-1]))
-
-    def keys(self, memory):
-        """What a decoder's outputs are compared with."""
-        return self._score(memory)
-
-    def look(self, outputs, memory, keys, lengths):
-        scores = ops.matmul(outputs, ops.transpose(keys, (0, 2, 1)))
-        beyond = ops.arange(ops.shape(memory)[1], dtype="int32")[None, :] >= lengths[:, None]
-        scores -= 1e9 * ops.cast(beyond, scores.dtype)[:, None]
-        weights = ops.softmax(scores)
-        context = ops.matmul(weights, memory)
-        return self._combine(ops.concatenate([context, outputs], -1)), weights
-
-    def call(self, outputs, memory, lengths):
-        return self.look(outputs, memory, self.keys(memory), lengths)
-
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}
-
-
-@keras.saving.register_keras_serializable("seqzoo")
-class Logits(layers.Layer):
-    """A score for every subword; its rows are an embedding's where one is given (Press & Wolf 2017)."""
-
-    def __init__(self, symbols, embedding=None, **kwargs):
-        super().__init__(**kwargs)
-        self.symbols, self._embedding = symbols, embedding
-
-    def build(self, shape):
-        self.bias = self.add_weight(shape=(self.symbols,), initializer="zeros", name="bias")
-        if self._embedding is None:
-            self.kernel = self.add_weight(shape=(shape[-1], self.symbols), name="kernel")
-
-    def call(self, x):
-        kernel = self.kernel if self._embedding is None else ops.transpose(self._embedding.embeddings)
-        return ops.matmul(x, ops.cast(kernel, x.dtype)) + self.bias
-
-
-class _Training(keras.Model):
-    """``network`` with the cross-entropy of its targets, in nats a subword."""
-
-    def __init__(self, network, label_smoothing):
-        super().__init__(name="training")
-        self.network, self.label_smoothing = network, label_smoothing
-
-    def call(self, inputs, training=None):
-        return self.network(inputs, training=training)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        losses, counts = cross_entropy(y["target"], y["target_lengths"], y_pred, self.label_smoothing)
-        return ops.sum(losses) / ops.cast(ops.sum(counts), "float32")
-
-
-def cross_entropy(target, lengths, logits, label_smoothing=0.0):
-    """Cross-entropy of each sequence in nats, float32 ``[batch]``, and its subwords, int32 ``[batch]``."""
-    log_probs = ops.log_softmax(ops.cast(logits, "float32"))
-    losses = -ops.take_along_axis(log_probs, target[..., None], -1)[..., 0]
-    if label_smoothing:
-        losses = (1 - label_smoothing) * losses - label_smoothing * ops.mean(log_probs, -1)
-    within = ops.arange(ops.shape(target)[1], dtype="int32")[None, :] < lengths[:, None]
-    return ops.sum(losses * ops.cast(within, "float32"), 1), lengths
 
 
 TASK = Translator

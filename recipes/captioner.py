@@ -1,0 +1,166 @@
+"""Image captioning: train or fine-tune a convolutional encoder and an LSTM that says what it sees.
+
+    python -m recipes.captioner train    --data flickr8k.tar.gz --encoder-weights mobilenet.npz --output RUN
+    python -m recipes.captioner finetune --preset captioner_flickr8k --data my_photos/ --output RUN
+
+CORPUS: a folder or tar of images with Flickr's token files and lists of the splits, COCO's JSON,
+metadata.jsonl or captions.csv, or tfds:NAME; `@4` shows a small one four times an epoch. Images of a split
+`test` are left alone; without --validation or --hold-out, those of `dev` or `val` are held out, or a tenth
+of all.
+
+Two stages, in one run folder, which goes on in either when the same command is given again. First the LSTM
+learns, from features of the images that are computed once (`--training.*`, in the folder `frozen`). Then
+encoder and LSTM learn together, at a lower rate, from images varied anew (`--tuning.*`; with 0 epochs there
+is no such stage). A batch is images with all their captions.
+"""
+
+import dataclasses
+import functools
+import re
+import sys
+from pathlib import Path
+
+from recipes import trainer
+from zoo.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning(trainer.Schedule):
+    """The second stage's schedule: see ``trainer.Schedule``."""
+
+    epochs: int = 5
+    learning_rate: float = 2e-4
+
+
+def main(arguments):
+    from zoo.task import load
+    from zoo.tasks.captioner import Captioner, CaptionerConfig
+
+    top, train, finetune = trainer.parser(__doc__)
+    train.add_argument(
+        "--encoder-weights", default="imagenet", metavar="imagenet|none|FILE",
+        help=".npz with arrays named layer.variable, or .h5; default: imagenet, downloaded",
+    )  # fmt: skip
+    train.add_argument(
+        "--encoder-model", metavar="FILE.keras", help="an encoder of your own, with its weights"
+    )
+    train.add_argument(
+        "--minimum-count", type=int, default=5, metavar="N", help="learn words that occur N times, default 5"
+    )
+    finetune.add_argument("--extend", action="store_true", help="learn words that the preset lacks")
+    for one in (train, finetune):
+        trainer.add_hold_out(one, "images")
+        trainer.add_fields(one, "tuning", Tuning)
+        trainer.add_fields(one, "model", CaptionerConfig)
+    options = top.parse_args(arguments)
+    first = trainer.read_fields(options, "training", trainer.Schedule)
+    second = trainer.read_fields(options, "tuning", Tuning)
+    trainer.set_up(first)
+
+    if options.action == "train":
+        task, config = None, trainer.read_fields(options, "model", CaptionerConfig)
+        if options.encoder_model:
+            own = _own_encoder(options.encoder_model)
+            config = dataclasses.replace(config, encoder=own.to_json(), image_size=own.input.shape[1])
+    else:
+        task = load(options.preset)
+        if not isinstance(task, Captioner):
+            raise UserError(f"{options.preset} is a model for {task.name}; give one for captioner.")
+        task = trainer.reconfigured(task, options)
+        config = task.config
+
+    load_corpus = functools.partial(Captioner.load_corpus, config=dataclasses.asdict(config))
+    learn, check = _split(load_corpus(options.data, progress=True), options, load_corpus)
+    for sentence in learn.skipped:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    if task is None:
+        from zoo.encoders import load_weights
+        from zoo.words import Words
+
+        captions = (caption for captions in learn.references for caption in captions)
+        task = Captioner(config, Words.learn(captions, options.minimum_count))
+        if options.encoder_model:
+            task.encoder.set_weights(own.get_weights())
+        else:
+            load_weights(task.encoder, config.encoder, options.encoder_weights)
+    else:
+        task = _with_words(task, learn, options)
+    print(
+        f"{len(learn)} images to learn ({learn.shown()} an epoch) with {sum(map(len, learn.references))} "
+        f"captions, {len(check)} to validate; {len(task.vocabulary)} words, "
+        f"{task.network.count_params():,} weights."
+    )
+
+    output = Path(options.output)
+    settings = trainer.settings(task, first, options) | {"tuning": dataclasses.asdict(second)}
+    validation = _validation(task, check, first)
+    if not second.epochs:
+        trainer.train(task, trainer.pipeline(task, learn, first), validation, output, first, settings)
+    else:
+        if first.epochs:
+            data = trainer.pipeline(task, learn, first)
+            trainer.train(task, data, validation, output / "frozen", first, settings)
+        task.tunes_encoder = True
+        data = trainer.pipeline(task, learn, second)
+        trainer.train(task, data, _validation(task, check, second), output, second, settings)
+    print(f"The best model is in {output}/best; to caption images with it, and to export it:")
+    print(f"  zoo predict {output} photo.jpg")
+    print(f"  zoo export {output} --output {task.name}.onnx")
+
+
+def _validation(task, check, schedule):
+    """The function that the trainer calls after each epoch."""
+    from zoo import metrics
+
+    data = trainer.pipeline(task, check, dataclasses.replace(schedule, cache="memory"))
+    caption = functools.partial(task.predict, beam_width=1)
+    some = check.sample(300)
+
+    def validation():
+        scores = metrics.evaluate_captioner(caption, some)
+        images, references = next(some.sample(3).chunks(3))
+        return {
+            "perplexity": task.perplexity(data.once()),
+            "bleu4": scores["bleu4"],
+            "cider": scores["cider"],
+            "examples": list(zip((captions[0] for captions in references), caption(images), strict=True)),
+        }
+
+    return validation
+
+
+def _split(corpus, options, load_corpus):
+    """Images to learn from and to validate on: by the splits of the corpora where they have some."""
+    corpus = corpus.select(lambda name: not re.search("/test[^/]*/", name))
+    held = corpus.select(re.compile("/(dev|val)[^/]*/").search)
+    if not options.validation and not options.hold_out and 0 < len(held) < len(corpus):
+        names = set(held.names)
+        return corpus.select(lambda name: name not in names), held
+    return trainer.split(corpus, options, load_corpus, "images", group=lambda name: name)
+
+
+def _with_words(task, learn, options):
+    """The preset, with the words of the captions where asked for."""
+    words = {word for text in learn.texts for word in text.split()}
+    missing = sorted(word for word in words if word not in task.vocabulary)
+    if missing and options.extend:
+        return task.with_vocabulary(task.vocabulary.extended(missing))
+    if missing:
+        print(
+            f"{len(missing)} words of the captions ({' '.join(missing[:10])}) are not among those of "
+            f"{options.preset}, which learns that there is some word; add --extend to learn them, too."
+        )
+    return task
+
+
+def _own_encoder(path):
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False)  # safe mode: executes nothing
+    except Exception as error:  # whatever a broken file makes of zipfile and Keras
+        raise UserError(f"{path}: no Keras model can be read ({str(error).splitlines()[0]}).") from error
+
+
+if __name__ == "__main__":
+    trainer.command(main)

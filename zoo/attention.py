@@ -1,0 +1,43 @@
+"""Attention: a decoder looks at what an encoder saw, again in each step."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class LuongAttention(layers.Layer):
+    """Attention after the recurrent layers, Luong et al. 2015, equations 5 to 8, with the general score.
+
+    Inputs: the decoder's outputs ``[batch, time, units]``, the encoder's ``[batch, source, features]`` and
+    int32 ``lengths`` ``[batch]`` of the latter, or None where all of them count. Output: ``(outputs,
+    weights)``, ``[batch, time, units]`` and ``[batch, time, source]``.
+    """
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self._score = layers.Dense(units, use_bias=False, name="score")
+        self._combine = layers.Dense(units, activation="tanh", name="combine")
+
+    def build(self, outputs_shape, memory_shape, lengths_shape=None):
+        self._score.build(memory_shape)
+        self._combine.build((*outputs_shape[:-1], outputs_shape[-1] + memory_shape[-1]))
+
+    def keys(self, memory):
+        """What a decoder's outputs are compared with."""
+        return self._score(memory)
+
+    def look(self, outputs, memory, keys, lengths=None):
+        scores = ops.matmul(outputs, ops.transpose(keys, (0, 2, 1)))
+        if lengths is not None:
+            beyond = ops.arange(ops.shape(memory)[1], dtype="int32")[None, :] >= lengths[:, None]
+            scores -= 1e9 * ops.cast(beyond, scores.dtype)[:, None]
+        weights = ops.softmax(scores)
+        context = ops.matmul(weights, memory)
+        return self._combine(ops.concatenate([context, outputs], -1)), weights
+
+    def call(self, outputs, memory, lengths=None):
+        return self.look(outputs, memory, self.keys(memory), lengths)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
