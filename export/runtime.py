@@ -242,6 +242,8 @@ READERS = {  # those that take more than this file by their address in the packa
     "deep_speech": "export.speech.SpeechReader",
     "translator": "zoo.translation.TranslationReader",
     "captioner": "zoo.captioning.CaptionReader",
+    "char_lm": "zoo.text_generation.TextGenerator",
+    "text_classifier": "zoo.classification.ClassificationReader",
 }
 
 

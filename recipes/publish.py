@@ -26,6 +26,8 @@ from zoo.errors import UserError
 
 _METRICS = {"cer": "character error rate", "wer": "word error rate", "bleu": "BLEU", "chrf": "chrF"}
 _METRICS |= {f"bleu{n}": f"BLEU-{n}" for n in range(1, 5)} | {"rouge_l": "ROUGE-L", "cider": "CIDEr-D"}
+_METRICS |= {"accuracy": "accuracy", "macro_f1": "macro F1"}
+_METRICS |= {f"{unit}_per_character": f"{unit} per character" for unit in ("bits", "nats")}
 
 
 def main(arguments):
@@ -64,12 +66,13 @@ def main(arguments):
     figures = [figure for found in measured for figure in found]
     metric = options.headline or next(iter(forms))
     headline = [f"{f['set']} {forms[metric].format(f['value'])}" for f in figures if f["metric"] == metric]
+    short = _METRICS[metric] if "_" in metric else metric.upper()
     if not headline:
         raise UserError(f"--headline {metric!r} is not measured; choose one of {', '.join(forms)}.")
     task.card |= {
         "description": options.description,
         "licence": options.licence,
-        "headline": ", ".join(f"{text} {metric.upper()}" for text in headline),
+        "headline": ", ".join(f"{text} {short}" for text in headline),
         "figures": figures,
         "text": text.replace("FIGURES", "\n".join(rows)),
     }
@@ -86,9 +89,10 @@ def _measured(folder, name, reader, title, corpus, only="", more=""):
     if status:
         raise UserError(f"{title}: zoo evaluate ended with status {status}; see what it says above.")
     found = json.loads(printed.getvalue())
-    command = f"zoo evaluate {name} --data {Path(corpus).name}"
+    path = Path(corpus)
+    command = f"zoo evaluate {name} --data {path.name if path.is_absolute() else path}"
     command += (f" --only '{only}'" if only else "") + (f" {more}" if more else "")
-    count = found["lines" if "lines" in found else reader.reads]
+    count = next(found[unit] for unit in ("lines", "characters", reader.reads) if unit in found)
     return [
         {"set": title, "metric": metric, "value": found[metric], "samples": count, "command": command}
         for metric in reader.figures

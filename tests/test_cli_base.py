@@ -345,7 +345,7 @@ def test_export_of_an_exported_file(size_reader, capsys):
 # === The command itself ===
 
 
-@pytest.mark.parametrize("arguments", [[], ["bench"], ["list", "x"], ["predict", "m"], ["export", "m"]])
+@pytest.mark.parametrize("arguments", [[], ["bench"], ["list", "x"], ["predict"], ["export", "m"]])
 def test_wrong_usage(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)

@@ -227,8 +227,8 @@ def test_arguments_that_cannot_be():
     toy = Toy(classes=5, batch=2)
     with pytest.raises(ValueError, match="beam_width must be at least 1, not 0"):
         decoding.beam_search(toy.step, toy.state(), START, END, 3, beam_width=0)
-    with pytest.raises(ValueError, match="top_k must be at least 1, not 0"):
-        decoding.sample(toy.step, toy.state(), START, np.zeros((2, 3, 5), "float32"), top_k=0)
+    with pytest.raises(ValueError, match="top_k must be at least 0, not -1"):
+        decoding.sample(toy.step, toy.state(), START, np.zeros((2, 3, 5), "float32"), top_k=-1)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "jax", reason="compiles with JAX")

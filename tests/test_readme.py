@@ -20,8 +20,9 @@ NOT_RUN = re.compile(r"make |pip install")
 SHORTER = {
     "recipes.line_ocr": " --training.epochs 1",
     "recipes.deep_speech": " --training.epochs 1 --training.batch-size 2",
-    "recipes.translator": " --training.epochs 4 --training.learning-rate 0.01 --model.units 16"
+    "recipes.translator train": " --training.epochs 4 --training.learning-rate 0.01 --model.units 16"
     " --model.embedding 8 --vocabulary-size 330",
+    "recipes.translator finetune": " --training.epochs 1",
     "zoo.data.render": "",
 }
 

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,7 @@ from zoo.errors import UserError, train_extra
 _OPTIONS = {"beam_width": "searching"} | dict.fromkeys(("temperature", "top_k", "seed"), "sampling")
 _OPTIONS |= dict.fromkeys(("n_best", "length_penalty"), "translation and captioning")
 _OPTIONS |= dict.fromkeys(("decoder", "language_model", "alpha", "beta", "hot_words", "srt", "vtt"), "speech")
+_OPTIONS |= dict.fromkeys(("prompt", "length"), "writing")
 _OPTIONS["plot"] = "speech, translation and captioning"
 _OUTPUTS = {"plot", "srt", "vtt"}  # the others are how to decode
 
@@ -38,7 +40,7 @@ def main(arguments=None):
     for stream in (sys.stdin, sys.stdout):
         with contextlib.suppress(AttributeError):  # a stream that someone put in place of the real one
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-    options = _parser().parse_args(arguments)
+    options = _options(arguments)
     try:
         with train_extra():
             status = options.command(options)
@@ -53,6 +55,17 @@ def main(arguments=None):
         # Python flushes stdout once more on its way out; let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _options(arguments):
+    parser = _parser()
+    options, further = parser.parse_known_args(arguments)
+    if further and hasattr(options, "inputs") and not any(re.match("-.", text) for text in further):
+        # Behind options: argparse takes the list, which may be empty, to have ended.
+        options.inputs += further
+    elif further:
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    return options
 
 
 def _parser():
@@ -79,9 +92,9 @@ def _parser():
     read = command(predict, "predict", "read inputs with a model")
     read.add_argument("model", **model)
     read.add_argument(
-        "inputs", metavar="INPUT", nargs="+",
+        "inputs", metavar="INPUT", nargs="*",
         help="image or sound files, or - for a file name a line on stdin; translation: text files, plain or "
-        ".gz, or - for stdin, with a sentence a line",
+        ".gz, or - for stdin, with a sentence a line; writing: such files, each a prompt as a whole",
     )  # fmt: skip
     read.add_argument(
         "--format", choices=streams.FORMATS, default="text", help="default: text; srt, vtt: subtitles"
@@ -98,10 +111,18 @@ def _parser():
         "text; json: hypotheses",
     )  # fmt: skip
 
+    writing = read.add_argument_group("writing", "a text that goes on from a prompt, shown as it comes")
+    writing.add_argument(
+        "--prompt", metavar="TEXT", help="what it goes on from, shown first; without one: from nothing"
+    )
+    writing.add_argument(
+        "--length", type=_positive, metavar="N", help="characters to write after the prompt, default 500"
+    )
+
     measure = command(evaluate, "evaluate", "measure a model on corpora")
     measure.add_argument("model", **model)
     measure.add_argument(
-        "--data", metavar="CORPUS", nargs="+", required=True, help="folder, tar or tfds:NAME"
+        "--data", metavar="CORPUS", nargs="+", required=True, help="file, folder, tar or tfds:NAME"
     )
     measure.add_argument("--only", metavar="REGEX", help="just the samples whose CORPUS/NAME it matches")
     measure.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
@@ -159,7 +180,7 @@ def _add_decoding(parser):
         "--temperature", type=float, metavar="T",
         help="1: by the model's own probabilities, less: likely words more often; 0: always the likeliest",
     )  # fmt: skip
-    sampling.add_argument("--top-k", type=_positive, metavar="N", help="each word from the N likeliest alone")
+    sampling.add_argument("--top-k", type=_positive, metavar="N", help="each from the N likeliest alone")
     sampling.add_argument(
         "--seed", type=_whole, metavar="N", help="draws the same again; without one, each run draws anew"
     )
@@ -215,6 +236,8 @@ def show_card(options):
 
 def predict(options):
     reader, _ = _open(options)
+    if reader.takes == "prompts":
+        return _write(reader, options)
     decoding, aligned = _decoding(options), reader.takes == "lines"
     sources = streams.texts(options.inputs) if aligned else [(None, streams.paths(options.inputs))]
     output, failed, shown = streams.FORMATS[options.format](options.n_best, aligned), 0, []
@@ -245,6 +268,32 @@ def predict(options):
     if shown:
         items, found = zip(*shown, strict=True)
         reader.picture(items, options.plot, found=found, **decoding)
+    return 2 if failed else 0
+
+
+def _write(reader, options):
+    """Prompts, and how they go on: the text as it comes, or all about it."""
+    from zoo.plain_text import read_text
+
+    decoding, failed = _decoding(options), 0
+    given, output = decoding.pop("prompt", ""), streams.FORMATS[options.format]()
+    for name in options.inputs or [None]:
+        try:
+            prompt = given if name is None else read_text(name)
+            if options.format != "text":
+                output.add(name, next(reader.stream([prompt], **decoding)))
+                continue
+            last = ""
+            for piece in itertools.chain([prompt], reader.write(prompt, **decoding)):
+                print(piece, end="", flush=True)
+                last = piece or last
+            if not last.endswith("\n"):
+                print()
+        except UserError as error:
+            about = "" if name is None or str(error).startswith(f"{name}: ") else f"{name}: "
+            _complain(f"{about}{error}")
+            failed += 1
+    output.end()
     return 2 if failed else 0
 
 
@@ -403,9 +452,21 @@ def _check(options, kind, exported):
             raise UserError(
                 f"{_flag(name)} is for .onnx files: first `zoo export MODEL --output reader.onnx`"
             )
+    _check_inputs(options, kind)
     single = [name for name in given if name in kind.single]
     if single and kind.takes == "files" and (len(options.inputs) > 1 or options.inputs == ["-"]):
         raise UserError(f"{_flag(single[0])} is for one {kind.one} at a time; give one INPUT")
+
+
+def _check_inputs(options, kind):
+    """UserError where ``zoo predict`` was given no input, or one that a class of readers does not take."""
+    inputs, prompts = getattr(options, "inputs", None), kind.takes == "prompts"
+    if inputs == [] and not prompts:
+        raise UserError(f"{options.model}: reads {kind.reads}; give some as INPUT")
+    if inputs and prompts and options.prompt is not None:
+        raise UserError("a prompt is --prompt or in the files given as INPUT; leave out either")
+    if prompts and options.format == "tsv":
+        raise UserError("--format tsv is for texts of one line; give --format json")
 
 
 def _flag(name):

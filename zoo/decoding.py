@@ -50,18 +50,18 @@ def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0
         noise: float32 ``[batch, max_length, classes]``, uniform in 0..1.
         temperature: what the logits are divided by, a number or a float32 scalar tensor, at least 0;
             0 gives what ``greedy`` gives.
-        top_k: each token is drawn from the ``top_k`` likeliest (Fan et al. 2018): an int; or (not on JAX) an
-            int32 scalar tensor, of which 0 is all. None: from all.
+        top_k: each token is drawn from the ``top_k`` likeliest (Fan et al. 2018): an int, or (not on JAX) an
+            int32 scalar tensor; 0 or None: from all.
         keep_state: give ``state`` and ``last``, too; as ``state`` and ``start`` of another call they go on.
 
     Returns:
         The results at the top of this module; ``scores`` are at temperature 1 and over all classes.
 
     Raises:
-        ValueError: ``top_k`` is less than 1.
+        ValueError: ``top_k`` is less than 0.
     """
-    if isinstance(top_k, int) and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, not {top_k}")
+    if isinstance(top_k, int) and top_k < 0:
+        raise ValueError(f"top_k must be at least 0, not {top_k}")
 
     def choose(log_probs, position):
         # Keeps the logarithms finite, with bounds that are hardly ever met by float32 noise.
@@ -69,7 +69,7 @@ def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0
         # Scaling the noise instead of dividing the logits draws the same, and allows a temperature of 0.
         gumbel = -ops.log(-ops.log(uniform)) * temperature
         most = log_probs.shape[-1]
-        if top_k is None or (isinstance(top_k, int) and top_k >= most):
+        if top_k is None or (isinstance(top_k, int) and not 0 < top_k < most):
             return ops.top_k(log_probs + gumbel, 1)[1][:, 0]
         count = top_k if isinstance(top_k, int) else ops.where(top_k > 0, ops.minimum(top_k, most), most)
         likeliest, classes = ops.top_k(log_probs, count)

@@ -9,9 +9,12 @@ class BaseReader:
     Attributes:
         reads: what it reads, in the plural: "images".
         one: one of these, for messages: "image".
-        takes: "files", where each input is the path of one; "lines", where each line of a text is one.
+        takes: "files", where each input is the path of one; "lines", where each line of a text is one;
+            "prompts", where each is a text as a whole that is gone on from, or there is none: ``write(prompt,
+            **decoding)`` gives that in pieces.
         options: what it understands of ``zoo predict`` and ``zoo evaluate``: ``beam_width``, ``n_best``,
-            ``length_penalty``, ``temperature``, ``top_k``, ``seed``, ``decoder``, ``language_model``,
+            ``length_penalty``, ``prompt`` (which ``stream`` takes as an input), ``length``,
+            ``temperature``, ``top_k``, ``seed``, ``decoder``, ``language_model``,
             ``alpha``, ``beta``, ``hot_words``, which ``stream`` takes as keyword arguments, and the outputs
             ``plot``, ``srt`` and ``vtt``.
         exported_only: those of them that exported files alone understand.

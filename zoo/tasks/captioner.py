@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from zoo import decoding
 from zoo.attention import LuongAttention
+from zoo.compiled import compile_serving
 from zoo.encoders import PIXELS, Preprocess, make_encoder
 from zoo.layers import LSTM, Recurrent
 from zoo.next_token import Logits, NextToken, perplexity
@@ -184,38 +185,8 @@ class Captioner(Task):
     @functools.cached_property
     def compiled_serve(self):
         """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        if keras.backend.backend() == "jax":
-            return self._jitted
-        import tensorflow as tf
-
-        signature = {
-            spec.name: tf.TensorSpec(
-                [size if isinstance(size, int) else None for size in spec.shape], spec.dtype
-            )
-            for spec in self.serving.inputs
-        }
-        return tf.function(self._serve, input_signature=[signature], autograph=False)
-
-    def _jitted(self, inputs):
-        """The same on JAX, which compiles anew for each width and for each shape: there are few."""
-        rows = len(inputs["image"])
-        more = ((0, -rows % 16),)
-        image = np.pad(inputs["image"], (*more, (0, 0), (0, 0), (0, 0)))
-        noise = np.pad(inputs["noise"], (*more, (0, 0), (0, 0)))
-        names = ("beam_width", "length_penalty", "max_length", "temperature", "top_k")
-        found = self._jit(image, noise, *(inputs[name].item() for name in names))
-        return {name: value[:rows] for name, value in found.items()}
-
-    @functools.cached_property
-    def _jit(self):
-        import jax
-
-        def serve(image, noise, beam_width, length_penalty, max_length, temperature, top_k):
-            inputs = {"image": image, "noise": noise, "beam_width": beam_width, "max_length": max_length}
-            inputs |= {"length_penalty": length_penalty, "temperature": temperature, "top_k": top_k or None}
-            return self._serve(inputs)
-
-        return jax.jit(serve, static_argnums=(2, 3, 4, 5, 6))
+        decoding = ("beam_width", "length_penalty", "max_length", "temperature", "top_k")
+        return compile_serving(self.network, self.serving, {"batch": 16}, decoding)
 
     # === Reading ===
 

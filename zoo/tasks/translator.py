@@ -18,6 +18,7 @@ from keras import layers, ops
 
 from zoo import decoding
 from zoo.attention import LuongAttention
+from zoo.compiled import compile_serving
 from zoo.layers import GRU, LSTM, Recurrent, reverse_by_length
 from zoo.next_token import Logits, NextToken, perplexity
 from zoo.subwords import Subwords
@@ -236,35 +237,8 @@ class Translator(Task):
     @functools.cached_property
     def compiled_serve(self):
         """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        if keras.backend.backend() == "jax":
-            return self._jitted
-        import tensorflow as tf
-
-        signature = {
-            spec.name: tf.TensorSpec([None] * len(spec.shape), spec.dtype) for spec in self.serving.inputs
-        }
-        return tf.function(self._serve, input_signature=[signature], autograph=False)
-
-    def _jitted(self, inputs):
-        """The same on JAX, which compiles anew for each width and for each shape: there are few."""
-        rows, time = inputs["source"].shape
-        source = np.pad(inputs["source"], ((0, -rows % 32), (0, -time % 32)))
-        lengths = np.pad(inputs["source_lengths"], (0, -rows % 32), constant_values=1)
-        search = (inputs[name].item() for name in ("beam_width", "length_penalty", "max_length"))
-        found = self._jit(source, lengths, *search)
-        if "attention" in found:
-            found["attention"] = found["attention"][:, :, :time]
-        return {name: value[:rows] for name, value in found.items()}
-
-    @functools.cached_property
-    def _jit(self):
-        import jax
-
-        def serve(source, lengths, beam_width, length_penalty, max_length):
-            search = {"beam_width": beam_width, "length_penalty": length_penalty, "max_length": max_length}
-            return self._serve({"source": source, "source_lengths": lengths} | search)
-
-        return jax.jit(serve, static_argnums=(2, 3, 4))
+        search = ("beam_width", "length_penalty", "max_length")
+        return compile_serving(self.network, self.serving, {"batch": 32, "source_time": 32}, search)
 
     # === Reading ===
 

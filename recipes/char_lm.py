@@ -1,0 +1,143 @@
+"""Character language models: train one on any text, or fine-tune one; they write text, and score it.
+
+    python -m recipes.char_lm train    --data shakespeare.txt.gz --output RUN --model.dropout 0.5
+    python -m recipes.char_lm finetune --preset char_lm_c --data my_code/ --output RUN --extend
+
+CORPUS: a text file, plain or .gz, a folder or tar of such, or tfds:NAME of a set with texts. Nothing in a
+text is changed. Several are joined, one behind the other, and learned without a boundary between them. The
+end of what is there validates, or --validation.
+
+Truncated back-propagation through time: the text is cut into as many streams as --training.batch-size says
+(64 unless given), of which each step learns the next --chunk characters; the state is carried on. On a CPU
+all cores work on one step (--training.threads 0).
+"""
+
+import argparse
+import math
+import sys
+
+from recipes import trainer
+from zoo.errors import UserError
+
+
+def main(arguments):
+    from zoo.task import load
+    from zoo.tasks.char_lm import CharLm, CharLmConfig
+
+    top, train, finetune = trainer.parser(__doc__)
+    train.add_argument(
+        "--minimum-count", type=int, default=1, metavar="N",
+        help="characters that occur less often are learned as unknown ones; default: 1, there are none",
+    )  # fmt: skip
+    finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
+    for one in (train, finetune):
+        one.add_argument(
+            "--chunk", type=_positive, default=128, metavar="N",
+            help="characters that gradients flow back, default 128",
+        )  # fmt: skip
+        one.add_argument(
+            "--hold-out", type=_share, default=0.05, metavar="SHARE",
+            help="of the text, from its end, to validate on, default 0.05",
+        )  # fmt: skip
+        one.set_defaults(**{"training.batch_size": "64", "training.threads": "0"})
+        trainer.add_fields(one, "model", CharLmConfig)
+    options = top.parse_args(arguments)
+    schedule = trainer.read_fields(options, "training", trainer.Schedule)
+    trainer.set_up(schedule)
+
+    if options.action == "train":
+        task, config = None, trainer.read_fields(options, "model", CharLmConfig)
+    else:
+        task = load(options.preset)
+        if not isinstance(task, CharLm):
+            raise UserError(f"{options.preset} is a model for {task.name}; give one for char_lm.")
+        task = trainer.reconfigured(task, options)
+
+    learn, check = _texts(options)
+    if task is None:
+        from zoo.plain_text import Characters
+
+        task = CharLm(config, Characters.learn(learn, options.minimum_count))
+    else:
+        task = _with_characters(task, learn, options)
+    from zoo.data.continuous import Streams
+
+    data = Streams(task.vocabulary.encode(learn), schedule.batch_size, options.chunk)
+    print(
+        f"{len(learn):,} characters to learn in {data.streams} streams, {len(check):,} to validate; "
+        f"{len(task.vocabulary.characters)} different ones, {task.network.count_params():,} weights."
+    )
+
+    def validation():
+        bits = task.reader.score(check).mean() / math.log(2)
+        known = "".join(c for c in check[:160] if c in task.vocabulary)
+        prompt, follows = known[: len(known) // 2], known[len(known) // 2 :]
+        written = task.predict(prompt, length=max(1, len(follows)), temperature=0.8)
+        return {
+            "bits_per_character": float(bits),
+            "examples": [(_on_one_line(prompt, follows), _on_one_line(prompt, *written))],
+        }
+
+    settings = trainer.settings(task, schedule, options)
+    trainer.train(task, data, validation, options.output, schedule, settings)
+    print(f"The best model is in {options.output}/best; to write with it, to score text, and to export it:")
+    print(f"  zoo predict {options.output} --prompt 'Once' --length 500 --temperature 0.8")
+    print(f"  zoo evaluate {options.output} --data text.txt")
+    print(f"  zoo export {options.output} --output {task.name}.onnx")
+
+
+def _texts(options):
+    """The text to learn from, and the text to validate on."""
+    from zoo.data.continuous import load_texts
+
+    found = load_texts(options.data, progress=True)
+    for sentence in found.skipped:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    learn = found.joined()
+    if options.validation:
+        check = load_texts(options.validation, progress=True).joined()
+    else:
+        count = max(1, round(options.hold_out * len(learn)))
+        learn, check = learn[:-count], learn[-count:]
+    if len(learn) < 2:
+        raise UserError(
+            f"{', '.join(options.data)}: {len(learn)} characters to learn from are too few; give more text."
+        )
+    return learn, check
+
+
+def _with_characters(task, learn, options):
+    """The preset, with the characters of the text where asked for."""
+    missing = task.vocabulary.unknown(learn)
+    if missing and options.extend:
+        return task.with_vocabulary(task.vocabulary.extended(missing))
+    if missing:
+        print(
+            f"{len(missing)} characters of the text ({' '.join(map(repr, list(missing)[:10]))}) are not "
+            f"among those of {options.preset}, which learns that there is an unknown one; add --extend to "
+            "learn them, too."
+        )
+    return task
+
+
+def _on_one_line(prompt, text):
+    return f"{prompt} … {text}".replace("\n", "⏎")
+
+
+def _positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _share(text):
+    try:
+        if 0 < float(text) < 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
+
+
+if __name__ == "__main__":
+    trainer.command(main)

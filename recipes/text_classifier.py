@@ -1,0 +1,179 @@
+"""Text classification: train or fine-tune bidirectional LSTMs that label texts.
+
+    python -m recipes.text_classifier train    --data reviews.tsv.gz more.csv --output RUN
+    python -m recipes.text_classifier train    --data tfds:imdb_reviews --language-model.epochs 9 --output RUN
+    python -m recipes.text_classifier finetune --preset sentiment_en --data mine/ --output RUN
+
+CORPUS: a table (.tsv, .csv) or JSON lines with `label` and `text`, a folder or tar with a folder of .txt
+files for each label, or tfds:NAME; `@4` shows a small one four times an epoch. Without --validation or
+--hold-out, a tenth is held out, by a hash of the text. What is learned never shares eight words in a row with
+what is held out, and has each text once.
+
+Two stages with --language-model.epochs, in one run folder, which goes on in either when the same command is
+given again: the embedding and the first LSTMs learn to say the next token and the one before (Dai & Le 2015;
+the folder `language_model`), then all learn the labels.
+"""
+
+import dataclasses
+import sys
+from collections import Counter
+from pathlib import Path
+
+from recipes import trainer
+from zoo.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageModel(trainer.Schedule):
+    """The first stage's schedule: see ``trainer.Schedule``."""
+
+    epochs: int = 0
+
+
+def main(arguments):
+    from zoo.task import load
+    from zoo.tasks.text_classifier import LanguageModels, TextClassifier, TextClassifierConfig
+
+    top, train, finetune = trainer.parser(__doc__)
+    train.add_argument(
+        "--minimum-count", type=int, default=2, metavar="N", help="learn words that occur N times, default 2"
+    )
+    train.add_argument(
+        "--vocabulary-size", type=int, default=6000, metavar="N", help="subwords, default 6000"
+    )
+    trainer.add_fields(train, "language-model", LanguageModel)
+    for one in (train, finetune):
+        trainer.add_hold_out(one, "texts")
+        one.add_argument(
+            "--labels", nargs="+", metavar="NAME", help="names of labels that corpora number from 0, in order"
+        )
+        one.add_argument(
+            "--class-weights", action="store_true", help="labels count alike, however many texts they have"
+        )
+        trainer.add_fields(one, "model", TextClassifierConfig)
+    options = top.parse_args(arguments)
+    schedule = trainer.read_fields(options, "training", trainer.Schedule)
+    trainer.set_up(schedule)
+
+    if options.action == "finetune":
+        task = load(options.preset)
+        if not isinstance(task, TextClassifier):
+            raise UserError(f"{options.preset} is a model for {task.name}; give one for text_classifier.")
+        task = trainer.reconfigured(task, options)
+        learn, check = _corpora(options)
+        task = _with_labels(task, learn, options)
+    else:
+        config = trainer.read_fields(options, "model", TextClassifierConfig)
+        learn, check = _corpora(options)
+        task = TextClassifier(config, _vocabulary(config, learn, options))
+    _check_labels(task.vocabulary, learn, check)
+    counts = Counter(map(task.vocabulary.row, learn.labels))
+    if options.class_weights:
+        task.label_weights[:] = [
+            len(learn) / (len(counts) * counts[row]) if counts[row] else 1.0
+            for row in range(len(task.label_weights))
+        ]
+    listed = ", ".join(f"{counts[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
+    print(
+        f"{len(learn)} texts to learn ({learn.shown()} an epoch: {listed}), {len(check)} to validate; "
+        f"{len(task.vocabulary)} {task.config.vocabulary}, {task.network.count_params():,} weights."
+    )
+
+    output, settings = Path(options.output), trainer.settings(task, schedule, options)
+    if options.action == "train":
+        first = trainer.read_fields(options, "language-model", LanguageModel)
+        settings["language_model"] = dataclasses.asdict(first)
+        if first.epochs:
+            start = LanguageModels(task)
+            checked = trainer.pipeline(start, check, first)
+
+            def say():
+                return {"perplexity": start.perplexity(checked.once()), "examples": []}
+
+            data = trainer.pipeline(start, learn, first)
+            trainer.train(start, data, say, output / "language_model", first, settings)
+    data = trainer.pipeline(task, learn, schedule)
+    trainer.train(task, data, _validation(task, check), output, schedule, settings)
+    print(f"The best model is in {output}/best; to classify texts with it, and to export it:")
+    print(f"  zoo predict {output} -")
+    print(f"  zoo export {output} --output {task.name}.onnx")
+
+
+def _corpora(options):
+    """Texts to learn from, each once and none of them like one held out, and texts to validate on."""
+    from zoo.data.labelled import SHARED, load_labelled
+
+    corpus = load_labelled(options.data, progress=True)
+    for sentence in corpus.skipped[:5]:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    print(f"{len(corpus)} texts, {len(corpus.skipped)} skipped.")
+    keys = dict(zip(corpus.names, corpus.keys, strict=True))
+    learn, check = trainer.split(corpus, options, load_labelled, "texts", group=keys.get)
+    free = learn.without_overlap(check)
+    kept, dropped = free.without_duplicates()
+    dropped[f"with {SHARED} words in a row of a text held out"] = len(learn) - len(free)
+    print("not learned: " + (", ".join(f"{n} {why}" for why, n in dropped.items() if n) or "none") + ".")
+    if not len(kept):
+        raise UserError(f"{', '.join(options.data)}: nothing is left to learn; give more texts.")
+    return kept, check
+
+
+def _vocabulary(config, learn, options):
+    """Of the texts to learn from, and the labels: those given, or theirs."""
+    from zoo.classification import TextVocabulary, normalise_text
+    from zoo.subwords import Subwords
+    from zoo.words import Words
+
+    texts = list(map(normalise_text, learn.texts))
+    if config.vocabulary == "words":
+        tokens = Words.learn(texts, options.minimum_count)
+    else:
+        tokens = Subwords.learn(texts, options.vocabulary_size)
+    return TextVocabulary(tokens, options.labels or sorted(set(learn.labels)))
+
+
+def _with_labels(task, learn, options):
+    """The preset, whose output layer starts anew where there is a label that it lacks."""
+    labels = options.labels or sorted(set(learn.labels))
+    if all(label in task.vocabulary for label in labels):
+        return task
+    print(f"The labels are not those of {options.preset}; what it knows of texts stays, labels are new.")
+    return task.with_labels(labels)
+
+
+def _check_labels(vocabulary, learn, check):
+    known = sorted(set(learn.labels))
+    if len(set(map(vocabulary.row, known))) < 2:
+        raise UserError(
+            f"All texts to learn from have the label {known[0]!r}; give texts of two labels or more."
+        )
+    for label in sorted(set(check.labels)):
+        if label not in vocabulary or vocabulary.row(label) not in map(vocabulary.row, known):
+            raise UserError(
+                f"The label {label!r} is only among texts to validate on; learn from some of it, too, or "
+                "leave it out."
+            )
+
+
+def _validation(task, check):
+    """The function that the trainer calls after each epoch."""
+    from zoo import metrics
+
+    def validation():
+        scores = metrics.evaluate_classifier(task.predict, task.vocabulary, check)
+        few = check.sample(3)
+        found = [item.text.replace("\t", " ") for item in task.predict(few.texts, details=True)]
+        return {
+            "error": 1 - scores["accuracy"],
+            "macro_f1": scores["macro_f1"],
+            "examples": [
+                (f"{label}: {text}", said)
+                for text, label, said in zip(few.texts, few.labels, found, strict=True)
+            ],
+        }
+
+    return validation
+
+
+if __name__ == "__main__":
+    trainer.command(main)

@@ -1,0 +1,67 @@
+"""What a task serves, compiled as the backend can, for reading with Keras."""
+
+import keras
+import numpy as np
+
+
+def compile_serving(network, serving, rounded, static=()):
+    """``serving.function`` on dicts of NumPy arrays.
+
+    TensorFlow compiles it once. JAX compiles anew for each shape, so that sizes are rounded up there, and for
+    each value of what has to be known then; the weights are those at each call, as training may go on.
+
+    Args:
+        network: the ``keras.Model`` whose weights the function uses.
+        serving: the ``zoo.task.Serving``.
+        rounded: ``{name of a dimension: multiple}``. Batches are filled with copies of their last row, what
+            else is longer with zeros.
+        static: names of scalar inputs that JAX has to know as numbers.
+
+    Returns:
+        A function from a dict of NumPy arrays to a dict of the backend's.
+    """
+    if keras.backend.backend() == "jax":
+        return _on_jax(network, serving, rounded, static)
+    import tensorflow as tf
+
+    signature = {
+        spec.name: tf.TensorSpec([size if isinstance(size, int) else None for size in spec.shape], spec.dtype)
+        for spec in serving.inputs
+    }
+    return tf.function(serving.function, input_signature=[signature], autograph=False)
+
+
+def _on_jax(network, serving, rounded, static):
+    import jax
+
+    shapes = {spec.name: spec.shape for spec in (*serving.inputs, *serving.outputs)}
+
+    def serve(weights, inputs, numbers):
+        with keras.StatelessScope(zip(network.variables, weights, strict=True)):
+            return serving.function(inputs | dict(zip(static, numbers, strict=True)))
+
+    jitted = jax.jit(serve, static_argnums=2)
+
+    def run(inputs):
+        sizes, padded = {}, {}
+        for name, value in inputs.items():
+            if name in static:
+                continue
+            for size, dimension in zip(value.shape, shapes[name], strict=True):
+                if dimension in rounded:
+                    sizes[dimension] = size
+            padded[name] = value
+            for axis, dimension in enumerate(shapes[name]):
+                if dimension in rounded:
+                    more = [(0, 0)] * value.ndim
+                    more[axis] = 0, -value.shape[axis] % rounded[dimension]
+                    mode = "edge" if dimension == "batch" else "constant"
+                    padded[name] = np.pad(padded[name], more, mode)
+        weights = [variable.value for variable in network.variables]
+        found = jitted(weights, padded, tuple(inputs[name].item() for name in static))
+        return {
+            name: value[tuple(slice(sizes.get(dimension)) for dimension in shapes[name])]
+            for name, value in found.items()
+        }
+
+    return run

@@ -1,0 +1,268 @@
+"""Character language model: which character comes next, given all before it; to write text, and to score it.
+
+Mikolov et al. 2010, "Recurrent neural network based language model"; with LSTMs and dropout between layers,
+but not between steps, Zaremba et al. 2014, "Recurrent neural network regularization".
+
+What has been read is the state of the recurrent layers, and nothing else: the last layer's output gives the
+scores of the next character. Before the first there is the state of zeros, whose scores are the output
+layer's bias: about how often each character occurs. So no text needs a token to start it, a text may be
+read in pieces of any size, and to begin from nothing is to begin as anywhere in a text.
+"""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo import decoding
+from zoo.compiled import compile_serving
+from zoo.layers import GRU, LSTM, Recurrent, SimpleRNN
+from zoo.next_token import Logits, NextToken
+from zoo.plain_text import Characters
+from zoo.task import Serving, Task, TensorSpec
+
+CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
+NOTHING = -1  # stands for the token before the first that is drawn, which the state knows already
+
+
+@dataclasses.dataclass(frozen=True)
+class CharLmConfig:
+    """What a character language model is made of.
+
+    Attributes:
+        cell: ``lstm``, ``gru`` or ``simple``, of all recurrent layers.
+        layers: recurrent layers, one upon the other.
+        units: of each of them.
+        embedding: size of the vectors that stand for characters.
+        tied_embeddings: the output layer's rows are the embeddings, which are as large as ``units`` then.
+        dropout: share of values dropped between layers and before the output.
+    """
+
+    cell: str = "lstm"
+    layers: int = 2
+    units: int = 512
+    embedding: int = 128
+    tied_embeddings: bool = False
+    dropout: float = 0.3
+
+    def __post_init__(self):
+        if self.cell not in CELLS:
+            raise ValueError(f"cell is one of {', '.join(CELLS)}, not {self.cell!r}")
+        if self.layers < 1:
+            raise ValueError("there is at least one layer")
+        if self.tied_embeddings and self.embedding != self.units:
+            raise ValueError("tied_embeddings: embedding and units have to be equal")
+
+
+class CharLm(Task):
+    """A character language model. See ``Task`` for what every task offers."""
+
+    name = "char_lm"
+    Config = CharLmConfig
+    Vocabulary = Characters
+
+    # === Network ===
+
+    def build_network(self):
+        config = self.config
+        self._embed = layers.Embedding(len(self.vocabulary), config.embedding, name="embedding")
+        self._drop = layers.Dropout(config.dropout, name="dropout")
+        self._recurrent = [
+            Recurrent(CELLS[config.cell](config.units), name=f"recurrent_{i + 1}")
+            for i in range(config.layers)
+        ]
+        self._logits = Logits(
+            len(self.vocabulary),
+            self._embed if config.tied_embeddings else None,
+            dtype="float32",
+            name="logits",
+        )
+        tokens = keras.Input((None,), dtype="int32", name="tokens")
+        states = keras.Input(self.state_shape, name="states")
+        logits, new = self._foretell(tokens, None, states)
+        inputs, outputs = {"tokens": tokens, "states": states}, {"logits": logits, "states": new}
+        return keras.Model(inputs, outputs, name=self.name)
+
+    @property
+    def state_shape(self):
+        """``(states, units)``: of each layer its output and, of an LSTM, its cell, the first layer first."""
+        return self.config.layers * (2 if self.config.cell == "lstm" else 1), self.config.units
+
+    def _foretell(self, tokens, lengths, states):
+        """int32 ``[batch, time]`` and the states before -> logits of each token, and the states after."""
+        by_layer = self._by_layer(states)
+        before, new = by_layer[-1][0][:, None], []
+        x = self._embed(tokens)
+        for i, (recurrent, state) in enumerate(zip(self._recurrent, by_layer, strict=True)):
+            x, state = recurrent(self._drop(x) if i else x, lengths, state)
+            new += state
+        before = ops.concatenate([before, x[:, :-1]], 1)
+        return self._logits(self._drop(before)), ops.cast(ops.stack(new, 1), "float32")
+
+    def _by_layer(self, states):
+        """``[batch, states, units]`` -> a list of each layer's states."""
+        each = self.state_shape[0] // self.config.layers
+        return [[states[:, i * each + j] for j in range(each)] for i in range(self.config.layers)]
+
+    # === Decoding ===
+
+    @property
+    def serving(self):
+        inputs = (
+            TensorSpec("tokens", "int32", ("batch", "time")),
+            TensorSpec("lengths", "int32", ("batch",)),
+            TensorSpec("states", "float32", ("batch", *self.state_shape)),
+            TensorSpec("noise", "float32", ("batch", "steps", len(self.vocabulary))),
+            TensorSpec("temperature", "float32", ()),
+            TensorSpec("top_k", "int32", ()),
+        )
+        outputs = (
+            TensorSpec("nats", "float32", ("batch", "time")),
+            TensorSpec("new_states", "float32", ("batch", *self.state_shape)),
+            TensorSpec("sampled_tokens", "int32", ("batch", "steps")),
+            TensorSpec("sampled_scores", "float32", ("batch",)),
+            TensorSpec("sampled_states", "float32", ("batch", *self.state_shape)),
+        )
+        return Serving(inputs, outputs, self._serve, self._example, decoding_loops=1)
+
+    def _serve(self, inputs):
+        """Reads a piece of each text, and writes how it goes on.
+
+        ``states`` are those before the piece, zeros at the beginning; ``lengths``, 0 or more, of the tokens
+        that count. ``nats`` is the cost of each, given all before it, zero beyond ``lengths``; ``new_states``
+        are those after them. From there as many tokens are drawn as the noise has steps, at 0 ``top_k`` from
+        all; ``sampled_states`` are those after the last of them.
+        """
+        tokens, lengths, states = inputs["tokens"], inputs["lengths"], inputs["states"]
+        logits, new = self._foretell(tokens, ops.maximum(lengths, 1), states)
+        new = ops.where(lengths[:, None, None] > 0, new, states)
+        chosen = ops.one_hot(tokens, len(self.vocabulary), dtype="float32")
+        nats = ops.logsumexp(logits, -1) - ops.sum(logits * chosen, -1)
+        within = ops.arange(ops.shape(tokens)[1], dtype="int32")[None, :] < lengths[:, None]
+        # That a character is not known cannot be written.
+        unsaid = -1e9 * (np.arange(len(self.vocabulary)) == Characters.UNKNOWN)
+
+        def consume(tokens, states):
+            x, after = self._embed(ops.maximum(tokens, 0)), []
+            for recurrent, state in zip(self._recurrent, self._by_layer(states), strict=True):
+                x, state = recurrent.layer.cell(x, state)
+                after += state
+            return ops.where(tokens[:, None, None] == NOTHING, states, ops.stack(after, 1))
+
+        def step(tokens, states):
+            states = consume(tokens, states)
+            logits = self._logits(self._by_layer(states)[-1][0])
+            return logits + ops.cast(unsaid, logits.dtype), states
+
+        drawn = decoding.sample(
+            step, new, NOTHING, inputs["noise"], inputs["temperature"], inputs["top_k"], keep_state=True
+        )
+        return {
+            "nats": nats * ops.cast(within, nats.dtype),
+            "new_states": new,
+            "sampled_tokens": drawn["tokens"],
+            "sampled_scores": drawn["scores"],
+            "sampled_states": consume(drawn["last"], drawn["state"]),
+        }
+
+    def _example(self, batch, seed):
+        random = np.random.default_rng(seed)
+        lengths = random.integers(0, 9, batch).astype("int32")
+        time = max(1, lengths.max()) + seed % 2
+        states = random.uniform(-1, 1, (batch, *self.state_shape)) * (seed % 3 > 0)
+        return {
+            "tokens": random.integers(0, len(self.vocabulary), (batch, time)).astype("int32"),
+            "lengths": lengths,
+            "states": states.astype("float32"),
+            "noise": random.random((batch, 3 * seed, len(self.vocabulary))).astype("float32"),
+            "temperature": np.array(0.5 * (seed % 4), "float32"),
+            "top_k": np.array(3 * (seed % 3), "int32"),
+        }
+
+    @functools.cached_property
+    def compiled_serve(self):
+        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
+        return compile_serving(self.network, self.serving, {"time": 32}, ("top_k",))
+
+    # === Reading ===
+
+    @functools.cached_property
+    def reader(self):
+        """The ``zoo.text_generation.TextGenerator`` of this task."""
+        from zoo.text_generation import TextGenerator
+
+        def run(inputs):
+            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
+
+        return TextGenerator(run, dataclasses.asdict(self.config), self.vocabulary)
+
+    def predict(self, inputs, details=False, seed=0, **sampling):
+        """Write how texts go on, the same at each call.
+
+        Args:
+            inputs: a list of str, prompts, or one.
+            details: give a ``zoo.text_generation.Continuation`` for each instead of its text.
+            seed: another draws other texts; None, others at each call.
+            sampling: ``length``, ``temperature`` and ``top_k``, see ``TextGenerator.write``.
+
+        Returns:
+            A list of str or ``Continuation`` in the order of the inputs, the prompts not in them.
+        """
+        return self.reader(inputs, details=details, seed=seed, **sampling)
+
+    @staticmethod
+    def load_corpus(corpora, only=None, progress=False, config=None):
+        """Whole texts, see ``zoo.data.continuous``."""
+        from zoo.data.continuous import load_texts
+
+        return load_texts(corpora, only=only, progress=progress)
+
+    def evaluate(self, corpora, only=None, progress=False):
+        """Bits per character on corpora, as ``zoo.metrics.evaluate_text_model`` gives them."""
+        return self.reader.evaluate(self.load_corpus(corpora, only, progress), progress)
+
+    # === Training ===
+
+    def with_vocabulary(self, vocabulary):
+        """The same model for further characters, behind those that it has."""
+        new = type(self)(self.config, vocabulary)
+        weights, fresh = self.weights(), new.weights()
+        for path, value in weights.items():
+            if value.shape != fresh[path].shape:  # rows or columns, one for each character
+                fresh[path][tuple(slice(size) for size in value.shape)] = value
+                weights[path] = fresh[path]
+        new.set_weights(weights)
+        return new
+
+    def training_model(self):
+        """The network with its cross-entropy, for ``fit`` on batches of ``zoo.data.continuous.Streams``."""
+        return CarriedStates(self.network)
+
+
+class CarriedStates(NextToken):
+    """For truncated back-propagation through time: a chunk begins with the states that the last one left.
+
+    The inputs are ``tokens``, int32 ``[streams, chunk]``, and ``fresh``, bool ``[streams]``: where it is
+    true, a stream begins, with zeros. Gradients end where the chunk begins.
+
+    Attributes:
+        states: float32 ``[streams, states, units]``, made for as many streams as the first batch has.
+    """
+
+    def build(self, shapes):
+        shape = shapes["tokens"][0], *self.network.output["states"].shape[1:]
+        self.states = self.add_weight(
+            shape=shape, initializer="zeros", dtype="float32", trainable=False, name="states"
+        )
+
+    def call(self, inputs, training=None):
+        states = ops.where(inputs["fresh"][:, None, None], 0.0, self.states.value)
+        found = self.network({"tokens": inputs["tokens"], "states": states}, training=training)
+        if training:
+            self.states.assign(ops.stop_gradient(found["states"]))
+        return found["logits"]
+
+
+TASK = CharLm

@@ -1,0 +1,270 @@
+"""Writes and scores text with an exported model or a Keras task, character by character.
+
+from export import runtime
+
+reader = runtime.load("char_lm.onnx")
+for piece in reader.write("PANDARUS:", length=500, temperature=0.8, seed=1):
+    print(piece, end="", flush=True)                  # as it comes
+reader.score("To be, or not to be")                   # nats of each character
+reader(["ROMEO:\\n", "JULIET:\\n"], length=100)         # list of str
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import math
+import secrets
+
+import numpy as np
+
+from zoo.errors import UserError
+from zoo.plain_text import Characters
+from zoo.reader import BaseReader
+
+LENGTH = 500  # characters that are written unless told otherwise
+STEPS = 32  # characters written at a time
+CHUNK = 256  # characters read at a time
+PIECE = 4000  # characters of a long text that are scored side by side with others
+CONTEXT = 1000  # characters before a piece from which it knows what it goes on from
+STREAMS = 64  # pieces scored at a time by each thread
+UNICODE = 0x110000 - 0x800  # characters that there may be: all code points but surrogates
+
+
+@dataclasses.dataclass(frozen=True)
+class Continuation:
+    """How a text goes on.
+
+    Attributes:
+        prompt: what was given.
+        text: what was written after it.
+        score: log-probability of that in nats, at temperature 1.
+    """
+
+    prompt: str
+    text: str
+    score: float
+
+    def to_json(self):
+        """What of it ``zoo predict --format json`` shows, rounded."""
+        return {"prompt": self.prompt, "text": self.text, "score": round(self.score, 4)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Sampling:
+    length: int
+    temperature: float
+    top_k: int  # 0: all characters
+    seed: int
+
+
+class TextGenerator(BaseReader):
+    """Writes and scores text. Get one from ``export.runtime.load`` or ``TextGenerator.of_task``.
+
+    Args:
+        run: the engine, from the dict of arrays to the dict of arrays that a ``char_lm`` task serves.
+        config: dict, the model's configuration.
+        vocabulary: its ``Characters``.
+        metadata: dict of str, what else is known of the model.
+        threads: runs of the engine at a time while a text is scored.
+    """
+
+    reads, one, takes = "prompts", "prompt", "prompts"
+    options = frozenset({"prompt", "length", "temperature", "top_k", "seed"})
+    figures = {"bits_per_character": "{:.3f}", "nats_per_character": "{:.3f}"}
+
+    def __init__(self, run, config, vocabulary, metadata=None, threads=1):
+        self.run, self.config, self.vocabulary, self.metadata = run, config, vocabulary, metadata or {}
+        self.threads = threads
+        states = config["layers"] * (2 if config["cell"] == "lstm" else 1)
+        self._beginning = np.zeros((1, states, config["units"]), np.float32)
+
+    @classmethod
+    def of_session(cls, session, metadata, threads):
+        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
+        names = [output.name for output in session.get_outputs()]
+
+        def run(inputs):
+            return dict(zip(names, session.run(names, inputs), strict=True))
+
+        vocabulary = Characters.from_json(json.loads(metadata["vocabulary"]))
+        return cls(run, json.loads(metadata["config"]), vocabulary, metadata, threads)
+
+    @classmethod
+    def of_task(cls, task):
+        """The reader of a loaded ``char_lm`` task, which computes with Keras."""
+        return task.reader
+
+    # === Writing ===
+
+    def write(self, prompt="", length=LENGTH, temperature=1.0, top_k=None, seed=None):
+        """Iterate over str: how the model goes on from a prompt, ``STEPS`` characters at a time.
+
+        Args:
+            prompt: str; the empty one is the beginning, from which the model writes as from anywhere.
+            length: characters to write, 1 or more.
+            temperature: 0 or more; it divides the logits, 1 is the model's own distribution and 0 the
+                likeliest character at each step.
+            top_k: each character is drawn from as many likeliest ones; by default from all.
+            seed: int from 0; the same gives the same text, a longer one where more is asked for. Without
+                one, each call writes another.
+
+        Raises:
+            UserError: a character of the prompt is none of the model's, or a number cannot be.
+        """
+        sampling = self._sampling(length, temperature, top_k, seed)
+        return (text for text, _ in self._write(self._encode(prompt), sampling))
+
+    def __call__(self, prompts, details=False, errors="raise", progress=False, **sampling):
+        """Writes how texts go on.
+
+        Args:
+            prompts: an iterable of str, or one.
+            details: give a ``Continuation`` for each instead of its text.
+            errors: "raise", or "return" to get the UserError of a bad prompt in its place.
+            progress: see ``stream``.
+            sampling: as in ``write``.
+
+        Returns:
+            A list of str or ``Continuation``, one for each prompt and in their order. Each is what the
+            prompt alone would get with this seed.
+        """
+        prompts = [prompts] if isinstance(prompts, str) else prompts
+        found = self.stream(prompts, errors, progress, **sampling)
+        return [item.text if isinstance(item, Continuation) and not details else item for item in found]
+
+    def stream(
+        self, prompts, errors="raise", progress=False, length=LENGTH, temperature=1.0, top_k=None, seed=None
+    ):
+        """Like a call with ``details``, but an iterator that gives results as they come.
+
+        Writing shows itself: there is no bar.
+        """
+        return self._stream(prompts, errors, self._sampling(length, temperature, top_k, seed))
+
+    def _stream(self, prompts, errors, sampling):
+        for prompt in prompts:
+            try:
+                rows = self._encode(prompt)
+            except UserError as error:
+                if errors == "raise":
+                    raise
+                yield error
+                continue
+            texts, scores = zip(*self._write(rows, sampling), strict=True)
+            yield Continuation(prompt, "".join(texts), sum(scores))
+
+    def _sampling(self, length, temperature, top_k, seed):
+        if length < 1:
+            raise UserError(f"a length is 1 or more, not {length}")
+        if not 0 <= temperature < math.inf:
+            raise UserError(f"a temperature is 0 or more, not {temperature}")
+        if top_k is not None and top_k < 1:
+            raise UserError(f"top-k is 1 or more, not {top_k}")
+        if seed is not None and seed < 0:
+            raise UserError(f"a seed is 0 or more, not {seed}")
+        limit = top_k if top_k and top_k < len(self.vocabulary) else 0
+        return _Sampling(length, temperature, limit, secrets.randbits(32) if seed is None else seed)
+
+    def _encode(self, prompt):
+        unknown = list(self.vocabulary.unknown(prompt))
+        if unknown:
+            listed = ", ".join(repr(character) for character in unknown[:5])
+            more = " and others" if len(unknown) > 5 else ""
+            raise UserError(f"the prompt has {listed}{more}, unknown to the model; leave such characters out")
+        return self.vocabulary.encode(prompt)
+
+    def _write(self, rows, sampling):
+        """Iterate over ``(text, score)``: what follows rows, up to ``STEPS`` characters at a time."""
+        states = self._beginning
+        for start in range(0, len(rows), CHUNK):
+            states = self._read(rows[None, start : start + CHUNK], states)["new_states"]
+        random = np.random.default_rng(sampling.seed)
+        for start in range(0, sampling.length, STEPS):
+            steps = min(STEPS, sampling.length - start)
+            inputs = self._inputs(np.zeros((1, 0), np.int32), states)
+            inputs |= {
+                "noise": random.random((1, steps, len(self.vocabulary)), np.float32),
+                "temperature": np.array(sampling.temperature, np.float32),
+                "top_k": np.array(sampling.top_k, np.int32),
+            }
+            found = self.run(inputs)
+            states = found["sampled_states"]
+            yield self.vocabulary.decode(found["sampled_tokens"][0]), float(found["sampled_scores"][0])
+
+    def _read(self, rows, states, lengths=None):
+        return self.run(self._inputs(rows, states, lengths))
+
+    def _inputs(self, rows, states, lengths=None):
+        """Of the engine, to read rows, int32 ``[batch, time]``, and draw a single character."""
+        batch, time = rows.shape
+        return {
+            "tokens": rows if time else np.zeros((batch, 1), np.int32),
+            "lengths": np.full(batch, time, np.int32) if lengths is None else lengths,
+            "states": states,
+            "noise": np.zeros((batch, 1, len(self.vocabulary)), np.float32),
+            "temperature": np.array(0, np.float32),
+            "top_k": np.array(0, np.int32),
+        }
+
+    # === Scoring ===
+
+    def score(self, text):
+        """The cost of each character, given all before it, in nats: float64 ``[characters]``.
+
+        The first one's is given nothing. An unknown character costs that there is one and, so that the costs
+        are those of a code for any text, which of Unicode's others it is: the logarithm of their number.
+
+        A text of more than ``PIECE`` characters is read in pieces side by side, each from ``CONTEXT``
+        characters before it: what is further back has no weight in the states any more.
+        """
+        rows = self.vocabulary.encode(text)
+        starts = np.arange(0, len(rows), PIECE)
+        size = max(1, min(STREAMS, -(-len(starts) // self.threads)))
+        batches = [starts[i : i + size] for i in range(0, len(starts), size)]
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            parts = pool.map(lambda batch: self._score(rows, batch), batches)
+            nats = np.concatenate([np.zeros(0), *parts])
+        return nats + np.log(UNICODE - len(self.vocabulary.characters)) * (rows == Characters.UNKNOWN)
+
+    def _score(self, rows, starts):
+        """Nats of the pieces of rows that begin at ``starts``, one after another."""
+        begins = np.maximum(starts - CONTEXT, 0)
+        ends = np.minimum(starts + PIECE, len(rows))
+        states = np.repeat(self._beginning, len(starts), axis=0)
+        width = min(CHUNK, max(ends - begins))
+        nats = []
+        for at in range(0, max(ends - begins), width):
+            places = begins[:, None] + at + np.arange(width)
+            lengths = np.clip(ends - begins - at, 0, width).astype(np.int32)
+            found = self._read(rows[np.minimum(places, len(rows) - 1)], states, lengths)
+            states = found["new_states"]
+            nats.append(found["nats"])
+        nats = np.concatenate(nats, 1).astype(np.float64)
+        each = zip(nats, starts - begins, ends - begins, strict=True)
+        return np.concatenate([row[first:last] for row, first, last in each])
+
+    def evaluate(self, corpus, progress=False, **sampling):
+        """What ``zoo.metrics.evaluate_text_model`` gives.
+
+        Raises:
+            UserError: there are ``sampling`` options, as nothing is drawn where text is scored.
+        """
+        from zoo import metrics
+
+        if sampling:
+            raise UserError("a text is scored as it is; leave out temperature, top-k and seed")
+        return metrics.evaluate_text_model(self.score, self.vocabulary, corpus, progress)
+
+    def rows(self, report):
+        unknown = "none"
+        if report["unknown_characters"]:
+            listed = " ".join(f"{c!r}×{count}" for c, count in report["unknown_characters"].items())
+            unknown = f"{listed} (not in the vocabulary, {report['unknown_nats']:.1f} nats each)"
+        return [
+            ("texts", f"{report['texts']} ({report['characters']} characters)"),
+            ("bits", f"{report['bits_per_character']:.4f} per character"),
+            ("nats", f"{report['nats_per_character']:.4f} per character"),
+            ("unknown", unknown),
+            ("skipped", str(len(report["skipped"]))),
+            ("speed", f"{report['characters_per_second']:.0f} characters a second"),
+        ]
