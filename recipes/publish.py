@@ -41,6 +41,7 @@ def main(arguments):
     parser.add_argument("--headline", metavar="METRIC", help="by default the first that is measured")
     parser.add_argument("--asset", action="append", default=[], metavar="FILE")
     parser.add_argument("--config", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--int8", action="store_true", help="store weights in 8 bits")
     parser.add_argument("--output", help="folder of the preset")
     options = parser.parse_args(arguments)
 
@@ -53,7 +54,7 @@ def main(arguments):
     changes = dict(item.split("=", 1) for item in options.config)
     changes = {field: ast.literal_eval(value) for field, value in changes.items()}
     task.config = dataclasses.replace(task.config, **changes)
-    task.save(output)  # what is measured below is what is shipped: weights as they are stored
+    task.save(output, options.int8)  # what is measured below is what is shipped: weights as they are stored
     reader = reader_class(task.name)
     forms = reader.figures
     measured = [_measured(output, options.name, reader, *given) for given in options.figure]
@@ -76,7 +77,7 @@ def main(arguments):
         "figures": figures,
         "text": text.replace("FIGURES", "\n".join(rows)),
     }
-    task.save(output)
+    task.save(output, options.int8)
     print(f"{output}: {task.card['headline']}")
 
 

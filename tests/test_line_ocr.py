@@ -100,6 +100,21 @@ def test_save_and_load_give_the_same_reading(small_reader, tmp_path, draw_line):
     assert again.predict(line, details=True) == loaded.predict(line, details=True)
 
 
+def test_stored_in_8_bits(small_reader, tmp_path, draw_line):
+    """Each weight is within a step of its row or column, and what is loaded is the same when saved again."""
+    small_reader.save(tmp_path / "float16")
+    small_reader.save(tmp_path / "int8", int8=True)
+    sizes = [(tmp_path / name / "weights.safetensors").stat().st_size for name in ("float16", "int8")]
+    assert sizes[1] < 0.65 * sizes[0]
+    loaded = tasks.load(tmp_path / "int8")
+    for path, value in small_reader.weights().items():
+        np.testing.assert_allclose(loaded.weights()[path], value, atol=np.abs(value).max() / 200 + 1e-6)
+    loaded.save(tmp_path / "again")
+    line = draw_line("over a lazy dog")
+    again = tasks.load(tmp_path / "again").predict(line, details=True)
+    assert again == loaded.predict(line, details=True)
+
+
 def test_new_alphabet_keeps_shared_rows(small_reader):
     old = small_reader.vocabulary
     new = Vocabulary(["ß", *reversed(old.characters[2:]), "é"])

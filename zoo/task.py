@@ -92,21 +92,28 @@ class Task:
 
     # === Folder ===
 
-    def save(self, folder):
-        """Write a task folder, whole or not at all; an older one at the same place is replaced."""
+    def save(self, folder, int8=False):
+        """Write a task folder, whole or not at all; an older one at the same place is replaced.
+
+        Args:
+            folder: its path.
+            int8: store matrices in 8 bits, half of what they take else.
+        """
         from safetensors.numpy import save
 
-        half = {}
+        stored = {}
         for path, value in self.weights().items():
-            half[path] = value.astype("float16")
-            if not np.isfinite(half[path]).all():
-                half[path] = value  # beyond what float16 holds
+            half = value.astype("float16")
+            if int8 and value.ndim > 1:
+                stored[path], stored[path + _SCALE] = _in_8_bits(value)
+            else:
+                stored[path] = half if np.isfinite(half).all() else value  # beyond what float16 holds
         with files.atomic_folder(folder, marker="config.json") as new:
             new = Path(new)
             config = {"task": self.name, "config": dataclasses.asdict(self.config)}
             _write_json(new / "config.json", config)
             _write_json(new / "vocabulary.json", self.vocabulary.to_json())
-            (new / "weights.safetensors").write_bytes(save(half))
+            (new / "weights.safetensors").write_bytes(save(stored))
             if self.card.get("text"):
                 (new / "card.md").write_text(self.card["text"], encoding="utf-8")
             for name, data in self.assets.items():
@@ -145,6 +152,25 @@ class Task:
     def evaluate(self, corpora, only=None, progress=False):
         """The field's metrics on corpora, as a dict."""
         raise NotImplementedError
+
+
+_SCALE = ":scale"  # behind the name of weights in 8 bits: what they are to be multiplied with
+
+
+def _in_8_bits(value):
+    """Weights as int8, and their float32 scales along the axis where that is the most exact.
+
+    A scale has four significant bits, so that its products with them are float16, too: a task that was loaded
+    from int8 and is saved as float16 stays the same.
+    """
+    tries = []
+    for kept in range(value.ndim):
+        others = tuple(axis for axis in range(value.ndim) if axis != kept)
+        fraction, exponent = np.frexp(np.abs(value).max(others, keepdims=True) / 127 + 2**-20)
+        scale = np.ldexp(np.ceil(fraction * 16) / 16, exponent).astype("float32")
+        rounded = np.round(value / scale)
+        tries.append((np.square(rounded * scale - value).sum(), rounded.astype("int8"), scale))
+    return min(tries, key=lambda one: one[0])[1:]
 
 
 def _write_json(path, data):
@@ -208,7 +234,12 @@ def load_folder(folder):
         card["text"] = (folder / "card.md").read_text(encoding="utf-8")
     listed = set(presets.info(folder)["files"]) - {*presets.REQUIRED, "card.md"}
     task = cls(config, vocabulary, card, {name: (folder / name).read_bytes() for name in sorted(listed)})
-    task.set_weights(weights)
+    task.set_weights(
+        {
+            path: value * weights[path + _SCALE] if path + _SCALE in weights else value
+            for path, value in weights.items()
+        }
+    )
     return task
 
 
