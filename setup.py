@@ -61,7 +61,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
-    packages=["zoo", "zoo.data", "zoo.tasks", "recipes", "export"],
+    packages=["zoo", "zoo.data", "zoo.layers", "zoo.tasks", "recipes", "export"],
     package_data={"zoo": ["presets/*/*"]},
     install_requires=base,
     extras_require=extras,

@@ -17,6 +17,7 @@ import numpy as np
 from keras.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
 
 from zoo.layers import Bidirectional, Recurrent
+from zoo.layers.memory import LinearCell
 
 STAND_IN = "PyFunc"  # an operation of any arity that no optimiser of TensorFlow's folds or changes
 
@@ -36,6 +37,7 @@ class Cell:
             ``[gates * units, units]``, ``[2 * gates * units]``.
         activations: tuple of (name, alpha, beta), in ONNX's order.
         options: attributes that both directions of an operation share.
+        given: what makes the operation's input of the layer's, where ONNX's equation has no place for it.
     """
 
     kind: str
@@ -45,6 +47,7 @@ class Cell:
     bias: np.ndarray
     activations: tuple
     options: dict
+    given: callable = None
 
     @property
     def states(self):
@@ -330,6 +333,7 @@ def _operation(fusion, cells, x, lengths, initial, backwards):
     import tensorflow as tf
 
     units, count = cells[0].units, cells[0].states
+    x = cells[0].given(x) if cells[0].given else x
     inputs, names = [x], []
     if lengths is not None:
         inputs.append(lengths)
@@ -374,6 +378,8 @@ def _pair(forward, backward, training, backward_reads="sequence"):
     pair = [*_cells(forward, training), *_cells(backward, training)]
     if len(pair) != 2 or (pair[0].kind, pair[0].units) != (pair[1].kind, pair[1].units):
         raise Unsayable("its directions differ")
+    if pair[0].given or pair[1].given:
+        raise Unsayable("its directions make different things of the input")
     if pair[0].options != pair[1].options or forward.zero_output_for_mask != backward.zero_output_for_mask:
         raise Unsayable("its directions differ")
     return pair
@@ -413,7 +419,15 @@ def _simple(cell):
     return _cell("RNN", cell, (0,), [_activation(cell.activation)])
 
 
-_CELLS = {LSTMCell: _lstm, GRUCell: _gru, SimpleRNNCell: _simple}
+def _linear(cell):
+    """An RNN without activation, of what the cell's own makes of the input."""
+    recurrent = np.ascontiguousarray(np.asarray(cell.recurrent_kernel, "float32").T)
+    affine, eye = (("Affine", 1.0, 0.0),), np.eye(cell.units, dtype="float32")
+    bias = np.zeros(2 * cell.units, "float32")
+    return Cell("RNN", cell.units, eye, recurrent, bias, affine, {}, cell.given)
+
+
+_CELLS = {LSTMCell: _lstm, GRUCell: _gru, SimpleRNNCell: _simple, LinearCell: _linear}
 
 
 def _cell(kind, cell, order, activations, **options):

@@ -40,6 +40,7 @@ class Schedule:
         threads: CPU threads inside one operation; with 1 the two directions of a bidirectional layer run
             side by side, which on few cores is faster by a quarter. 0 leaves it to the backend.
         cache: ``memory``, ``none``, or a file: where decoded samples are kept between epochs.
+        influence: log to TensorBoard how far back the last output looks (see ``zoo.diagnostics.influence``).
     """
 
     epochs: int = 30
@@ -53,6 +54,7 @@ class Schedule:
     precision: str = "auto"
     threads: int = 1
     cache: str = "memory"
+    influence: bool = False
 
 
 # === Training ===
@@ -132,6 +134,11 @@ def train(task, data, validation, output, schedule, settings):
         state.save(history)
         _write_history(output, history)
         log.write(row)
+        if schedule.influence:
+            inputs, _ = next(iter(batches))
+            # Where steps have lengths of their own, there is nothing to see in the padding.
+            lengths = task.logit_lengths(inputs) if hasattr(task, "logit_lengths") else None
+            log.write_influence(task.network, inputs, lengths, epoch + 1)
         for expected, read in examples:
             print(f"  expected  {expected}\n  read      {read}")
         shown = "  ".join(f"{key} {value:.4f}" for key, value in scores.items())
@@ -237,6 +244,27 @@ class _TensorBoard:
                     self._summary.scalar(name, value)
         self._writer.flush()
 
+    def write_influence(self, network, inputs, lengths, epoch):
+        """The curve of influence over lag on a batch; lengths as ``zoo.diagnostics.influence`` has them."""
+        import io
+
+        import numpy as np
+        from matplotlib.figure import Figure
+        from PIL import Image
+
+        from zoo.diagnostics import influence, over_lag
+
+        figure = Figure(figsize=(6, 4), dpi=100, layout="constrained")
+        axes = figure.subplots()
+        lengths = None if lengths is None else np.maximum(lengths, 1)
+        axes.plot(over_lag(influence(network, inputs, lengths), lengths))
+        axes.set(xlabel="lag: steps before the last", ylabel="influence", yscale="log")
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        with self._writer.as_default(step=epoch):
+            self._summary.image("influence", np.asarray(Image.open(drawn))[None, :, :, :3])
+        self._writer.flush()
+
 
 # === Set-up ===
 
@@ -312,6 +340,7 @@ def settings(task, schedule, options):
     """All that defines a run: what was given, and what it made of the task."""
     given = {key: value for key, value in vars(options).items() if "." not in key and key != "output"}
     about = {"training": dataclasses.asdict(schedule), "model": dataclasses.asdict(task.config)}
+    del about["training"]["influence"]  # what is looked at is no part of what is trained
     return {"recipe": task.name, **given, **about}
 
 

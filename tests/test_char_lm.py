@@ -176,7 +176,7 @@ def test_streams_go_on_from_batch_to_batch():
 
 def test_configurations_that_cannot_be():
     for settings, message in (
-        ({"cell": "rnn"}, "lstm, gru, simple"),
+        ({"cell": "linear"}, "lstm, gru, simple"),
         ({"layers": 0}, "one layer"),
         ({"tied_embeddings": True}, "equal"),
     ):

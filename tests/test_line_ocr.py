@@ -5,6 +5,7 @@ from PIL import Image
 
 from zoo import task as tasks
 from zoo.data.images import pad_images
+from zoo.layers import KINDS
 from zoo.tasks.line_ocr import LineOcr, LineOcrConfig
 from zoo.vocabulary import Vocabulary
 
@@ -86,6 +87,13 @@ def test_frames_follow_the_strides(filters):
     logits = task.network({"image": columns, "frames": frames})
     assert logits.shape == (1, 100 // task.config.columns_per_frame, 3)
     assert task.config.columns_per_frame == (4 if filters else 1)
+
+
+@pytest.mark.parametrize("cell", KINDS)
+def test_cells(cell):
+    task = LineOcr(LineOcrConfig(height=16, filters=(), units=(6, 4), cell=cell), Vocabulary("ab"))
+    inputs = {"image": np.zeros((2, 9, 16, 1), "float32"), "frames": np.array([9, 4], "int32")}
+    assert task.network(inputs).shape == (2, 9, 3)
 
 
 def test_save_and_load_give_the_same_reading(small_reader, tmp_path, draw_line):

@@ -23,6 +23,8 @@ SHORTER = {
     "recipes.translator train": " --training.epochs 4 --training.learning-rate 0.01 --model.units 16"
     " --model.embedding 8 --vocabulary-size 330",
     "recipes.translator finetune": " --training.epochs 1",
+    "recipes.char_lm": " --training.epochs 1 --training.batch-size 2 --model.units 16",
+    "recipes.text_classifier": " --training.epochs 1 --model.units 8",
     "zoo.data.render": "",
 }
 
@@ -59,6 +61,8 @@ def desk(tmp_path_factory, draw_line, line_folder):
         (folder / name).write_text("".join(f"{i} {line}" for i in range(40)))
     (folder / "letter.txt").write_text("We went to the park.\n\nThen we came home.\n")
     (folder / "sentence.txt").write_text("We went to the park.\n")
+    opinions = "".join(f"good\tA fine film, part {i}.\nbad\tA dull film, part {i}.\n" for i in range(20))
+    (folder / "reviews.tsv").write_text(f"label\ttext\n{opinions}")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
     return folder
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 from zoo.errors import UserError
 from zoo.photos import read_photo
-from zoo.reader import BaseReader
+from zoo.reader import BaseReader, checked_search
 from zoo.words import Words
 
 MAX_LENGTH = 30  # words of a caption
@@ -31,6 +31,7 @@ WINDOW = 64  # images held in memory at a time
 BATCH = 16  # images captioned at a time by each thread
 BEAMS = 160  # hypotheses searched at a time by each thread, each with scores of all words
 SHEET = 500  # images on a contact sheet
+_RESULTS = "captions of an image"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,12 +153,13 @@ class CaptionReader(BaseReader):
         self, n_best=1, beam_width=None, length_penalty=None, temperature=None, top_k=None, seed=None
     ):
         """The ``_Search`` or ``_Sampling`` that these arguments ask for."""
-        if n_best < 1 or (beam_width is not None and beam_width < 1):
-            raise UserError("a beam width and a number of captions are 1 or more")
         if temperature is None:
             if top_k is not None or seed is not None:
                 raise UserError("top-k and seed are for sampling: give a temperature, too, or neither")
-            return self._searching(n_best, beam_width, length_penalty)
+            return _Search(
+                n_best, *checked_search(self.config, _RESULTS, n_best, beam_width, length_penalty)
+            )
+        checked_search(self.config, _RESULTS, n_best)
         if beam_width is not None or length_penalty is not None:
             raise UserError(
                 "temperature is for sampling, beam width and length penalty for searching: leave out either"
@@ -170,20 +172,6 @@ class CaptionReader(BaseReader):
             raise UserError(f"a seed is 0 or more, not {seed}")
         limit = top_k if top_k and top_k < len(self.vocabulary) else 0
         return _Sampling(n_best, temperature, limit, secrets.randbits(32) if seed is None else seed)
-
-    def _searching(self, n_best, beam_width, length_penalty):
-        if beam_width is None:
-            beam_width = max(n_best, self.config["beam_width"])
-        if n_best > beam_width:
-            raise UserError(
-                f"{n_best} captions of an image cannot be found with a beam width of {beam_width}: "
-                "give one as large, or none"
-            )
-        if length_penalty is None:
-            length_penalty = self.config["length_penalty"]
-        if not 0 <= length_penalty < math.inf:
-            raise UserError(f"a length penalty is 0 or more, not {length_penalty}")
-        return _Search(n_best, beam_width, length_penalty)
 
     def _stream(self, numbered, errors, progress, decoding):
         """``numbered`` are ``(number, image)``; what is drawn for an image goes by its number, from 0."""

@@ -25,7 +25,7 @@ import numpy as np
 
 from zoo.errors import UserError
 from zoo.files import atomic_write
-from zoo.reader import BaseReader
+from zoo.reader import BaseReader, checked_search
 from zoo.subwords import Subwords, normalise_sentence
 
 LIMIT = 128  # subwords translated as one sentence; few sentences have as many
@@ -87,36 +87,26 @@ class TranslationReader(BaseReader):
         vocabulary: its ``Subwords``.
         metadata: dict of str, what else is known of the model.
         threads: batches translated at a time; one on each core is best where the engine uses one for each.
-        run_plain: like ``run``, but without ``attention``, which takes time; by default ``run`` itself.
     """
 
     reads, one, takes = "sentences", "sentence", "lines"
     options = frozenset({"beam_width", "n_best", "length_penalty", "plot"})
     figures = {"bleu": "{:.1f}", "chrf": "{:.1f}"}
 
-    def __init__(self, run, config, vocabulary, metadata=None, threads=1, run_plain=None):
-        self.run, self.run_plain = run, run_plain or run
-        self.config, self.vocabulary, self.metadata = config, vocabulary, metadata or {}
+    def __init__(self, run, config, vocabulary, metadata=None, threads=1):
+        self.run, self.config, self.vocabulary, self.metadata = run, config, vocabulary, metadata or {}
         self.threads = threads
 
     @classmethod
     def of_session(cls, session, metadata, threads):
         """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
-        import onnxruntime
-
         names = [output.name for output in session.get_outputs()]
-        plain = [name for name in names if name != "attention"]
-        options = onnxruntime.RunOptions()
-        options.only_execute_path_to_fetches = True
 
         def run(inputs):
             return dict(zip(names, session.run(names, inputs), strict=True))
 
-        def run_plain(inputs):
-            return dict(zip(plain, session.run(plain, inputs, options), strict=True))
-
         config, vocabulary = json.loads(metadata["config"]), _vocabulary(metadata["vocabulary"])
-        return cls(run, config, vocabulary, metadata, threads, run_plain)
+        return cls(run, config, vocabulary, metadata, threads)
 
     @classmethod
     def of_task(cls, task):
@@ -154,25 +144,15 @@ class TranslationReader(BaseReader):
     ):  # fmt: skip
         """Like a call with ``details``, but an iterator that gives results ``WINDOW`` by ``WINDOW``.
 
-        ``attention``: give that, too, which takes some time.
+        ``attention``: give that, too, which takes memory.
         """
         search = self._search(beam_width, n_best, length_penalty, attention)
         return self._stream(sentences, errors, progress, search)
 
     def _search(self, beam_width, n_best, length_penalty, attention):
-        if n_best < 1 or (beam_width is not None and beam_width < 1):
-            raise UserError("a beam width and a number of translations are 1 or more")
-        if beam_width is None:
-            beam_width = max(n_best, self.config["beam_width"])
-        if n_best > beam_width:
-            raise UserError(
-                f"{n_best} translations of a sentence cannot be found with a beam width of {beam_width}: "
-                "give one as large, or none"
-            )
-        if length_penalty is None:
-            length_penalty = self.config["length_penalty"]
-        if not 0 <= length_penalty < math.inf:
-            raise UserError(f"a length penalty is 0 or more, not {length_penalty}")
+        beam_width, length_penalty = checked_search(
+            self.config, "translations of a sentence", n_best, beam_width, length_penalty
+        )
         return _Search(beam_width, n_best, length_penalty, attention)
 
     def _stream(self, sentences, errors, progress, search):
@@ -233,8 +213,7 @@ class TranslationReader(BaseReader):
         source = np.full((len(batch), lengths.max()), Subwords.PAD, np.int32)
         for row, rows in zip(source, batch, strict=True):
             row[: len(rows) + 1] = [*rows, Subwords.END]
-        run = self.run if search.attention else self.run_plain
-        outputs = run(
+        outputs = self.run(
             {
                 "source": source,
                 "source_lengths": lengths,

@@ -18,12 +18,12 @@ from keras import layers, ops
 
 from zoo import decoding
 from zoo.compiled import compile_serving
-from zoo.layers import GRU, LSTM, Recurrent, SimpleRNN
+from zoo.layers import Recurrent, make_recurrent
 from zoo.next_token import Logits, NextToken
 from zoo.plain_text import Characters
 from zoo.task import Serving, Task, TensorSpec
 
-CELLS = {"lstm": LSTM, "gru": GRU, "simple": SimpleRNN}
+CELLS = ("lstm", "gru", "simple")  # a state that is carried on for ever has to be bounded
 NOTHING = -1  # stands for the token before the first that is drawn, which the state knows already
 
 
@@ -32,7 +32,7 @@ class CharLmConfig:
     """What a character language model is made of.
 
     Attributes:
-        cell: ``lstm``, ``gru`` or ``simple``, of all recurrent layers.
+        cell: kind of all recurrent layers, one of ``CELLS``.
         layers: recurrent layers, one upon the other.
         units: of each of them.
         embedding: size of the vectors that stand for characters.
@@ -70,7 +70,7 @@ class CharLm(Task):
         self._embed = layers.Embedding(len(self.vocabulary), config.embedding, name="embedding")
         self._drop = layers.Dropout(config.dropout, name="dropout")
         self._recurrent = [
-            Recurrent(CELLS[config.cell](config.units), name=f"recurrent_{i + 1}")
+            Recurrent(make_recurrent(config.cell, config.units), name=f"recurrent_{i + 1}")
             for i in range(config.layers)
         ]
         self._logits = Logits(

@@ -17,12 +17,10 @@ import numpy as np
 from keras import layers, ops
 
 from zoo.ctc import greedy_decode
-from zoo.layers import GRU, LSTM, Bidirectional, ClippedRelu, MaskByLength, SimpleRNN
+from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, SimpleRNN, make_recurrent
 from zoo.recognition import Recognizer
 from zoo.spectrogram import LogMelSpectrogram, SpecAugment
 from zoo.task import Serving, TensorSpec
-
-CELLS = ("simple", "gru", "lstm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +38,7 @@ class DeepSpeechConfig:
         stride: frames from one window of layer 1 to the next.
         subsampling: outputs of layer 2 that layer 3 takes together, of which it makes one.
         units: of layers 1, 2 and 3.
-        recurrent_cell: of layer 4: ``simple`` (the paper's), ``gru`` or ``lstm``.
+        recurrent_cell: of layer 4: ``simple`` (the paper's) or another of ``zoo.layers.KINDS``.
         recurrent_units: of layer 4, per direction; the directions are added.
         last_units: of layer 5.
         clip: where the activations end.
@@ -83,8 +81,8 @@ class DeepSpeechConfig:
     token_threshold: float = 1e-3
 
     def __post_init__(self):
-        if self.recurrent_cell not in CELLS:
-            raise ValueError(f"recurrent_cell is one of {', '.join(CELLS)}, not {self.recurrent_cell!r}")
+        if self.recurrent_cell not in KINDS:
+            raise ValueError(f"recurrent_cell is one of {', '.join(KINDS)}, not {self.recurrent_cell!r}")
         if len(self.units) != 3:
             raise ValueError(f"units are those of layers 1, 2 and 3, not {self.units!r}")
 
@@ -153,10 +151,8 @@ class DeepSpeech(Recognizer):
     def _recurrent(self):
         """One direction of layer 4, the paper's equations 2."""
         units = self.config.recurrent_units
-        if self.config.recurrent_cell == "lstm":
-            return LSTM(units)
-        if self.config.recurrent_cell == "gru":
-            return GRU(units)
+        if self.config.recurrent_cell != "simple":
+            return make_recurrent(self.config.recurrent_cell, units)
         # Rectified units keep their memory if a step begins as a rotation that shrinks little; with a gain of
         # 0.5 or 1.2 they learned more slowly.
         start = keras.initializers.OrthogonalInitializer(0.95)

@@ -20,7 +20,7 @@ from keras import layers, ops
 
 from zoo.ctc import greedy_decode
 from zoo.data.augment import augment_line
-from zoo.layers import LSTM, Bidirectional, MaskByLength
+from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
 from zoo.recognition import Recognizer
 from zoo.task import Serving, TensorSpec
 
@@ -35,7 +35,8 @@ class LineOcrConfig:
         kernels: side of each convolution's square kernel, pixels.
         strides: (along, across) the line, of each convolution.
         pools: (along, across) the line, of the maximum taken after each convolution.
-        units: LSTM units of each bidirectional layer, per direction.
+        cell: kind of the recurrent layers, one of ``zoo.layers.KINDS``.
+        units: of each bidirectional layer, per direction.
         dropout: share of activations dropped after the front and after each bidirectional layer.
     """
 
@@ -44,6 +45,7 @@ class LineOcrConfig:
     kernels: tuple = (5, 3, 3)
     strides: tuple = ((2, 2), (1, 1), (1, 1))
     pools: tuple = ((1, 1), (2, 2), (1, 2))
+    cell: str = "lstm"
     units: tuple = (128, 128)
     dropout: float = 0.2
 
@@ -53,6 +55,8 @@ class LineOcrConfig:
         return int(np.prod([s[0] * p[0] for s, p in zip(self.strides, self.pools, strict=True)]))
 
     def __post_init__(self):
+        if self.cell not in KINDS:
+            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
         if not len(self.filters) == len(self.kernels) == len(self.strides) == len(self.pools):
             # An empty front is written by `filters` alone.
             if self.filters:
@@ -170,7 +174,7 @@ class LineOcr(Recognizer):
         x = layers.Reshape((-1, features), name="features")(x)
         x = layers.Dropout(config.dropout, name="dropout_front")(x)
         for i, units in enumerate(config.units):
-            x = Bidirectional(LSTM(units), name=f"lstm_{i}")(x, frames)
+            x = Bidirectional(make_recurrent(self.config.cell, units), name=f"lstm_{i}")(x, frames)
             x = layers.Dropout(config.dropout, name=f"dropout_{i}")(x)
         logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
         return keras.Model({"image": image, "frames": frames}, logits, name=self.name)

@@ -19,12 +19,11 @@ from keras import layers, ops
 from zoo import decoding
 from zoo.attention import LuongAttention
 from zoo.compiled import compile_serving
-from zoo.layers import GRU, LSTM, Recurrent, reverse_by_length
+from zoo.layers import KINDS, Recurrent, make_recurrent, reverse_by_length
 from zoo.next_token import Logits, NextToken, perplexity
 from zoo.subwords import Subwords
 from zoo.task import Serving, Task, TensorSpec
 
-CELLS = {"lstm": LSTM, "gru": GRU}
 CONTEXTS = ("initial_state", "every_step", "attention")
 
 
@@ -34,7 +33,7 @@ class TranslatorConfig:
 
     Attributes:
         source, target: codes of the languages.
-        cell: ``lstm`` or ``gru``, of all recurrent layers.
+        cell: kind of all recurrent layers, one of ``zoo.layers.KINDS``.
         layers: recurrent layers of the encoder, and of the decoder.
         units: of each of them.
         embedding: size of the vectors that stand for subwords.
@@ -69,8 +68,10 @@ class TranslatorConfig:
     length_penalty: float = 1.0
 
     def __post_init__(self):
-        if self.cell not in CELLS:
-            raise ValueError(f"cell is one of {', '.join(CELLS)}, not {self.cell!r}")
+        if self.cell not in KINDS:
+            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
+        if self.bidirectional and self.cell in ("skip", "removed"):
+            raise ValueError("bidirectional: the states of skip and removed cannot be joined")
         if self.context not in CONTEXTS:
             raise ValueError(f"context is one of {', '.join(CONTEXTS)}, not {self.context!r}")
         if self.share_weights and (self.bidirectional or self.context == "every_step"):
@@ -124,7 +125,7 @@ class Translator(Task):
         return keras.Model(inputs, self._output(x), name=self.name)
 
     def _recurrent(self, name, units):
-        return Recurrent(CELLS[self.config.cell](units), name=name)
+        return Recurrent(make_recurrent(self.config.cell, units), name=name)
 
     def _encode(self, source, lengths):
         """Subwords -> the last layer's outputs ``[batch, source, units]`` and each layer's last states."""
@@ -145,7 +146,7 @@ class Translator(Task):
 
     def _context(self, states):
         """What the decoder gets in each step besides subwords: ``[batch, units]``, or None."""
-        return states[-1][0] if self.config.context == "every_step" else None
+        return states[-1][0][:, : self.config.units] if self.config.context == "every_step" else None
 
     def _decoder_input(self, target, context):
         x = self._embed(target)

@@ -1,4 +1,4 @@
-"""Layers that honour the length of each sequence in a padded batch."""
+"""Recurrent layers that are fast to train, and what honours the length of each sequence in a padded batch."""
 
 import functools
 
@@ -44,11 +44,11 @@ def reverse_by_length(x, lengths):
     return ops.take_along_axis(x, step[:, :, None], axis=1)
 
 
-class _FastToTrain:
+class FastToTrain:
     """Before a Keras layer: the full sequence, and training by ``_train`` where ``fast()`` allows it.
 
     ``_train(sequences, states)`` gives a list of what each state was after every step, the outputs first,
-    all ``[batch, time, units]``.
+    all ``[batch, time, units]``; ``last_states`` finds the last of each sequence in it.
     """
 
     def __init__(self, units, **kwargs):
@@ -59,9 +59,19 @@ class _FastToTrain:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         return self._train(sequences)[0] if self.fast() else super().call(sequences, training=training)
 
+    def fast(self):
+        return on_cpu(self)
+
+    def last_states(self, series, lengths):
+        """The states after the last step of each sequence, from what ``_train`` gave."""
+        if lengths is None:
+            return [values[:, -1] for values in series]
+        last = ops.maximum(lengths - 1, 0)[:, None, None]
+        return [ops.take_along_axis(values, last, 1)[:, 0] for values in series]
+
 
 @keras.saving.register_keras_serializable("seqzoo")
-class LSTM(_FastToTrain, layers.LSTM):
+class LSTM(FastToTrain, layers.LSTM):
     """``keras.layers.LSTM`` (full sequence, no mask, no state), three times as fast to train on a CPU.
 
     There, Keras multiplies input and weights one step at a time and sums the weights' gradients in
@@ -73,49 +83,49 @@ class LSTM(_FastToTrain, layers.LSTM):
 
     def _train(self, sequences, states=None):
         cell = self.cell
-        gates = _all_steps(sequences, _gates_last(cell.kernel), _gates_last(cell.bias))
-        h, c = states or [_zeros(sequences, self.units)] * 2
-        return _batch_first(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel), h, c))
+        gates = all_steps(sequences, _gates_last(cell.kernel), _gates_last(cell.bias))
+        h, c = states or [zeros(sequences, self.units)] * 2
+        return batch_first(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel), h, c))
 
     def fast(self):
         usual = self.activation is keras.activations.tanh
-        return usual and self.recurrent_activation is keras.activations.sigmoid and _on_cpu(self)
+        return usual and self.recurrent_activation is keras.activations.sigmoid and on_cpu(self)
 
 
 @keras.saving.register_keras_serializable("seqzoo")
-class GRU(_FastToTrain, layers.GRU):
+class GRU(FastToTrain, layers.GRU):
     """``keras.layers.GRU`` (full sequence, no mask, no state), as ``LSTM`` above is Keras's LSTM."""
 
     def _train(self, sequences, states=None):
         import tensorflow as tf
 
-        kernel, recurrent = _read(self.cell.kernel), _read(self.cell.recurrent_kernel)
-        bias, recurrent_bias = tf.unstack(_read(self.cell.bias))
-        gates = _all_steps(sequences, kernel, bias)
-        (h,) = states or [_zeros(sequences, self.units)]
-        return _batch_first([_gru_steps()(gates, recurrent, recurrent_bias, h)])
+        kernel, recurrent = read(self.cell.kernel), read(self.cell.recurrent_kernel)
+        bias, recurrent_bias = tf.unstack(read(self.cell.bias))
+        gates = all_steps(sequences, kernel, bias)
+        (h,) = states or [zeros(sequences, self.units)]
+        return batch_first([_gru_steps()(gates, recurrent, recurrent_bias, h)])
 
     def fast(self):
         usual = self.activation is keras.activations.tanh and self.reset_after
-        return usual and self.recurrent_activation is keras.activations.sigmoid and _on_cpu(self)
+        return usual and self.recurrent_activation is keras.activations.sigmoid and on_cpu(self)
 
 
 @keras.saving.register_keras_serializable("seqzoo")
-class SimpleRNN(_FastToTrain, layers.SimpleRNN):
+class SimpleRNN(FastToTrain, layers.SimpleRNN):
     """``keras.layers.SimpleRNN`` (full sequence, no mask, no state), as ``LSTM`` above is Keras's LSTM.
 
-    That holds for the activations whose slope follows from what they give: tanh, ReLU and ``ClippedRelu``.
+    That holds for the activations whose slope follows from what they give: tanh, ReLU, ``ClippedRelu`` and
+    linear.
     """
 
     def _train(self, sequences, states=None):
         cell = self.cell
-        summed = _all_steps(sequences, _read(cell.kernel), _read(cell.bias))
-        (h,) = states or [_zeros(sequences, self.units)]
-        steps = _rnn_steps(self.activation)
-        return _batch_first([steps(summed, _read(cell.recurrent_kernel), h)])
+        summed = all_steps(sequences, read(cell.kernel), read(cell.bias))
+        (h,) = states or [zeros(sequences, self.units)]
+        return batch_first([rnn_steps(self.activation)(summed, read(cell.recurrent_kernel), h[None])])
 
     def fast(self):
-        return _slope(self.activation) is not None and _on_cpu(self)
+        return slope_of(self.activation) is not None and on_cpu(self)
 
 
 @keras.saving.register_keras_serializable("seqzoo")
@@ -142,18 +152,20 @@ class ClippedRelu:
         return cls(**config)
 
 
-def _slope(activation):
+def slope_of(activation):
     """The derivative of an activation as a function of its value, where there is one; None where not."""
     if activation is keras.activations.tanh:
         return lambda value: 1 - value * value
     if activation is keras.activations.relu:
         return lambda value: ops.cast(value > 0, value.dtype)
+    if activation is keras.activations.linear:
+        return ops.ones_like
     if isinstance(activation, ClippedRelu):
         return lambda value: ops.cast((value > 0) & (value < activation.limit), value.dtype)
     return None
 
 
-def _on_cpu(layer):
+def on_cpu(layer):
     """Whether a recurrent layer without specialities is trained with TensorFlow on a CPU, in float32."""
     if keras.backend.backend() != "tensorflow" or layer.compute_dtype != "float32":
         return False
@@ -164,7 +176,7 @@ def _on_cpu(layer):
     return not special and not tf.config.list_physical_devices("GPU")
 
 
-def _all_steps(sequences, kernel, bias):
+def all_steps(sequences, kernel, bias):
     """The input's part of every step at once: ``[batch, time, in]`` -> ``[time, batch, out]``."""
     import tensorflow as tf
 
@@ -173,69 +185,104 @@ def _all_steps(sequences, kernel, bias):
     return tf.reshape(tf.matmul(flat, kernel) + bias, (shape[1], shape[0], kernel.shape[1]))
 
 
-def _read(variable):
+def read(variable):
     import tensorflow as tf
 
     return tf.convert_to_tensor(variable.value)  # a tensor: custom gradients take no variables
 
 
-def _zeros(sequences, units):
+def zeros(sequences, units):
     return ops.zeros((ops.shape(sequences)[0], units), "float32")
 
 
-def _batch_first(series):
+def batch_first(series):
     return [ops.transpose(values, (1, 0, 2)) for values in series]
 
 
 def _gates_last(weights):
     """Keras's order of the gates (input, forget, candidate, output) with the candidate moved last."""
-    i, f, c, o = ops.split(_read(weights), 4, axis=-1)
+    i, f, c, o = ops.split(read(weights), 4, axis=-1)
     return ops.concatenate([i, f, o, c], axis=-1)
 
 
 def _series(size, values=None):
     import tensorflow as tf
 
-    array = tf.TensorArray(tf.float32, size=size)
+    array = tf.TensorArray(tf.float32, size=size, clear_after_read=False)
     return array if values is None else array.unstack(values)
 
 
 @functools.cache
-def _rnn_steps(activation):
-    """The recurrent part of a plain RNN, and its gradient by hand (Werbos 1990)."""
+def rnn_steps(activation, delays=(1,)):
+    """The recurrent part of a plain RNN, and its gradient by hand (Werbos 1990).
+
+    It sees the outputs of so many steps ago; the kernels of the delays are one below the other.
+    """
     import tensorflow as tf
 
-    slope = _slope(activation)
+    slope, longest = slope_of(activation), delays[-1]
 
     @tf.custom_gradient
     def steps(summed, kernel, initial):
-        """``[time, batch, units]`` without the recurrent part -> outputs ``[time, batch, units]``."""
-        time, units = tf.shape(summed)[0], kernel.shape[0]
+        """``[time, batch, units]`` without the recurrent part -> outputs ``[time, batch, units]``.
+
+        ``kernel``: ``[delays * units, units]``. ``initial``: ``[longest delay, batch, units]``, the outputs
+        before the first step.
+        """
+        time, units = tf.shape(summed)[0], kernel.shape[1]
         given = _series(time, summed)
 
-        def forward(t, h, outputs):
-            h = activation(given.read(t) + tf.matmul(h, kernel))
-            return t + 1, h, outputs.write(t, h)
+        def delayed(outputs, t):
+            seen = [outputs.read(t + longest - delay) for delay in delays]
+            return tf.concat(seen, 1) if len(seen) > 1 else seen[0]
 
-        state = (0, initial, _series(time))
+        def forward(t, outputs):
+            h = activation(given.read(t) + tf.matmul(delayed(outputs, t), kernel))
+            return t + 1, outputs.write(t + longest, h)
+
+        state = (0, _series(time + longest, tf.concat([initial, tf.zeros_like(summed)], 0)))
         state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
-        outputs = state[-1].stack()
+        every = state[1].stack()
+        outputs = every[longest:]
 
         def gradient(upstream):
             above, slopes = _series(time, upstream), _series(time, slope(outputs))
-            transposed = tf.transpose(kernel)
+            # What a step gives to those after it stands next to one another: one product for all delays.
+            transposed = tf.concat(tf.split(tf.transpose(kernel), len(delays), 1), 0)
 
-            def backward(t, d_summed, collected):
-                d_summed = (above.read(t) + tf.matmul(d_summed, transposed)) * slopes.read(t)
-                return t - 1, d_summed, collected.write(t, d_summed)
+            def following(collected, t):
+                seen = [collected.read(t + delay) for delay in delays]
+                return tf.matmul(tf.concat(seen, 1) if len(seen) > 1 else seen[0], transposed)
 
-            state = (time - 1, tf.zeros_like(initial), _series(time))
+            def backward(t, collected):
+                d_summed = (above.read(t) + following(collected, t)) * slopes.read(t)
+                return t - 1, collected.write(t, d_summed)
+
+            nothing = tf.zeros_like(every)
+            state = (time - 1, _series(time + longest, nothing))
             state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
-            d_summed, d_initial = state[-1].stack(), tf.matmul(state[1], transposed)
-            hidden = tf.concat([initial[None], outputs[:-1]], 0)
+            d_summed = state[1].stack()[:time]
             flat = tf.reshape(d_summed, (-1, units))
-            d_kernel = tf.matmul(tf.reshape(hidden, (-1, units)), flat, transpose_a=True)
-            return d_summed, d_kernel, d_initial
+            d_kernel = [
+                tf.matmul(
+                    tf.reshape(every[longest - delay : longest - delay + time], (-1, units)),
+                    flat,
+                    transpose_a=True,
+                )
+                for delay in delays
+            ]
+            return d_summed, tf.concat(d_kernel, 0), d_initial(d_summed)
+
+        def d_initial(d_summed):
+            """What the outputs before the first step gave to those that saw them."""
+            total = tf.zeros_like(initial)
+            for i, delay in enumerate(delays):
+                part = kernel[i * units : (i + 1) * units]
+                reached = tf.tensordot(d_summed[:delay], part, [[2], [1]])
+                seen = tf.shape(reached)[0]
+                around = [[longest - delay, delay - seen], [0, 0], [0, 0]]
+                total += tf.pad(reached, around)
+            return total
 
         return outputs, gradient
 
@@ -416,7 +463,7 @@ class Recurrent(layers.Layer):
     states after the last step of each sequence.
 
     Args:
-        layer: an ``LSTM``, ``GRU`` or ``SimpleRNN`` of this module.
+        layer: a recurrent layer of this package.
     """
 
     def __init__(self, layer, **kwargs):
@@ -431,23 +478,20 @@ class Recurrent(layers.Layer):
         if training and self.layer.fast():
             series = self.layer._train(sequences, states)
             outputs = series[0]
-            if lengths is None:
-                return outputs, [values[:, -1] for values in series]
-            last = ops.maximum(lengths - 1, 0)[:, None, None]
-            final = [ops.take_along_axis(values, last, 1)[:, 0] for values in series]
+            final = self.layer.last_states(series, lengths)
         else:
             mask = None if lengths is None else _within(lengths, sequences)[:, :, 0]
             outputs, *final = self.layer(sequences, initial_state=states, mask=mask, training=training)
-            if lengths is None:
-                return outputs, final
+        if lengths is None:
+            return outputs, final
         return outputs * ops.cast(_within(lengths, outputs), outputs.dtype), final
 
     def compute_output_spec(self, sequences, lengths=None, states=None, training=False):
         def tensor(*shape):
-            return keras.KerasTensor((*shape, self.layer.units), self.compute_dtype)
+            return keras.KerasTensor(shape, self.compute_dtype)
 
-        count = 2 if isinstance(self.layer, LSTM) else 1
-        return tensor(*sequences.shape[:2]), [tensor(sequences.shape[0]) for _ in range(count)]
+        outputs = tensor(*sequences.shape[:2], self.layer.units)
+        return outputs, [tensor(sequences.shape[0], size) for size in self.layer.state_size]
 
     def get_config(self):
         return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
