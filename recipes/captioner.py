@@ -33,7 +33,6 @@ class Tuning(trainer.Schedule):
 
 
 def main(arguments):
-    from zoo.task import load
     from zoo.tasks.captioner import Captioner, CaptionerConfig
 
     top, train, finetune = trainer.parser(__doc__)
@@ -63,10 +62,7 @@ def main(arguments):
             own = _own_encoder(options.encoder_model)
             config = dataclasses.replace(config, encoder=own.to_json(), image_size=own.input.shape[1])
     else:
-        task = load(options.preset)
-        if not isinstance(task, Captioner):
-            raise UserError(f"{options.preset} is a model for {task.name}; give one for captioner.")
-        task = trainer.reconfigured(task, options)
+        task = trainer.load_preset(options, Captioner)
         config = task.config
 
     load_corpus = functools.partial(Captioner.load_corpus, config=dataclasses.asdict(config))

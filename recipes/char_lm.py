@@ -13,6 +13,7 @@ all cores work on one step (--training.threads 0).
 """
 
 import argparse
+import dataclasses
 import math
 import sys
 
@@ -20,11 +21,18 @@ from recipes import trainer
 from zoo.errors import UserError
 
 
+@dataclasses.dataclass(frozen=True)
+class Schedule(trainer.Schedule):
+    """See ``trainer.Schedule``; a sample is a stream."""
+
+    batch_size: int = 64
+    threads: int = 0
+
+
 def main(arguments):
-    from zoo.task import load
     from zoo.tasks.char_lm import CharLm, CharLmConfig
 
-    top, train, finetune = trainer.parser(__doc__)
+    top, train, finetune = trainer.parser(__doc__, Schedule)
     train.add_argument(
         "--minimum-count", type=int, default=1, metavar="N",
         help="characters that occur less often are learned as unknown ones; default: 1, there are none",
@@ -39,19 +47,15 @@ def main(arguments):
             "--hold-out", type=_share, default=0.05, metavar="SHARE",
             help="of the text, from its end, to validate on, default 0.05",
         )  # fmt: skip
-        one.set_defaults(**{"training.batch_size": "64", "training.threads": "0"})
         trainer.add_fields(one, "model", CharLmConfig)
     options = top.parse_args(arguments)
-    schedule = trainer.read_fields(options, "training", trainer.Schedule)
+    schedule = trainer.read_fields(options, "training", Schedule)
     trainer.set_up(schedule)
 
     if options.action == "train":
         task, config = None, trainer.read_fields(options, "model", CharLmConfig)
     else:
-        task = load(options.preset)
-        if not isinstance(task, CharLm):
-            raise UserError(f"{options.preset} is a model for {task.name}; give one for char_lm.")
-        task = trainer.reconfigured(task, options)
+        task = trainer.load_preset(options, CharLm)
 
     learn, check = _texts(options)
     if task is None:

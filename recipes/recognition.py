@@ -22,7 +22,7 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
         directions: those that its text may have; more than one gives an option.
         assets: ``(option, file name, help)`` of files that go with the model.
     """
-    from zoo.task import load, task_class
+    from zoo.task import task_class
     from zoo.vocabulary import Vocabulary
 
     top, train, finetune = trainer.parser(doc)
@@ -50,7 +50,7 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
         vocabulary = Vocabulary.from_texts([*learn.texts, options.characters], options.direction)
         task = cls(trainer.read_fields(options, "model", cls.Config), vocabulary)
     else:
-        task = _adapt(load(options.preset), learn, options, cls, directions)
+        task = _adapt(trainer.load_preset(options, cls), learn, options, directions)
     task.assets |= {file: _read(getattr(options, file)) for _, file, _ in assets if getattr(options, file)}
     too_long = task.too_long(learn)
     for sentence in (*corpus.skipped, *too_long.values()):
@@ -79,13 +79,10 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
     print(f"  zoo export {options.output} --output {name}.onnx")
 
 
-def _adapt(task, learn, options, cls, directions):
-    """The preset, its alphabet extended where the transcripts need it, its configuration as asked for."""
+def _adapt(task, learn, options, directions):
+    """The preset, its alphabet extended where the transcripts need it."""
     from zoo.vocabulary import direction_of
 
-    if not isinstance(task, cls):
-        raise UserError(f"{options.preset} is a model for {task.name}; give one for {cls.name}.")
-    task = trainer.reconfigured(task, options)
     missing = sorted({c for text in learn.texts for c in task.vocabulary.unknown(text)})
     if missing and not (options.extend or options.ignore_unknown):
         raise UserError(

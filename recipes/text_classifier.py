@@ -31,7 +31,6 @@ class LanguageModel(trainer.Schedule):
 
 
 def main(arguments):
-    from zoo.task import load
     from zoo.tasks.text_classifier import LanguageModels, TextClassifier, TextClassifierConfig
 
     top, train, finetune = trainer.parser(__doc__)
@@ -56,10 +55,7 @@ def main(arguments):
     trainer.set_up(schedule)
 
     if options.action == "finetune":
-        task = load(options.preset)
-        if not isinstance(task, TextClassifier):
-            raise UserError(f"{options.preset} is a model for {task.name}; give one for text_classifier.")
-        task = trainer.reconfigured(task, options)
+        task = trainer.load_preset(options, TextClassifier)
         learn, check = _corpora(options)
         task = _with_labels(task, learn, options)
     else:

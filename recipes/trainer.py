@@ -315,8 +315,17 @@ def _hold_out(names, group, share=0.1):
     return held
 
 
-def reconfigured(task, options):
-    """The task with its configuration as the ``--model`` options say; its weights have to fit."""
+def load_preset(options, cls):
+    """The task that ``--preset`` names, its configuration as the ``--model`` options say.
+
+    Raises:
+        UserError: it cannot be loaded, is of another class, or its weights do not fit what is asked for.
+    """
+    from zoo.task import load
+
+    task = load(options.preset)
+    if not isinstance(task, cls):
+        raise UserError(f"{options.preset} is a model for {task.name}; give one for {cls.name}.")
     config = read_fields(options, "model", task.Config, task.config)
     if config == task.config:
         return task
@@ -446,8 +455,12 @@ def command(main):
         sys.exit(130)
 
 
-def parser(description):
+def parser(description, schedule=Schedule):
     """A parser with ``train`` and ``finetune`` and the options that every recipe has.
+
+    Args:
+        description: the recipe's; its first line is shown.
+        schedule: ``Schedule``, or a class derived from it with other defaults.
 
     Returns:
         ``(parser, train, finetune)``.
@@ -463,5 +476,5 @@ def parser(description):
         one.add_argument(
             "--output", required=True, metavar="RUN", help="run folder; an interrupted run goes on"
         )
-        add_fields(one, "training", Schedule)
+        add_fields(one, "training", schedule)
     return top, train_parser, finetune_parser

@@ -19,7 +19,6 @@ from zoo.errors import UserError
 
 
 def main(arguments):
-    from zoo.task import load
     from zoo.tasks.translator import Translator, TranslatorConfig
 
     top, train, finetune = trainer.parser(__doc__)
@@ -38,10 +37,7 @@ def main(arguments):
     if options.action == "train":
         task, config = None, trainer.read_fields(options, "model", TranslatorConfig)
     else:
-        task = load(options.preset)
-        if not isinstance(task, Translator):
-            raise UserError(f"{options.preset} is a model for {task.name}; give one for translator.")
-        task = trainer.reconfigured(task, options)
+        task = trainer.load_preset(options, Translator)
         config = task.config
 
     learn, check = _corpora(options, config)

@@ -217,7 +217,7 @@ def test_a_long_line_comes_in_pieces(make_reader, vocabulary):
     lengths = np.concatenate([call["source_lengths"] - 1 for call in reader.run.calls])
     assert lengths.sum() == count and lengths.max() <= LIMIT
     assert len(found.source) == count + len(lengths) and found.attention is None
-    pieces = reader._pieces(line)
+    pieces = reader._pieces(0, line)
     assert sum(pieces, []) == vocabulary.encode(line)
     assert found.text == " ".join(vocabulary.decode(rows[::-1]) for rows in pieces)
     assert found.hypotheses[0] == (found.text, found.score) and len(found.hypotheses) == 2

@@ -12,18 +12,17 @@ reader.picture(paths, "sheet.png")
 
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
-import json
 import math
 import os
-import secrets
 
 import numpy as np
 from PIL import Image
 
 from zoo.errors import UserError
+from zoo.graph_reader import GraphReader, checked_sampling, checked_search
 from zoo.photos import read_photo
-from zoo.reader import BaseReader, checked_search
 from zoo.words import Words
 
 MAX_LENGTH = 30  # words of a caption
@@ -80,42 +79,21 @@ class _Sampling:
         return self.n_best
 
 
-class CaptionReader(BaseReader):
+class CaptionReader(GraphReader):
     """Captions images. Get one from ``export.runtime.load`` or ``CaptionReader.of_task``.
 
-    Args:
-        run: the engine, from the dict of arrays to the dict of arrays that a ``captioner`` task serves.
-        config: dict, the model's configuration.
-        vocabulary: its ``Words``.
-        metadata: dict of str, what else is known of the model.
-        threads: images read and batches captioned at a time; one on each core is best where the engine uses
-            one for each.
+    The arguments are those of ``GraphReader``.
     """
 
+    Vocabulary = Words
     reads, one = "images", "image"
     options = frozenset({"beam_width", "n_best", "length_penalty", "temperature", "top_k", "seed", "plot"})
     single = frozenset()
     figures = {f"bleu{n}": "{:.1f}" for n in range(1, 5)} | {"rouge_l": "{:.3f}", "cider": "{:.3f}"}
 
     def __init__(self, run, config, vocabulary, metadata=None, threads=1):
-        self.run, self.config, self.vocabulary, self.metadata = run, config, vocabulary, metadata or {}
-        self.threads, self._size = threads, config["image_size"]
-
-    @classmethod
-    def of_session(cls, session, metadata, threads):
-        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
-        names = [output.name for output in session.get_outputs()]
-
-        def run(inputs):
-            return dict(zip(names, session.run(names, inputs), strict=True))
-
-        vocabulary = Words.from_json(json.loads(metadata["vocabulary"]))
-        return cls(run, json.loads(metadata["config"]), vocabulary, metadata, threads)
-
-    @classmethod
-    def of_task(cls, task):
-        """The reader of a loaded ``captioner`` task, which computes with Keras."""
-        return task.reader
+        super().__init__(run, config, vocabulary, metadata, threads)
+        self._size = config["image_size"]
 
     def __call__(self, images, details=False, errors="raise", progress=False, **decoding):
         """Captions images.
@@ -164,49 +142,21 @@ class CaptionReader(BaseReader):
             raise UserError(
                 "temperature is for sampling, beam width and length penalty for searching: leave out either"
             )
-        if not 0 <= temperature < math.inf:
-            raise UserError(f"a temperature is 0 or more, not {temperature}")
-        if top_k is not None and top_k < 1:
-            raise UserError(f"top-k is 1 or more, not {top_k}")
-        if seed is not None and seed < 0:
-            raise UserError(f"a seed is 0 or more, not {seed}")
-        limit = top_k if top_k and top_k < len(self.vocabulary) else 0
-        return _Sampling(n_best, temperature, limit, secrets.randbits(32) if seed is None else seed)
+        return _Sampling(n_best, *checked_sampling(len(self.vocabulary), temperature, top_k, seed))
 
     def _stream(self, numbered, errors, progress, decoding):
         """``numbered`` are ``(number, image)``; what is drawn for an image goes by its number, from 0."""
-        from tqdm import tqdm
+        answer = functools.partial(self._captions, decoding)
+        return self.in_windows(
+            numbered, self._photo, answer, WINDOW, errors, desc="captioning", unit=" images",
+            disable=not progress,
+        )  # fmt: skip
 
-        bar = {"unit": " images", "delay": 1, "leave": False, "disable": not progress}
-        with (
-            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
-            tqdm(total=0, desc="captioning", **bar) as bar,
-        ):
-            while window := list(itertools.islice(numbered, WINDOW)):
-                bar.total += len(window)
-                read = pool.map(lambda pair: self._photo_or_error(*pair), window)
-                found = {number: item for (number, _), item in zip(window, read, strict=True)}
-                bad = [item for item in found.values() if isinstance(item, UserError)]
-                if bad and errors == "raise":
-                    raise bad[0]
-                bar.update(len(bad))
-                photos = {n: item for n, item in found.items() if not isinstance(item, UserError)}
-                found |= self._captions(photos, decoding, pool, bar)
-                bar.clear()
-                yield from found.values()
-                bar.refresh()
-
-    def _photo(self, item, number=0):
+    def _photo(self, number, item):
         name = None if isinstance(item, str | os.PathLike) else f"image {number + 1}"
         return read_photo(item, self._size, name)
 
-    def _photo_or_error(self, number, item):
-        try:
-            return self._photo(item, number)
-        except UserError as error:
-            return error
-
-    def _captions(self, photos, decoding, pool, bar):
+    def _captions(self, decoding, photos, pool, bar):
         """``{number: photo}`` -> ``{number: Caption}``, on all threads."""
         jobs = [(number, draw) for number in photos for draw in range(decoding.draws)]
         # Few images are spread over all threads rather than put into one batch.
@@ -295,7 +245,7 @@ class CaptionReader(BaseReader):
         if not 0 < len(images) <= SHEET:
             raise UserError(f"{path}: a sheet has from 1 to {SHEET} images, not {len(images)}; give as many")
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
-            photos = list(pool.map(self._photo, images, itertools.count()))
+            photos = list(pool.map(self._photo, itertools.count(), images))
         if found is None:
             found = list(self.stream(photos, **decoding))
         if len(found) == 1 and found[0].words and found[0].attention is not None:

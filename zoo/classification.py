@@ -11,18 +11,16 @@ A text of more than ``LIMIT`` tokens is classified in pieces, as equal as can be
 means of theirs.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
 import itertools
-import json
 import re
 import unicodedata
 
 import numpy as np
 
 from zoo.errors import UserError
-from zoo.reader import BaseReader
+from zoo.graph_reader import GraphReader, check_utf8
 from zoo.subwords import Subwords
 from zoo.words import Words
 
@@ -31,7 +29,6 @@ WINDOW = 1024  # texts held in memory and sorted by length at a time
 BATCH = 64  # pieces classified at a time by each thread, those of similar length together
 TOKENS = 1 << 14  # of these pieces together
 STEP = 0.02  # share by which words are made stronger and weaker to see their influence
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _CLITIC = re.compile(r"(?<=\w)(n't|'(?:s|re|ve|ll|d|m))(?!\w)")
 
 
@@ -150,40 +147,16 @@ class Classification:
         return {"label": self.label, "probability": round(self.probability, 4), "probabilities": rounded}
 
 
-class ClassificationReader(BaseReader):
+class ClassificationReader(GraphReader):
     """Classifies texts. Get one from ``export.runtime.load`` or ``ClassificationReader.of_task``.
 
-    Args:
-        run: the engine, from the dict of arrays to the dict of arrays that a ``text_classifier`` task serves.
-        config: dict, the model's configuration.
-        vocabulary: its ``TextVocabulary``.
-        metadata: dict of str, what else is known of the model.
-        threads: batches classified at a time; one on each core is best where the engine uses one for each.
+    The arguments are those of ``GraphReader``.
     """
 
+    Vocabulary = TextVocabulary
     reads, one, takes = "texts", "text", "lines"
     options = frozenset({"plot"})
     figures = {"accuracy": "{:.1%}", "macro_f1": "{:.3f}"}
-
-    def __init__(self, run, config, vocabulary, metadata=None, threads=1):
-        self.run, self.config, self.vocabulary, self.metadata = run, config, vocabulary, metadata or {}
-        self.threads = threads
-
-    @classmethod
-    def of_session(cls, session, metadata, threads):
-        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
-        names = [output.name for output in session.get_outputs()]
-
-        def run(inputs):
-            return dict(zip(names, session.run(names, inputs), strict=True))
-
-        vocabulary = TextVocabulary.from_json(json.loads(metadata["vocabulary"]))
-        return cls(run, json.loads(metadata["config"]), vocabulary, metadata, threads)
-
-    @classmethod
-    def of_task(cls, task):
-        """The reader of a loaded ``text_classifier`` task, which computes with Keras."""
-        return task.reader
 
     def __call__(self, texts, details=False, errors="raise", progress=False):
         """Classifies texts.
@@ -206,51 +179,32 @@ class ClassificationReader(BaseReader):
 
     def stream(self, texts, errors="raise", progress=False):
         """Like a call with ``details``, but an iterator that gives results ``WINDOW`` by ``WINDOW``."""
-        from tqdm import tqdm
+        return self.in_windows(
+            enumerate(texts, 1), self._rows, self._classify, WINDOW, errors, desc="classifying",
+            unit=" texts", disable=not progress,
+        )  # fmt: skip
 
-        numbered = enumerate(texts, 1)
-        bar = {"unit": " texts", "delay": 1, "leave": False, "disable": not progress}
-        with (
-            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
-            tqdm(total=0, desc="classifying", **bar) as bar,
-        ):
-            while window := list(itertools.islice(numbered, WINDOW)):
-                bar.total += len(window)
-                found, pieces = {}, {}
-                for number, text in window:
-                    try:
-                        rows = self._rows(text, number)
-                    except UserError as error:
-                        if errors == "raise":
-                            raise
-                        found[number] = error
-                    else:
-                        parts = [] if rows is None else bounded(rows)
-                        pieces |= {(number, part): row for part, row in enumerate(parts)}
-                parts = self._classify(pieces, pool)
-                bar.update(len(window))
-                bar.clear()
-                for number, _ in window:
-                    yield found.get(number) or self._classification(parts.get(number))
-                bar.refresh()
-
-    def _rows(self, text, number=1):
+    def _rows(self, number, text):
         """A text -> its rows, None if there is nothing in it; ``number`` is for messages."""
-        bad = _SURROGATE.search(text)
-        if bad:
-            position = len(text[: bad.start()].encode()) + 1
-            raise UserError(f"line {number}, byte {position}: this is not UTF-8; convert the text to UTF-8")
+        check_utf8(text, number)
         return self.vocabulary.encode(text) if normalise_text(text) else None
 
-    def _classify(self, pieces, pool):
-        """``{(number, part): rows}`` -> ``{number: [probabilities of each part]}``, on all threads."""
+    def _classify(self, texts, pool, bar):
+        """``{number: rows}`` -> ``{number: Classification}``, on all threads."""
+        pieces = {
+            (number, part): piece
+            for number, rows in texts.items()
+            if rows is not None
+            for part, piece in enumerate(bounded(rows))
+        }
         batches = _batches(pieces, self.threads)
         outputs = pool.map(lambda batch: self._run([pieces[key] for key in batch]), batches)
         parts = {}
         for batch, found in zip(batches, outputs, strict=True):
             for (number, _), probabilities in zip(batch, found["probabilities"], strict=True):
                 parts.setdefault(number, []).append(probabilities)
-        return parts
+        bar.update(len(texts))
+        return {number: self._classification(parts.get(number)) for number in texts}
 
     def _run(self, rows, gain=None):
         """Lists of rows -> what the engine gives of them; ``gain`` lists of the same lengths, or None."""
@@ -293,7 +247,7 @@ class ClassificationReader(BaseReader):
         """
         words, spans, rows = [], [], [TextVocabulary.START]
         for word in text.split():
-            found = (self._rows(word) or [])[:LIMIT]
+            found = (self._rows(1, word) or [])[:LIMIT]
             if len(rows) + len(found) > LIMIT + 1:
                 break
             words.append(word)

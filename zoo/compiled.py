@@ -1,7 +1,39 @@
 """What a task serves, compiled as the backend can, for reading with Keras."""
 
+import dataclasses
+import functools
+
 import keras
 import numpy as np
+
+from zoo.task import Task
+
+
+class GraphTask(Task):
+    """A task whose reader runs all that it serves, as it does in an exported file.
+
+    Attributes:
+        Reader: its ``zoo.graph_reader.GraphReader``.
+        rounded, static: see ``compile_serving``.
+    """
+
+    Reader = None
+    rounded = {}
+    static = ()
+
+    @functools.cached_property
+    def compiled_serve(self):
+        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
+        return compile_serving(self.network, self.serving, self.rounded, self.static)
+
+    @functools.cached_property
+    def reader(self):
+        """The ``Reader`` of this task."""
+
+        def run(inputs):
+            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
+
+        return self.Reader(run, dataclasses.asdict(self.config), self.vocabulary)
 
 
 def compile_serving(network, serving, rounded, static=()):

@@ -60,14 +60,8 @@ def evaluate_reader(read, vocabulary, corpus, progress=False):
         and ``unknown_characters`` (``{character: count}`` of those the vocabulary lacks; they count as
         errors).
     """
-    from tqdm import tqdm
-
-    references, hypotheses = [], []
-    with tqdm(total=len(corpus), desc="reading", unit="line", disable=not progress) as bar:
-        for images, texts in corpus.chunks(512):
-            references.extend(texts)
-            hypotheses.extend(normalise(text) for text in read(images))
-            bar.update(len(texts))
+    found, references, _ = _answers(read, corpus, 512, desc="reading", unit="line", disable=not progress)
+    hypotheses = [normalise(text) for text in found]
     unknown = collections.Counter(c for text in references for c in vocabulary.unknown(text))
     return {
         "lines": len(references),
@@ -92,16 +86,10 @@ def evaluate_translator(translate, corpus, progress=False):
         translating took and ``sentences_per_second``; ``skipped`` (on pairs that could not be used).
     """
     from sacrebleu.metrics import BLEU, CHRF
-    from tqdm import tqdm
 
-    references, hypotheses, seconds = [], [], 0.0
-    with tqdm(total=len(corpus), desc="translating", unit=" sentences", disable=not progress) as bar:
-        for sources, texts in corpus.chunks(512):
-            start = time.perf_counter()
-            hypotheses += translate(sources)
-            seconds += time.perf_counter() - start
-            references += texts
-            bar.update(len(texts))
+    hypotheses, references, seconds = _answers(
+        translate, corpus, 512, desc="translating", unit=" sentences", disable=not progress
+    )
     metric = BLEU(tokenize="13a")
     bleu = metric.corpus_score(hypotheses, [references])
     return {
@@ -130,16 +118,11 @@ def evaluate_captioner(caption, corpus, progress=False):
         ``zoo.words.normalise_caption`` of either side; ``seconds`` that captioning took and
         ``images_per_second``; ``skipped`` (sentences on what could not be used).
     """
-    from tqdm import tqdm
-
-    references, hypotheses, seconds = [], [], 0.0
-    with tqdm(total=len(corpus), desc="captioning", unit=" images", disable=not progress) as bar:
-        for images, texts in corpus.chunks(128):
-            start = time.perf_counter()
-            hypotheses += map(normalise_caption, caption(images))
-            seconds += time.perf_counter() - start
-            references += [list(map(normalise_caption, several)) for several in texts]
-            bar.update(len(images))
+    found, texts, seconds = _answers(
+        caption, corpus, 128, desc="captioning", unit=" images", disable=not progress
+    )
+    hypotheses = list(map(normalise_caption, found))
+    references = [list(map(normalise_caption, several)) for several in texts]
     bleu = caption_metrics.bleu(references, hypotheses)
     return {
         "images": len(references),
@@ -173,17 +156,13 @@ def evaluate_classifier(classify, vocabulary, corpus, progress=False):
         UserError: the corpus has a label that the model has not.
     """
     import numpy as np
-    from tqdm import tqdm
 
-    confusion, seconds = np.zeros((len(vocabulary.labels),) * 2, int), 0.0
     rows = {label: vocabulary.row(label) for label in sorted(set(corpus.labels))}
-    with tqdm(total=len(corpus), desc="classifying", unit=" texts", disable=not progress) as bar:
-        for texts, labels in corpus.chunks(512):
-            start = time.perf_counter()
-            found = classify(texts)
-            seconds += time.perf_counter() - start
-            np.add.at(confusion, ([rows[x] for x in labels], [vocabulary.row(x) for x in found]), 1)
-            bar.update(len(texts))
+    found, labels, seconds = _answers(
+        classify, corpus, 512, desc="classifying", unit=" texts", disable=not progress
+    )
+    confusion = np.zeros((len(vocabulary.labels),) * 2, int)
+    np.add.at(confusion, ([rows[x] for x in labels], [vocabulary.row(x) for x in found]), 1)
     right, given, meant = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
     f1 = 2 * right / np.maximum(given + meant, 1)
     columns = right / np.maximum(given, 1), right / np.maximum(meant, 1), f1, meant
@@ -242,3 +221,24 @@ def evaluate_text_model(score, vocabulary, corpus, progress=False):
         "characters_per_second": characters / seconds,
         "skipped": corpus.skipped,
     }
+
+
+def _answers(function, corpus, size, **bar):
+    """What a function gives for the samples of a corpus, what was expected, and the seconds it took.
+
+    Args:
+        function: a list of inputs -> a list of as many answers.
+        corpus: what gives ``(inputs, expected)``, lists, by ``chunks(size)``.
+        bar: of tqdm.
+    """
+    from tqdm import tqdm
+
+    found, expected, seconds = [], [], 0.0
+    with tqdm(total=len(corpus), **bar) as bar:
+        for inputs, wanted in corpus.chunks(size):
+            start = time.perf_counter()
+            found += function(inputs)
+            seconds += time.perf_counter() - start
+            expected += wanted
+            bar.update(len(wanted))
+    return found, expected, seconds

@@ -1,9 +1,5 @@
 """What the ``zoo`` command asks of a reader: all that it knows of a task."""
 
-import math
-
-from zoo.errors import UserError
-
 
 class BaseReader:
     """What a person has -> what a person reads, with an exported file or a loaded task.
@@ -60,35 +56,6 @@ class BaseReader:
         """A report as a person reads it: list of ``(name, text)``."""
         figures = [(metric, form.format(report[metric])) for metric, form in self.figures.items()]
         return [*figures, ("skipped", str(len(report["skipped"])))]
-
-
-def checked_search(config, results, n_best=1, beam_width=None, length_penalty=None):
-    """What a beam search is to be, by default as a model's configuration says.
-
-    Args:
-        config: dict with ``beam_width`` and ``length_penalty``.
-        results: for messages: "captions of an image".
-
-    Returns:
-        ``(beam_width, length_penalty)``.
-
-    Raises:
-        UserError: there can be no such search.
-    """
-    if n_best < 1 or (beam_width is not None and beam_width < 1):
-        raise UserError(f"a beam width and a number of {results.split()[0]} are 1 or more")
-    if beam_width is None:
-        beam_width = max(n_best, config["beam_width"])
-    if n_best > beam_width:
-        raise UserError(
-            f"{n_best} {results} cannot be found with a beam width of {beam_width}: "
-            "give one as large, or none"
-        )
-    if length_penalty is None:
-        length_penalty = config["length_penalty"]
-    if not 0 <= length_penalty < math.inf:
-        raise UserError(f"a length penalty is 0 or more, not {length_penalty}")
-    return beam_width, length_penalty
 
 
 class SpellingReader(BaseReader):

@@ -90,6 +90,17 @@ class Task:
                 )
             variable.assign(value.astype("float32"))
 
+    def with_vocabulary(self, vocabulary):
+        """The same model for a vocabulary that has further tokens behind those of the present one."""
+        new = type(self)(self.config, vocabulary, assets=self.assets)
+        weights, fresh = self.weights(), new.weights()
+        for path, value in weights.items():
+            if value.shape != fresh[path].shape:  # rows or columns, one for each token
+                fresh[path][tuple(slice(size) for size in value.shape)] = value
+                weights[path] = fresh[path]
+        new.set_weights(weights)
+        return new
+
     # === Folder ===
 
     def save(self, folder, int8=False):

@@ -11,15 +11,12 @@ reader(["ROMEO:\\n", "JULIET:\\n"], length=100)         # list of str
 
 import concurrent.futures
 import dataclasses
-import json
-import math
-import secrets
 
 import numpy as np
 
 from zoo.errors import UserError
+from zoo.graph_reader import GraphReader, checked_sampling
 from zoo.plain_text import Characters
-from zoo.reader import BaseReader
 
 LENGTH = 500  # characters that are written unless told otherwise
 STEPS = 32  # characters written at a time
@@ -28,6 +25,11 @@ PIECE = 4000  # characters of a long text that are scored side by side with othe
 CONTEXT = 1000  # characters before a piece from which it knows what it goes on from
 STREAMS = 64  # pieces scored at a time by each thread
 UNICODE = 0x110000 - 0x800  # characters that there may be: all code points but surrogates
+
+
+def state_shape(config):
+    """``(states, units)``: of each layer its output and, of an LSTM, its cell, the first layer first."""
+    return config["layers"] * (2 if config["cell"] == "lstm" else 1), config["units"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,42 +59,20 @@ class _Sampling:
     seed: int
 
 
-class TextGenerator(BaseReader):
+class TextGenerator(GraphReader):
     """Writes and scores text. Get one from ``export.runtime.load`` or ``TextGenerator.of_task``.
 
-    Args:
-        run: the engine, from the dict of arrays to the dict of arrays that a ``char_lm`` task serves.
-        config: dict, the model's configuration.
-        vocabulary: its ``Characters``.
-        metadata: dict of str, what else is known of the model.
-        threads: runs of the engine at a time while a text is scored.
+    The arguments are those of ``GraphReader``.
     """
 
+    Vocabulary = Characters
     reads, one, takes = "prompts", "prompt", "prompts"
     options = frozenset({"prompt", "length", "temperature", "top_k", "seed"})
     figures = {"bits_per_character": "{:.3f}", "nats_per_character": "{:.3f}"}
 
     def __init__(self, run, config, vocabulary, metadata=None, threads=1):
-        self.run, self.config, self.vocabulary, self.metadata = run, config, vocabulary, metadata or {}
-        self.threads = threads
-        states = config["layers"] * (2 if config["cell"] == "lstm" else 1)
-        self._beginning = np.zeros((1, states, config["units"]), np.float32)
-
-    @classmethod
-    def of_session(cls, session, metadata, threads):
-        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
-        names = [output.name for output in session.get_outputs()]
-
-        def run(inputs):
-            return dict(zip(names, session.run(names, inputs), strict=True))
-
-        vocabulary = Characters.from_json(json.loads(metadata["vocabulary"]))
-        return cls(run, json.loads(metadata["config"]), vocabulary, metadata, threads)
-
-    @classmethod
-    def of_task(cls, task):
-        """The reader of a loaded ``char_lm`` task, which computes with Keras."""
-        return task.reader
+        super().__init__(run, config, vocabulary, metadata, threads)
+        self._beginning = np.zeros((1, *state_shape(config)), np.float32)
 
     # === Writing ===
 
@@ -156,14 +136,7 @@ class TextGenerator(BaseReader):
     def _sampling(self, length, temperature, top_k, seed):
         if length < 1:
             raise UserError(f"a length is 1 or more, not {length}")
-        if not 0 <= temperature < math.inf:
-            raise UserError(f"a temperature is 0 or more, not {temperature}")
-        if top_k is not None and top_k < 1:
-            raise UserError(f"top-k is 1 or more, not {top_k}")
-        if seed is not None and seed < 0:
-            raise UserError(f"a seed is 0 or more, not {seed}")
-        limit = top_k if top_k and top_k < len(self.vocabulary) else 0
-        return _Sampling(length, temperature, limit, secrets.randbits(32) if seed is None else seed)
+        return _Sampling(length, *checked_sampling(len(self.vocabulary), temperature, top_k, seed))
 
     def _encode(self, prompt):
         unknown = list(self.vocabulary.unknown(prompt))

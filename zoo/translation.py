@@ -13,10 +13,9 @@ does, where a clause, a word or at last a subword ends. Their translations are j
 
 import base64
 import binascii
-import concurrent.futures
 import dataclasses
+import functools
 import itertools
-import json
 import math
 import re
 import warnings
@@ -25,7 +24,7 @@ import numpy as np
 
 from zoo.errors import UserError
 from zoo.files import atomic_write
-from zoo.reader import BaseReader, checked_search
+from zoo.graph_reader import GraphReader, check_utf8, checked_search
 from zoo.subwords import Subwords, normalise_sentence
 
 LIMIT = 128  # subwords translated as one sentence; few sentences have as many
@@ -39,7 +38,6 @@ _ENDS = [  # in subwords side by side; Chinese and Japanese have no blank after 
     re.compile("(?=▁)"),  # of words
 ]
 _INSIDE = re.compile("<0x[89AB]")  # bytes of a character after its first
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,40 +76,22 @@ class _Search:
     attention: bool
 
 
-class TranslationReader(BaseReader):
+class TranslationReader(GraphReader):
     """Translates sentences. Get one from ``export.runtime.load`` or ``TranslationReader.of_task``.
 
-    Args:
-        run: the engine, from the dict of arrays to the dict of arrays that a ``translator`` task serves.
-        config: dict, the model's configuration.
-        vocabulary: its ``Subwords``.
-        metadata: dict of str, what else is known of the model.
-        threads: batches translated at a time; one on each core is best where the engine uses one for each.
+    The arguments are those of ``GraphReader``.
     """
 
     reads, one, takes = "sentences", "sentence", "lines"
     options = frozenset({"beam_width", "n_best", "length_penalty", "plot"})
     figures = {"bleu": "{:.1f}", "chrf": "{:.1f}"}
 
-    def __init__(self, run, config, vocabulary, metadata=None, threads=1):
-        self.run, self.config, self.vocabulary, self.metadata = run, config, vocabulary, metadata or {}
-        self.threads = threads
-
     @classmethod
-    def of_session(cls, session, metadata, threads):
-        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
-        names = [output.name for output in session.get_outputs()]
-
-        def run(inputs):
-            return dict(zip(names, session.run(names, inputs), strict=True))
-
-        config, vocabulary = json.loads(metadata["config"]), _vocabulary(metadata["vocabulary"])
-        return cls(run, config, vocabulary, metadata, threads)
-
-    @classmethod
-    def of_task(cls, task):
-        """The reader of a loaded ``translator`` task, which computes with Keras."""
-        return task.reader
+    def read_vocabulary(cls, text):
+        try:
+            return Subwords(base64.b64decode(text, validate=True))
+        except (binascii.Error, RuntimeError) as error:
+            raise ValueError("no SentencePiece model") from error
 
     def __call__(self, sentences, details=False, errors="raise", progress=False, **search):
         """Translates sentences.
@@ -147,7 +127,11 @@ class TranslationReader(BaseReader):
         ``attention``: give that, too, which takes memory.
         """
         search = self._search(beam_width, n_best, length_penalty, attention)
-        return self._stream(sentences, errors, progress, search)
+        answer = functools.partial(self._answer, search)
+        return self.in_windows(
+            enumerate(sentences, 1), self._pieces, answer, WINDOW, errors, desc="translating",
+            unit=" sentences", disable=not progress,
+        )  # fmt: skip
 
     def _search(self, beam_width, n_best, length_penalty, attention):
         beam_width, length_penalty = checked_search(
@@ -155,44 +139,16 @@ class TranslationReader(BaseReader):
         )
         return _Search(beam_width, n_best, length_penalty, attention)
 
-    def _stream(self, sentences, errors, progress, search):
-        from tqdm import tqdm
-
-        numbered = enumerate(sentences, 1)
-        bar = {"unit": " sentences", "delay": 1, "leave": False, "disable": not progress}
-        with (
-            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
-            tqdm(total=0, desc="translating", **bar) as bar,
-        ):
-            while window := list(itertools.islice(numbered, WINDOW)):
-                bar.total += len(window)
-                found, pieces = {}, {}
-                for number, sentence in window:
-                    try:
-                        for part, rows in enumerate(self._pieces(sentence, number)):
-                            pieces[number, part] = rows
-                    except UserError as error:
-                        if errors == "raise":
-                            raise
-                        found[number] = error
-                bar.update(len(window) - len({number for number, _ in pieces}))
-                parts = self._translate(pieces, search, pool, bar)
-                bar.clear()
-                for number, _ in window:
-                    yield found.get(number) or _join(parts.get(number, []))
-                bar.refresh()
-
-    def _pieces(self, sentence, number=1):
+    def _pieces(self, number, sentence):
         """A sentence -> lists of rows without end, none for nothing; ``number`` is for messages."""
-        bad = _SURROGATE.search(sentence)
-        if bad:
-            position = len(sentence[: bad.start()].encode()) + 1
-            raise UserError(f"line {number}, byte {position}: this is not UTF-8; convert the text to UTF-8")
+        check_utf8(sentence, number)
         rows = self.vocabulary.encode(sentence)
         return _split(rows, self.vocabulary.pieces(rows)) if len(rows) > LIMIT else [rows] if rows else []
 
-    def _translate(self, pieces, search, pool, bar):
-        """``{(number, part): rows}`` -> ``{number: [Translation of each part]}``, on all threads."""
+    def _answer(self, search, sentences, pool, bar):
+        """``{number: pieces}`` -> ``{number: Translation}``, on all threads."""
+        pieces = {(number, i): rows for number, parts in sentences.items() for i, rows in enumerate(parts)}
+        bar.update(sum(not parts for parts in sentences.values()))
         # Few sentences are spread over all threads rather than put into one batch.
         size = min(BATCH, BEAMS // search.beam_width, -(-len(pieces) // self.threads))
         batches = _batches(pieces, max(1, size))
@@ -205,7 +161,10 @@ class TranslationReader(BaseReader):
             for (number, part), translation in zip(batch, found, strict=True):
                 parts.setdefault(number, {})[part] = translation
             bar.update(sum(part == 0 for _, part in batch))
-        return {number: [found[part] for part in sorted(found)] for number, found in parts.items()}
+        return {
+            number: _join([found for _, found in sorted(parts.get(number, {}).items())])
+            for number in sentences
+        }
 
     def _read(self, batch, search):
         """Lists of rows of one ``_max_length`` -> a ``Translation`` of each, in one run of the engine."""
@@ -257,7 +216,7 @@ class TranslationReader(BaseReader):
 
         if self.config["context"] != "attention":
             raise UserError("this translator has no attention that could be drawn; leave out --plot")
-        pieces = self._pieces(item)
+        pieces = self._pieces(1, item)
         if not pieces:
             raise UserError("there is nothing to draw of an empty sentence; give one with words")
         search = {"beam_width": None, "n_best": 1, "length_penalty": None} | search
@@ -288,18 +247,6 @@ class TranslationReader(BaseReader):
             ("speed", f"{report['sentences_per_second']:.0f} sentences a second"),
             ("signature", report["signature"]),
         ]
-
-
-def _vocabulary(text):
-    """The ``Subwords`` of a file's metadata.
-
-    Raises:
-        ValueError: they are damaged.
-    """
-    try:
-        return Subwords(base64.b64decode(text, validate=True))
-    except (binascii.Error, RuntimeError) as error:
-        raise ValueError("no SentencePiece model") from error
 
 
 def _split(rows, pieces):

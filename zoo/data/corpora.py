@@ -5,6 +5,7 @@ holds: ``zoo.data.lines``, ``zoo.data.speech`` and ``zoo.data.parallel`` have on
 """
 
 import contextlib
+import functools
 import hashlib
 import itertools
 import json
@@ -197,6 +198,31 @@ class Samples:
         samples = self.dataset().prefetch(size).as_numpy_iterator()
         while batch := list(itertools.islice(samples, size)):
             yield batch
+
+
+class TextSamples(Samples):
+    """Samples that are text alone: the index has all of every sample, and they are read from memory."""
+
+    @property
+    def columns(self):
+        """What ``dataset`` gives of each sample: ``{name: list of str}``."""
+        raise NotImplementedError
+
+    def dataset(self, repeat=False):
+        """As of every kind."""
+        parts, first = [], 0
+        for source, chosen in zip(self._sources, self._chosen, strict=True):
+            part = slice(first, first := first + int(chosen.sum()))
+            data = tf.data.Dataset.from_tensor_slices(
+                {name: tf.constant(column[part], tf.string) for name, column in self.columns.items()}
+            )
+            parts.append(data.repeat(source.repeat) if repeat else data)
+        return functools.reduce(tf.data.Dataset.concatenate, parts)
+
+    def chunks(self, size):
+        """Iterate over tuples of the columns' next ``size`` values at most, each a list of str."""
+        for first in range(0, len(self), size):
+            yield tuple(column[first : first + size] for column in self.columns.values())
 
 
 def _nameless(_, sample):

@@ -25,8 +25,8 @@ import tensorflow_datasets as tfds
 
 from zoo import files
 from zoo.classification import normalise_text
-from zoo.data.corpora import LocalCorpus, Samples, feature_of, mapped_text
-from zoo.data.parallel import _lines, _read_file
+from zoo.data.corpora import LocalCorpus, TextSamples, feature_of, mapped_text
+from zoo.data.text_files import lines_of, read_file
 from zoo.errors import UserError
 from zoo.subwords import normalise_sentence
 
@@ -76,7 +76,7 @@ def read_labelled(path, skipped):
     if path.is_dir() or not match:
         rows = _read_members(path, skipped)
     else:
-        lines = _lines(_read_file(path), path)
+        lines = lines_of(read_file(path), path)
         rows = {"tsv": _read_tsv, "csv": _read_csv}.get(match[2], _read_json)(path, lines)
     for where, name, text, label in rows:
         text, label = normalise_sentence(text), normalise_sentence(label)
@@ -155,7 +155,7 @@ def _read_members(path, skipped):
             continue  # a note beside the labels' folders
         found = True
         try:
-            lines = _lines(data, f"{path}: {name}")
+            lines = lines_of(data, f"{path}: {name}")
         except UserError as error:
             skipped.append(str(error))
         else:
@@ -167,7 +167,7 @@ def _read_members(path, skipped):
 # === Prepared corpora ===
 
 
-class LabelledTexts(Samples):
+class LabelledTexts(TextSamples):
     """Some texts of one or more prepared corpora, in the order of their files.
 
     Attributes:
@@ -215,22 +215,9 @@ class LabelledTexts(Samples):
     def complaint(name, text, label):
         return _empty(name, text, label)
 
-    def dataset(self, repeat=False):
-        """As of every kind, but from memory, as the index has all of every sample."""
-        parts, first = [], 0
-        for prepared, chosen in zip(self._sources, self._chosen, strict=True):
-            part = slice(first, first := first + int(chosen.sum()))
-            columns = {"text": self.texts[part], "label": self.labels[part]}
-            data = tf.data.Dataset.from_tensor_slices(
-                {name: tf.constant(column, tf.string) for name, column in columns.items()}
-            )
-            parts.append(data.repeat(prepared.repeat) if repeat else data)
-        return functools.reduce(tf.data.Dataset.concatenate, parts)
-
-    def chunks(self, size):
-        """Iterate over ``(texts, labels)``, lists of up to ``size`` str."""
-        for first in range(0, len(self), size):
-            yield self.texts[first : first + size], self.labels[first : first + size]
+    @property
+    def columns(self):
+        return {"text": self.texts, "label": self.labels}
 
     def without_duplicates(self):
         """Each text once, and none that has two labels.

@@ -13,7 +13,6 @@ A corpus is one of these; every file may be gzipped:
 ``PATH@3`` shows a small corpus three times an epoch.
 """
 
-import functools
 import gzip
 import html
 import re
@@ -26,7 +25,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import files
-from zoo.data.corpora import LocalCorpus, Samples, feature_of, mapped_text, stamp
+from zoo.data.corpora import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
+from zoo.data.text_files import GZIP, lines_of, read_file, unreadable
 from zoo.errors import UserError
 from zoo.subwords import normalise_sentence
 
@@ -92,7 +92,7 @@ def read_parallel(path, languages, skipped):
     elif _TMX.fullmatch(path.name):
         rows = _read_tmx(path, languages, skipped)
     elif match := _pattern(languages).fullmatch(path.name):
-        pair = [(file, _read_file(file)) for file in _pair_of(path, languages)]
+        pair = [(file, read_file(file)) for file in _pair_of(path, languages)]
         rows = _read_pair(pair, path.with_name(match[1]))
     else:
         rows = _read_members(path, languages, skipped)
@@ -119,7 +119,7 @@ def _empty(where, languages, sentences):
 
 def _read_pair(pair, prefix, folder=""):
     """The lines of ``[(name, bytes)]``, source and target; ``folder`` goes before the names."""
-    (source, one), (target, other) = ((name, _lines(data, name)) for name, data in pair)
+    (source, one), (target, other) = ((name, lines_of(data, name)) for name, data in pair)
     ends = [len(lines) - _blank_at_end(lines) for lines in (one, other)]
     if ends[0] < len(one) and ends[1] < len(other):  # blank in both: these lines are no sentences
         del one[max(ends) :], other[max(ends) :]
@@ -226,7 +226,7 @@ def _read_members(path, languages, skipped):
 
 def _read_table(path, languages, skipped):
     columns = None
-    for number, line in enumerate(_lines(_read_file(path), path), 1):
+    for number, line in enumerate(lines_of(read_file(path), path), 1):
         row = line.split("\t")
         if not line.strip():
             continue
@@ -297,7 +297,7 @@ def _units(path):
     reader = _TmxReader(path)
     try:
         with open(path, "rb") as file:
-            packed = file.read(2) == _GZIP
+            packed = file.read(2) == GZIP
         with (gzip.open if packed else open)(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 reader.parser.Parse(chunk)
@@ -306,7 +306,7 @@ def _units(path):
     except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two for unknown encodings
         raise UserError(f"{path}: this is no well-formed XML ({error}); export it again.") from error
     except (EOFError, zlib.error, OSError) as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
 class _TmxReader:
@@ -368,46 +368,10 @@ _MARKUP = {
 }  # hold codes of the document's format; the text stands between them
 
 
-# === Files ===
-
-_GZIP = b"\x1f\x8b"
-
-
-def _read_file(path):
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path, error):
-    if getattr(error, "errno", None):
-        return UserError(f"{path}: cannot be read ({error.strerror.lower()}).")
-    return UserError(f"{path}: this file is truncated or damaged; copy or download it again.")
-
-
-def _lines(data, name):
-    """The lines of a text file, given its bytes, gzipped or not."""
-    if data.startswith(_GZIP):
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, zlib.error, OSError) as error:
-            raise _unreadable(name, error) from error
-    try:
-        lines = data.decode().removeprefix("\ufeff").split("\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        byte = error.start - data.rfind(b"\n", 0, error.start)
-        raise UserError(f"{name}: line {line} is not UTF-8 at its byte {byte}; save it as UTF-8.") from error
-    if not lines[-1]:
-        lines.pop()
-    return lines
-
-
 # === Prepared corpora ===
 
 
-class Parallel(Samples):
+class Parallel(TextSamples):
     """Some pairs of one or more prepared corpora, in the order of their files.
 
     Attributes:
@@ -474,22 +438,9 @@ class Parallel(Samples):
     def complaint(cls, name, text, source):
         return _empty(name, cls.languages, (source, text))
 
-    def dataset(self, repeat=False):
-        """As of every kind, but from memory, as the index has all of every sample."""
-        parts, first = [], 0
-        for prepared, chosen in zip(self._sources, self._chosen, strict=True):
-            part = slice(first, first := first + int(chosen.sum()))
-            columns = {"source": self.sources[part], "text": self.texts[part]}
-            data = tf.data.Dataset.from_tensor_slices(
-                {name: tf.constant(column, tf.string) for name, column in columns.items()}
-            )
-            parts.append(data.repeat(prepared.repeat) if repeat else data)
-        return functools.reduce(tf.data.Dataset.concatenate, parts)
-
-    def chunks(self, size):
-        """Iterate over ``(sources, texts)``, lists of up to ``size`` str."""
-        for first in range(0, len(self), size):
-            yield self.sources[first : first + size], self.texts[first : first + size]
+    @property
+    def columns(self):
+        return {"source": self.sources, "text": self.texts}
 
     def clean(self, max_ratio=3.0, max_words=100):
         """Leave out what would harm training.

@@ -23,8 +23,19 @@ from zoo.layers.recurrent import (
 )
 
 
+class _Fixable:
+    """Before a recurrent layer with an attribute ``fixed``: whether its recurrent weights are not trained."""
+
+    def build(self, sequences_shape, initial_state_shape=None):
+        super().build(sequences_shape, initial_state_shape)
+        self.cell.recurrent_kernel.trainable = not self.fixed
+
+    def get_config(self):
+        return super().get_config() | {"fixed": self.fixed}
+
+
 @keras.saving.register_keras_serializable("seqzoo")
-class IdentityRNN(SimpleRNN):
+class IdentityRNN(_Fixable, SimpleRNN):
     """A plain RNN of rectified units with the identity in its memory: ``h_t = relu(W x_t + b + h_(t-1))``.
 
     Le, Jaitly, Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units". They
@@ -34,13 +45,6 @@ class IdentityRNN(SimpleRNN):
     def __init__(self, units, fixed=True, activation="relu", recurrent_initializer="identity", **kwargs):
         super().__init__(units, activation=activation, recurrent_initializer=recurrent_initializer, **kwargs)
         self.fixed = fixed
-
-    def build(self, sequences_shape, initial_state_shape=None):
-        super().build(sequences_shape, initial_state_shape)
-        self.cell.recurrent_kernel.trainable = not self.fixed
-
-    def get_config(self):
-        return super().get_config() | {"fixed": self.fixed}
 
 
 class _OfCell(FastToTrain, layers.RNN):
@@ -83,7 +87,7 @@ class LinearCell(layers.SimpleRNNCell):
 
 
 @keras.saving.register_keras_serializable("seqzoo")
-class LinearRNN(_OfCell):
+class LinearRNN(_Fixable, _OfCell):
     """An RNN without an activation on its recurrent path: ``h_t = f(W x_t + b) + U h_(t-1)``.
 
     Influence over a lag of k is that of ``U^k`` alone, whatever the input (Goodfellow et al., section
@@ -104,13 +108,6 @@ class LinearRNN(_OfCell):
     def __init__(self, units, fixed=False, recurrent_initializer="identity", **kwargs):
         super().__init__(units, recurrent_initializer=recurrent_initializer, **kwargs)
         self.fixed = fixed
-
-    def build(self, sequences_shape, initial_state_shape=None):
-        super().build(sequences_shape, initial_state_shape)
-        self.cell.recurrent_kernel.trainable = not self.fixed
-
-    def get_config(self):
-        return super().get_config() | {"fixed": self.fixed}
 
     def _train(self, sequences, states=None):
         (h,) = states or [zeros(sequences, self.units)]

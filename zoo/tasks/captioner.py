@@ -16,11 +16,12 @@ from keras import layers, ops
 
 from zoo import decoding
 from zoo.attention import LuongAttention
-from zoo.compiled import compile_serving
+from zoo.captioning import CaptionReader
+from zoo.compiled import GraphTask
 from zoo.encoders import PIXELS, Preprocess, make_encoder
 from zoo.layers import LSTM, Recurrent
 from zoo.next_token import Logits, NextToken, perplexity
-from zoo.task import Serving, Task, TensorSpec
+from zoo.task import Serving, TensorSpec
 from zoo.words import Words
 
 IMAGE_AT = ("first_step", "every_step", "attention")
@@ -71,7 +72,7 @@ class CaptionerConfig:
             raise ValueError(f"pixels is one of {', '.join(PIXELS)}, not {self.pixels!r}")
 
 
-class Captioner(Task):
+class Captioner(GraphTask):
     """An image captioner. See ``Task`` for what every task offers.
 
     Attributes:
@@ -82,6 +83,9 @@ class Captioner(Task):
     name = "captioner"
     Config = CaptionerConfig
     Vocabulary = Words
+    Reader = CaptionReader
+    rounded = {"batch": 16}
+    static = ("beam_width", "length_penalty", "max_length", "temperature", "top_k")
 
     # === Network ===
 
@@ -182,23 +186,7 @@ class Captioner(Task):
             "top_k": np.array(3 * (seed % 3), "int32"),
         }
 
-    @functools.cached_property
-    def compiled_serve(self):
-        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        decoding = ("beam_width", "length_penalty", "max_length", "temperature", "top_k")
-        return compile_serving(self.network, self.serving, {"batch": 16}, decoding)
-
     # === Reading ===
-
-    @functools.cached_property
-    def reader(self):
-        """The ``zoo.captioning.CaptionReader`` of this task."""
-        from zoo.captioning import CaptionReader
-
-        def run(inputs):
-            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
-
-        return CaptionReader(run, dataclasses.asdict(self.config), self.vocabulary)
 
     def predict(self, inputs, details=False, **decoding):
         """Say what images show.
@@ -229,18 +217,6 @@ class Captioner(Task):
         return metrics.evaluate_captioner(self.reader, corpus, progress)
 
     # === Training ===
-
-    def with_vocabulary(self, vocabulary):
-        """The same captioner for further words, behind those that it has."""
-        new = type(self)(self.config, vocabulary)
-        weights, fresh = self.weights(), new.weights()
-        for path, value in weights.items():
-            if value.shape != fresh[path].shape:  # rows or columns, one for each word
-                kept = tuple(slice(size) for size in value.shape)
-                fresh[path][kept] = value
-                weights[path] = fresh[path]
-        new.set_weights(weights)
-        return new
 
     def training_model(self):
         """What is to be trained with its cross-entropy, for ``fit`` on the pipeline's batches."""

@@ -10,18 +10,18 @@ read in pieces of any size, and to begin from nothing is to begin as anywhere in
 """
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from zoo import decoding
-from zoo.compiled import compile_serving
+from zoo.compiled import GraphTask
 from zoo.layers import Recurrent, make_recurrent
 from zoo.next_token import Logits, NextToken
 from zoo.plain_text import Characters
-from zoo.task import Serving, Task, TensorSpec
+from zoo.task import Serving, TensorSpec
+from zoo.text_generation import TextGenerator, state_shape
 
 CELLS = ("lstm", "gru", "simple")  # a state that is carried on for ever has to be bounded
 NOTHING = -1  # stands for the token before the first that is drawn, which the state knows already
@@ -56,12 +56,15 @@ class CharLmConfig:
             raise ValueError("tied_embeddings: embedding and units have to be equal")
 
 
-class CharLm(Task):
+class CharLm(GraphTask):
     """A character language model. See ``Task`` for what every task offers."""
 
     name = "char_lm"
     Config = CharLmConfig
     Vocabulary = Characters
+    Reader = TextGenerator
+    rounded = {"time": 32}
+    static = ("top_k",)
 
     # === Network ===
 
@@ -87,8 +90,8 @@ class CharLm(Task):
 
     @property
     def state_shape(self):
-        """``(states, units)``: of each layer its output and, of an LSTM, its cell, the first layer first."""
-        return self.config.layers * (2 if self.config.cell == "lstm" else 1), self.config.units
+        """See ``zoo.text_generation.state_shape``."""
+        return state_shape(dataclasses.asdict(self.config))
 
     def _foretell(self, tokens, lengths, states):
         """int32 ``[batch, time]`` and the states before -> logits of each token, and the states after."""
@@ -181,22 +184,7 @@ class CharLm(Task):
             "top_k": np.array(3 * (seed % 3), "int32"),
         }
 
-    @functools.cached_property
-    def compiled_serve(self):
-        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        return compile_serving(self.network, self.serving, {"time": 32}, ("top_k",))
-
     # === Reading ===
-
-    @functools.cached_property
-    def reader(self):
-        """The ``zoo.text_generation.TextGenerator`` of this task."""
-        from zoo.text_generation import TextGenerator
-
-        def run(inputs):
-            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
-
-        return TextGenerator(run, dataclasses.asdict(self.config), self.vocabulary)
 
     def predict(self, inputs, details=False, seed=0, **sampling):
         """Write how texts go on, the same at each call.
@@ -224,17 +212,6 @@ class CharLm(Task):
         return self.reader.evaluate(self.load_corpus(corpora, only, progress), progress)
 
     # === Training ===
-
-    def with_vocabulary(self, vocabulary):
-        """The same model for further characters, behind those that it has."""
-        new = type(self)(self.config, vocabulary)
-        weights, fresh = self.weights(), new.weights()
-        for path, value in weights.items():
-            if value.shape != fresh[path].shape:  # rows or columns, one for each character
-                fresh[path][tuple(slice(size) for size in value.shape)] = value
-                weights[path] = fresh[path]
-        new.set_weights(weights)
-        return new
 
     def training_model(self):
         """The network with its cross-entropy, for ``fit`` on batches of ``zoo.data.continuous.Streams``."""

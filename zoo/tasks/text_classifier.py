@@ -10,17 +10,16 @@ labels (``network``), or their probabilities (``serving``).
 """
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo.classification import LIMIT, TextVocabulary, bounded
-from zoo.compiled import compile_serving
+from zoo.classification import LIMIT, ClassificationReader, TextVocabulary, bounded
+from zoo.compiled import GraphTask
 from zoo.layers import LSTM, Bidirectional
 from zoo.next_token import Logits, NextToken, perplexity
-from zoo.task import Serving, Task, TensorSpec
+from zoo.task import Serving, TensorSpec
 
 VOCABULARIES = ("words", "subwords")
 POOLING = ("last_state", "mean", "max")
@@ -59,7 +58,7 @@ class TextClassifierConfig:
             raise ValueError(f"layers is 1 or more, not {self.layers}")
 
 
-class TextClassifier(Task):
+class TextClassifier(GraphTask):
     """A text classifier. See ``Task`` for what every task offers.
 
     Attributes:
@@ -69,6 +68,8 @@ class TextClassifier(Task):
     name = "text_classifier"
     Config = TextClassifierConfig
     Vocabulary = TextVocabulary
+    Reader = ClassificationReader
+    rounded = {"batch": 32, "time": 32}
 
     # === Network ===
 
@@ -131,22 +132,7 @@ class TextClassifier(Task):
             "gain": random.uniform(0.5, 1.5, shape).astype("float32"),
         }
 
-    @functools.cached_property
-    def compiled_serve(self):
-        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        return compile_serving(self.network, self.serving, {"batch": 32, "time": 32})
-
     # === Reading ===
-
-    @functools.cached_property
-    def reader(self):
-        """The ``zoo.classification.ClassificationReader`` of this task."""
-        from zoo.classification import ClassificationReader
-
-        def run(inputs):
-            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
-
-        return ClassificationReader(run, dataclasses.asdict(self.config), self.vocabulary)
 
     def predict(self, inputs, details=False):
         """Classify texts.

@@ -10,7 +10,6 @@ subword, with the subwords before as given (``network``), or as found by beam se
 """
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
@@ -18,11 +17,12 @@ from keras import layers, ops
 
 from zoo import decoding
 from zoo.attention import LuongAttention
-from zoo.compiled import compile_serving
+from zoo.compiled import GraphTask
 from zoo.layers import KINDS, Recurrent, make_recurrent, reverse_by_length
 from zoo.next_token import Logits, NextToken, perplexity
 from zoo.subwords import Subwords
-from zoo.task import Serving, Task, TensorSpec
+from zoo.task import Serving, TensorSpec
+from zoo.translation import TranslationReader
 
 CONTEXTS = ("initial_state", "every_step", "attention")
 
@@ -80,12 +80,15 @@ class TranslatorConfig:
             raise ValueError("bidirectional: units are halved, so they are an even number")
 
 
-class Translator(Task):
+class Translator(GraphTask):
     """A translator. See ``Task`` for what every task offers."""
 
     name = "translator"
     Config = TranslatorConfig
     Vocabulary = Subwords
+    Reader = TranslationReader
+    rounded = {"batch": 32, "source_time": 32}
+    static = ("beam_width", "length_penalty", "max_length")
 
     # === Network ===
 
@@ -235,23 +238,7 @@ class Translator(Task):
             "max_length": np.array(12, "int32"),
         }
 
-    @functools.cached_property
-    def compiled_serve(self):
-        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        search = ("beam_width", "length_penalty", "max_length")
-        return compile_serving(self.network, self.serving, {"batch": 32, "source_time": 32}, search)
-
     # === Reading ===
-
-    @functools.cached_property
-    def reader(self):
-        """The ``zoo.translation.TranslationReader`` of this task."""
-        from zoo.translation import TranslationReader
-
-        def run(inputs):
-            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
-
-        return TranslationReader(run, dataclasses.asdict(self.config), self.vocabulary)
 
     def predict(self, inputs, details=False, **search):
         """Translate sentences.
