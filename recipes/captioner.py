@@ -8,10 +8,12 @@ metadata.jsonl or captions.csv, or tfds:NAME; `@4` shows a small one four times 
 `test` are left alone; without --validation or --hold-out, those of `dev` or `val` are held out, or a tenth
 of all.
 
-Two stages, in one run folder, which goes on in either when the same command is given again. First the LSTM
-learns, from features of the images that are computed once (`--training.*`, in the folder `frozen`). Then
-encoder and LSTM learn together, at a lower rate, from images varied anew (`--tuning.*`; with 0 epochs there
-is no such stage). A batch is images with all their captions.
+Stages, in one run folder, which goes on in any of them when the same command is given again; all but the last
+have a folder of their own in it. First the LSTM learns, from features of the images that are computed once
+(`--training.*`, `frozen`). Then encoder and LSTM learn together, at a lower rate, from images varied anew
+(`--tuning.*`, `tuned`; with 0 epochs there is no such stage). If wanted, the LSTM then learns from captions
+that it draws itself, by their CIDEr-D (`--reward.*`, see zoo/self_critical.py). A batch is images with all
+their captions.
 """
 
 import dataclasses
@@ -32,6 +34,19 @@ class Tuning(trainer.Schedule):
     learning_rate: float = 2e-4
 
 
+@dataclasses.dataclass(frozen=True)
+class Reward(trainer.Schedule):
+    """The third stage's schedule: see ``trainer.Schedule``.
+
+    Attributes:
+        draws: captions drawn for each image.
+    """
+
+    epochs: int = 0
+    learning_rate: float = 1e-4
+    draws: int = 5
+
+
 def main(arguments):
     from zoo.tasks.captioner import Captioner, CaptionerConfig
 
@@ -50,17 +65,19 @@ def main(arguments):
     for one in (train, finetune):
         trainer.add_hold_out(one, "images")
         trainer.add_fields(one, "tuning", Tuning)
+        trainer.add_fields(one, "reward", Reward)
         trainer.add_fields(one, "model", CaptionerConfig)
     options = top.parse_args(arguments)
     first = trainer.read_fields(options, "training", trainer.Schedule)
     second = trainer.read_fields(options, "tuning", Tuning)
+    third = trainer.read_fields(options, "reward", Reward)
     trainer.set_up(first)
 
     if options.action == "train":
         task, config = None, trainer.read_fields(options, "model", CaptionerConfig)
         if options.encoder_model:
             own = _own_encoder(options.encoder_model)
-            config = dataclasses.replace(config, encoder=own.to_json(), image_size=own.input.shape[1])
+            config = dataclasses.replace(config, encoder=own.to_json(), image_size=own.inputs[0].shape[1])
     else:
         task = trainer.load_preset(options, Captioner)
         config = task.config
@@ -88,24 +105,33 @@ def main(arguments):
     )
 
     output = Path(options.output)
-    settings = trainer.settings(task, first, options) | {"tuning": dataclasses.asdict(second)}
-    validation = _validation(task, check, first)
-    if not second.epochs:
-        trainer.train(task, trainer.pipeline(task, learn, first), validation, output, first, settings)
-    else:
-        if first.epochs:
-            data = trainer.pipeline(task, learn, first)
-            trainer.train(task, data, validation, output / "frozen", first, settings)
+    settings = trainer.settings(task, first, options)
+    last = "rewarded" if third.epochs else "tuned" if second.epochs else "frozen"
+
+    def train_stage(name, data, schedule, by="perplexity"):
+        folder = output if name == last else output / name
+        trainer.train(task, data, _validation(task, check, schedule, by), folder, schedule, settings)
+
+    if first.epochs or last == "frozen":
+        train_stage("frozen", trainer.pipeline(task, learn, first), first)
+    if second.epochs:
+        settings |= {"tuning": dataclasses.asdict(second)}
         task.tunes_encoder = True
-        data = trainer.pipeline(task, learn, second)
-        trainer.train(task, data, _validation(task, check, second), output, second, settings)
+        train_stage("tuned", trainer.pipeline(task, learn, second), second)
+        task.tunes_encoder = False
+    if third.epochs:
+        from zoo.self_critical import SelfCritical
+
+        settings |= {"reward": dataclasses.asdict(third)}
+        data = trainer.pipeline(task, learn, third)
+        train_stage("rewarded", SelfCritical(task, data, learn.references, third.draws), third, by="cider")
     print(f"The best model is in {output}/best; to caption images with it, and to export it:")
     print(f"  zoo predict {output} photo.jpg")
     print(f"  zoo export {output} --output {task.name}.onnx")
 
 
-def _validation(task, check, schedule):
-    """The function that the trainer calls after each epoch."""
+def _validation(task, check, schedule, by):
+    """The function that the trainer calls after each epoch; ``by`` what it chooses the best one."""
     from zoo import metrics
 
     data = trainer.pipeline(task, check, dataclasses.replace(schedule, cache="memory"))
@@ -115,8 +141,13 @@ def _validation(task, check, schedule):
     def validation():
         scores = metrics.evaluate_captioner(caption, some)
         images, references = next(some.sample(3).chunks(3))
-        return {
-            "perplexity": task.perplexity(data.once()),
+        # Captions that please need not be likely ones.
+        best = (
+            {"minus_cider": -scores["cider"]}
+            if by == "cider"
+            else {"perplexity": task.perplexity(data.once())}
+        )
+        return best | {
             "bleu4": scores["bleu4"],
             "cider": scores["cider"],
             "examples": list(zip((captions[0] for captions in references), caption(images), strict=True)),
@@ -153,9 +184,12 @@ def _own_encoder(path):
     import keras
 
     try:
-        return keras.saving.load_model(path, compile=False)  # safe mode: executes nothing
+        model = keras.saving.load_model(path, compile=False)  # safe mode: executes nothing
     except Exception as error:  # whatever a broken file makes of zipfile and Keras
         raise UserError(f"{path}: no Keras model can be read ({str(error).splitlines()[0]}).") from error
+    if [len(one.shape) for one in model.inputs or ()] != [4]:
+        raise UserError(f"{path}: this model does not take images; give one from [batch, side, side, 3].")
+    return model
 
 
 if __name__ == "__main__":

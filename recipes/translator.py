@@ -12,18 +12,27 @@ The subwords of both languages are learned first, from what is to be learned; a 
 of its preset, which can spell everything. --training.batch-size counts sentences of middling length.
 """
 
+import dataclasses
 import sys
 
 from recipes import trainer
 from zoo.errors import UserError
 
 
+@dataclasses.dataclass(frozen=True)
+class Schedule(trainer.Schedule):
+    """See ``trainer.Schedule``; sentences are short, so a step takes many."""
+
+    batch_size: int = 64
+    learning_rate: float = 1.5e-3
+
+
 def main(arguments):
     from zoo.tasks.translator import Translator, TranslatorConfig
 
-    top, train, finetune = trainer.parser(__doc__)
+    top, train, finetune = trainer.parser(__doc__, Schedule)
     train.add_argument(
-        "--vocabulary-size", type=int, default=6000, metavar="N", help="subwords, default 6000"
+        "--vocabulary-size", type=int, default=4000, metavar="N", help="subwords, default 4000"
     )
     for one in (train, finetune):
         one.add_argument(
@@ -31,7 +40,7 @@ def main(arguments):
         )
         trainer.add_fields(one, "model", TranslatorConfig)
     options = top.parse_args(arguments)
-    schedule = trainer.read_fields(options, "training", trainer.Schedule)
+    schedule = trainer.read_fields(options, "training", Schedule)
     trainer.set_up(schedule)
 
     if options.action == "train":

@@ -11,8 +11,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 import zoo
+from zoo.caption_metrics import CiderD
 from zoo.encoders import load_weights, make_encoder
 from zoo.errors import UserError
+from zoo.layers import KINDS
+from zoo.self_critical import SelfCritical
 from zoo.tasks.captioner import IMAGE_AT, Captioner, CaptionerConfig, vary_image
 from zoo.words import Words, normalise_caption
 
@@ -48,7 +51,8 @@ def scenes():
 
 def tiny_encoder():
     """A convolutional network of one's own, as JSON."""
-    layers = [keras.layers.Conv2D(n, 3, 2, "same", activation="relu") for n in (16, 32, 32)]
+    sizes = {"first": 16, "second": 32, "third": 32}
+    layers = [keras.layers.Conv2D(n, 3, 2, "same", activation="relu", name=k) for k, n in sizes.items()]
     return keras.Sequential([keras.Input((SIZE, SIZE, 3)), *layers], name="tiny").to_json()
 
 
@@ -188,10 +192,17 @@ def test_a_batch_is_each_image_alone(image_at, scenes):
             np.testing.assert_allclose(together[name][i], alone[name][0], atol=1e-4)
 
 
-@pytest.mark.parametrize("image_at", IMAGE_AT)
-def test_serving_says_what_the_network_says(image_at, scenes):
+@pytest.mark.parametrize(
+    ("image_at", "cell"),
+    [
+        *((image_at, "lstm") for image_at in IMAGE_AT),
+        *(("attention", cell) for cell in KINDS),
+        ("every_step", "gru"),
+    ],
+)
+def test_serving_says_what_the_network_says(image_at, cell, scenes):
     """The scores of what was found and drawn are those of the network, given the words before."""
-    task = small(image_at=image_at)
+    task = small(image_at=image_at, cell=cell)
     noise = np.random.default_rng(3).random((2, 5, len(task.vocabulary)))
     images = scenes[0][:2]
     found = serve(task, images, noise=noise, beam_width=1)
@@ -329,8 +340,85 @@ def test_learns_scenes_by_heart(image_at, steps, scenes):
     assert task.perplexity([(inputs, labels)]) < 1.1
 
 
+class Data:
+    """All scenes and their captions in one batch, as features, over and over."""
+
+    count, steps = 10, 250
+
+    def __init__(self, task, scenes):
+        inputs, labels = batch(task, *scenes)
+        features = np.asarray(task._see(inputs.pop("image"))).astype("float16")
+        self.batch = (inputs | {"features": features}, labels)
+
+    def epoch(self, epoch, seed, augment):
+        import tensorflow as tf
+
+        return tf.data.Dataset.from_tensors(self.batch).repeat(self.steps)
+
+
+@pytest.mark.parametrize("image_at", IMAGE_AT)
+def test_drawn_captions_are_those_served(image_at, scenes):
+    task = small(image_at=image_at)
+    images = np.stack(scenes[0][:3])
+    noise = np.random.default_rng(2).random((6, 5, len(task.vocabulary)), np.float32)
+    found = task.draw({"features": np.asarray(task._see(images)), "noise": noise})
+    served = serve(task, np.repeat(images, 2, 0), noise=noise)
+    for name in ("tokens", "lengths"):
+        np.testing.assert_array_equal(np.asarray(found[name]), served[f"sampled_{name}"])
+    assert len({tuple(row) for row in np.asarray(found["tokens"])}) > 3
+
+
+def test_draws_are_weighed_against_those_of_the_same_image(scenes):
+    vocabulary = Words.learn(caption for several in scenes[1] for caption in several)
+    task = small(vocabulary)
+    data = SelfCritical(task, Data(task, scenes), scenes[1], draws=3)
+    inputs, labels, advantages = next(iter(data.epoch(0)))
+    tokens, lengths = labels["target"].numpy(), labels["target_lengths"].numpy()
+    rows = [tuple(row[:length].tolist()) for row, length in zip(tokens, lengths, strict=True)]
+    assert sum(row[-1] == Words.END for row in rows) > 10 and not any(Words.END in row[:-1] for row in rows)
+    known = [[(*vocabulary.encode(one), Words.END) for one in several] for several in scenes[1]]
+    measure = CiderD(known)
+    rewards = np.array([measure.scores(several, rows[3 * i : 3 * i + 3]) for i, several in enumerate(known)])
+    assert np.ptp(rewards) > 0.1
+    wanted = rewards - np.stack([rewards[:, [1, 2]], rewards[:, [0, 2]], rewards[:, [0, 1]]], 1).mean(2)
+    np.testing.assert_allclose(advantages, wanted.ravel(), atol=1e-5)
+    before = inputs["before"].numpy().reshape(tokens.shape)
+    np.testing.assert_array_equal(before[:, 0], Words.START)
+    np.testing.assert_array_equal(before[:, 1:], tokens[:, :-1])
+    again = next(iter(data.epoch(0)))[1]["target"]
+    np.testing.assert_array_equal(again, tokens)
+    # The gradient is that of the log-probabilities, weighed.
+    logits = task._telling({name: np.asarray(value) for name, value in inputs.items()})
+    loss = task.training_model().compute_loss(None, labels, logits, advantages)
+    log_probs = np.log(np.exp(logits).clip(1e-30) / np.exp(logits).sum(-1, keepdims=True))
+    each = [log_probs[i, np.arange(n), tokens[i, :n]].sum() for i, n in enumerate(lengths)]
+    assert float(loss) == pytest.approx(-(each * advantages.numpy()).sum() / lengths.sum(), abs=1e-4)
+
+
+@pytest.mark.skipif(
+    not TENSORFLOW, reason="on JAX, where weights that draw are an epoch old, it takes longer"
+)
+def test_reward_makes_captions_better(scenes):
+    vocabulary = Words.learn(caption for several in scenes[1] for caption in several)
+    settings = {"units": 64, "embedding": 32, "dropout": 0.0, "label_smoothing": 0.0}
+    task = small(vocabulary, spread=0.0, **settings)
+    data = Data(task, scenes)
+    model = task.training_model()
+    model.compile(keras.optimizers.Adam(0.005, global_clipnorm=1.0))
+    model.fit(data.epoch(0, 0, False), steps_per_epoch=60, shuffle=False, verbose=0)
+
+    drawn = SelfCritical(task, data, scenes[1])
+    rewards = []
+    drawn._measure.scores = lambda *given: rewards.append(scores(*given)) or rewards[-1]
+    model.compile(keras.optimizers.Adam(0.0006, global_clipnorm=1.0))
+    scores = CiderD.scores.__get__(drawn._measure)
+    model.fit(drawn.epoch(0), steps_per_epoch=250, shuffle=False, verbose=0)
+    early, late = np.mean(rewards[:500]), np.mean(rewards[-500:])
+    assert late > early + 0.5, (early, late)
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_the_recipe_trains_in_two_stages(backend, tmp_path, scenes):
+def test_the_recipe_trains_in_stages(backend, tmp_path, scenes):
     pytest.importorskip(backend)
     folder = tmp_path / "scenes"
     folder.mkdir()
@@ -351,18 +439,24 @@ def test_the_recipe_trains_in_two_stages(backend, tmp_path, scenes):
         "--data", folder, "--hold-out", "/[89]", "--training.batch-size", 4, "--training.learning-rate", 0.01,
         "--tuning.batch-size", 4,
     ]  # fmt: skip
-    new = [
-        "--encoder-weights", "none", "--model.encoder", "MobileNet(alpha=0.25)", "--model.image-size", 32,
-        "--model.units", 16, "--model.embedding", 8, "--minimum-count", 1,
-    ]  # fmt: skip
-    epochs = ["--training.epochs", 2, "--tuning.epochs", 1]
-    command = ["train", *same, *new, *epochs, "--output", tmp_path / "run"]
-    assert run(*command).count("\nepoch ") == 3
-    again = run(*command)  # both stages are done
-    assert "\nepoch " not in again and again.count("Going on with") == 2
-    frozen, tuned = (zoo.load(tmp_path / "run" / name).weights() for name in ("frozen", ""))
-    assert (frozen["conv1/kernel"] != tuned["conv1/kernel"]).any()
+    new = ["--model.units", 16, "--model.embedding", 8, "--minimum-count", 1]
+    new += ["--model.pixels=-1..1"]
     if backend == "tensorflow":
+        new += ["--encoder-weights", "none", "--model.encoder", tiny_encoder(), "--model.image-size", SIZE]
+    else:
+        keras.models.model_from_json(tiny_encoder()).save(tmp_path / "own.keras")
+        new += ["--encoder-model", tmp_path / "own.keras"]
+    epochs = ["--training.epochs", 2, "--tuning.epochs", 1, "--reward.epochs", 1]
+    new += ["--reward.draws", 2, "--reward.batch-size", 4, "--reward.learning-rate", 0.01]
+    command = ["train", *same, *new, *epochs, "--output", tmp_path / "run"]
+    assert run(*command).count("\nepoch ") == 4
+    frozen, tuned, rewarded = (zoo.load(tmp_path / "run" / n).weights() for n in ("frozen", "tuned", ""))
+    assert (frozen["first/kernel"] != tuned["first/kernel"]).any()
+    assert (rewarded["first/kernel"] == tuned["first/kernel"]).all()
+    assert any((rewarded[name] != tuned[name]).any() for name in tuned)
+    if backend == "tensorflow":
+        again = run(*command)  # all stages are done
+        assert "\nepoch " not in again and again.count("Going on with") == 3
         (folder / "captions.csv").write_text("\n".join(rows + ["9.png,a kangaroo"]) + "\n")
         tune = ["--tuning.epochs", 0, "--training.epochs", 1, "--hold-out", "/[78]", "--extend"]
         said = run("finetune", "--preset", tmp_path / "run", *same, *tune, "--output", tmp_path / "more")

@@ -47,11 +47,12 @@ def task(preset):
 
 
 def test_presets_are_there():
-    lines, speech = (
+    lines, speech, translation = (
         {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic"},
         {"deep_speech_digits", "deep_speech_en"},
+        {"translator_en_de", "translator_en_fr"},
     )
-    assert lines | speech | {"translator_en_de"} <= set(presets.names())
+    assert lines | speech | translation <= set(presets.names())
 
 
 def test_the_contract(task):

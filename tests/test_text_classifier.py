@@ -11,6 +11,7 @@ import zoo
 from zoo.classification import LIMIT, TextVocabulary, bounded, normalise_text
 from zoo.data.labelled import load_labelled
 from zoo.errors import UserError
+from zoo.layers import KINDS
 from zoo.subwords import Subwords
 from zoo.tasks.text_classifier import LanguageModels, Pooling, TextClassifier, TextClassifierConfig
 from zoo.words import Words
@@ -105,7 +106,7 @@ def test_long_texts_come_in_equal_pieces():
 # === Network ===
 
 
-@pytest.mark.parametrize("settings", VARIANTS)
+@pytest.mark.parametrize("settings", [*VARIANTS, *({"cell": cell} for cell in KINDS)])
 def test_a_batch_is_each_text_alone(words, settings):
     task = small(words, **settings)
     rows = [[START, *row, END] for row in ([4, 5, 6, 7, 8, 9], [], [6])]

@@ -86,9 +86,58 @@ def cider(references, hypotheses):
     """
     _check(references, hypotheses)
     references = [[text.split() for text in texts] for texts in references]
-    hypotheses = [text.split() for text in hypotheses]
-    similarities = [_similarity(references, hypotheses, n) for n in range(1, _ORDER + 1)]
-    return 10 * sum(similarities) / _ORDER
+    measure = CiderD(references)
+    pairs = zip(references, hypotheses, strict=True)
+    return sum(measure.scores(texts, [text.split()])[0] for texts, text in pairs) / len(references)
+
+
+class CiderD:
+    """CIDEr-D of single captions, by the weights of a set of references; see ``cider``.
+
+    Args:
+        references: of each image, a list of captions, which are lists of words: str, or a model's tokens.
+    """
+
+    def __init__(self, references):
+        self._unseen = math.log(len(references))
+        self._rarity = {}
+        for n in range(1, _ORDER + 1):
+            seen = Counter(
+                gram for texts in references for gram in set().union(*(_grams(t, n) for t in texts))
+            )
+            self._rarity |= {gram: math.log(len(references) / images) for gram, images in seen.items()}
+
+    def scores(self, references, hypotheses):
+        """Of several captions of one image, floats from 0 to 10."""
+        references = [(len(words), self._weigh(words)) for words in references]
+        return [self._score(references, len(words), self._weigh(words)) for words in hypotheses]
+
+    def _weigh(self, words):
+        """For each length of n-grams their weights, and the length of that vector."""
+        weighed = []
+        for n in range(1, _ORDER + 1):
+            counts = Counter(_grams(words, n))
+            weights = {gram: times * self._rarity.get(gram, self._unseen) for gram, times in counts.items()}
+            weighed.append((weights, math.hypot(*weights.values())))
+        return weighed
+
+    def _score(self, references, length, found):
+        total = 0.0
+        for other, weighed in references:
+            penalty = math.exp(-((length - other) ** 2) / (2 * _SIGMA**2))
+            for (one, one_length), (wanted, wanted_length) in zip(found, weighed, strict=True):
+                lengths = one_length * wanted_length
+                if lengths:  # else nothing in one of them tells this image from others
+                    # A word said again and again counts no more often than in the reference.
+                    shared = sum(
+                        min(one[gram], wanted[gram]) * wanted[gram] for gram in one if gram in wanted
+                    )
+                    total += penalty * shared / lengths
+        return 10 * total / len(references) / _ORDER
+
+
+def _grams(words, n):
+    return zip(*(words[i:] for i in range(n)), strict=False)
 
 
 def _check(references, hypotheses):
@@ -108,33 +157,3 @@ def _common(a, b):
         for j, y in enumerate(b):
             row.append(above[j] + 1 if x == y else max(above[j + 1], row[j]))
     return row[-1]
-
-
-def _similarity(references, hypotheses, n):
-    """CIDEr-D by n-grams of one length, before it is multiplied by ten, of lists of words."""
-
-    def count(words):
-        return Counter(zip(*(words[i:] for i in range(n)), strict=False))
-
-    counted = [[count(text) for text in texts] for texts in references]
-    seen = Counter(gram for counts in counted for gram in set().union(*counts))
-    rarity = {gram: math.log(len(references) / images) for gram, images in seen.items()}
-    unseen = math.log(len(references))
-
-    def weigh(counts):
-        return {gram: times * rarity.get(gram, unseen) for gram, times in counts.items()}
-
-    total = 0.0
-    for texts, counts, hypothesis in zip(references, counted, hypotheses, strict=True):
-        found = weigh(count(hypothesis))
-        length = math.hypot(*found.values())
-        for text, wanted in zip(texts, map(weigh, counts), strict=True):
-            lengths = length * math.hypot(*wanted.values())
-            if lengths:  # else nothing in one of them tells this image from others
-                # A word said again and again counts no more often than in the reference.
-                shared = sum(
-                    min(found[gram], wanted[gram]) * wanted[gram] for gram in found if gram in wanted
-                )
-                penalty = math.exp(-((len(hypothesis) - len(text)) ** 2) / (2 * _SIGMA**2))
-                total += penalty * shared / lengths / len(texts)
-    return total / len(references)

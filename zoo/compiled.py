@@ -44,13 +44,14 @@ def compile_serving(network, serving, rounded, static=()):
 
     Args:
         network: the ``keras.Model`` whose weights the function uses.
-        serving: the ``zoo.task.Serving``.
+        serving: the ``zoo.task.Serving``; outputs that it does not name keep their sizes.
         rounded: ``{name of a dimension: multiple}``. Batches are filled with copies of their last row, what
             else is longer with zeros.
         static: names of scalar inputs that JAX has to know as numbers.
 
     Returns:
-        A function from a dict of NumPy arrays to a dict of the backend's.
+        A function from a dict of NumPy arrays to a dict of the backend's. On JAX it takes ``weights``, too,
+        to be used instead of the present ones.
     """
     if keras.backend.backend() == "jax":
         return _on_jax(network, serving, rounded, static)
@@ -74,7 +75,7 @@ def _on_jax(network, serving, rounded, static):
 
     jitted = jax.jit(serve, static_argnums=2)
 
-    def run(inputs):
+    def run(inputs, weights=None):
         sizes, padded = {}, {}
         for name, value in inputs.items():
             if name in static:
@@ -89,10 +90,11 @@ def _on_jax(network, serving, rounded, static):
                     more[axis] = 0, -value.shape[axis] % rounded[dimension]
                     mode = "edge" if dimension == "batch" else "constant"
                     padded[name] = np.pad(padded[name], more, mode)
-        weights = [variable.value for variable in network.variables]
+        if weights is None:
+            weights = [variable.value for variable in network.variables]
         found = jitted(weights, padded, tuple(inputs[name].item() for name in static))
         return {
-            name: value[tuple(slice(sizes.get(dimension)) for dimension in shapes[name])]
+            name: value[tuple(slice(sizes.get(dimension)) for dimension in shapes.get(name, ()))]
             for name, value in found.items()
         }
 

@@ -26,7 +26,8 @@ class Logits(layers.Layer):
 class NextToken(keras.Model):
     """``network`` with the cross-entropy of its targets, in nats a token, for ``fit``.
 
-    The labels are ``target``, int32 ``[batch, time]``, and ``target_lengths``, int32 ``[batch]``.
+    The labels are ``target``, int32 ``[batch, time]``, and ``target_lengths``, int32 ``[batch]``. Sample
+    weights are rewards of sequences that were drawn, which are no targets to be smoothed.
     """
 
     def __init__(self, network, label_smoothing=0.0):
@@ -37,7 +38,10 @@ class NextToken(keras.Model):
         return self.network(inputs, training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        losses, counts = cross_entropy(y["target"], y["target_lengths"], y_pred, self.label_smoothing)
+        smoothing = self.label_smoothing if sample_weight is None else 0.0
+        losses, counts = cross_entropy(y["target"], y["target_lengths"], y_pred, smoothing)
+        if sample_weight is not None:
+            losses = losses * sample_weight
         return ops.sum(losses) / ops.cast(ops.sum(counts), "float32")
 
 

@@ -12,14 +12,14 @@ import functools
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers, ops, tree
 
 from zoo import decoding
 from zoo.attention import LuongAttention
 from zoo.captioning import CaptionReader
-from zoo.compiled import GraphTask
+from zoo.compiled import GraphTask, compile_serving
 from zoo.encoders import PIXELS, Preprocess, make_encoder
-from zoo.layers import LSTM, Recurrent
+from zoo.layers import KINDS, Recurrent, make_recurrent
 from zoo.next_token import Logits, NextToken, perplexity
 from zoo.task import Serving, TensorSpec
 from zoo.words import Words
@@ -44,7 +44,8 @@ class CaptionerConfig:
             ``attention``, where it begins, and in each step by a look at the grid (Xu et al. 2015, "Show,
             Attend and Tell", soft attention; the state of the step itself does the looking, as in Lu et al.
             2017, "Knowing When to Look", with the score of Luong et al. 2015).
-        units: of the LSTM.
+        cell: kind of the recurrent layer, one of ``zoo.layers.KINDS``; the LSTM above is the usual one.
+        units: of it.
         embedding: size of the vectors that stand for words, and for the image beside them.
         tied_embeddings: the output layer's rows are the embeddings.
         dropout: share of values dropped from embeddings and before the output.
@@ -57,6 +58,7 @@ class CaptionerConfig:
     pixels: str = "own"
     image_size: int = 224
     image_at: str = "attention"
+    cell: str = "lstm"
     units: int = 512
     embedding: int = 256
     tied_embeddings: bool = False
@@ -68,6 +70,8 @@ class CaptionerConfig:
     def __post_init__(self):
         if self.image_at not in IMAGE_AT:
             raise ValueError(f"image_at is one of {', '.join(IMAGE_AT)}, not {self.image_at!r}")
+        if self.cell not in KINDS:
+            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
         if self.pixels not in PIXELS:
             raise ValueError(f"pixels is one of {', '.join(PIXELS)}, not {self.pixels!r}")
 
@@ -95,8 +99,8 @@ class Captioner(GraphTask):
         self.encoder = make_encoder(config.encoder, config.image_size)
         self._preprocess = Preprocess(config.encoder, config.pixels, name="preprocess")
         self._decoder = CaptionDecoder(
-            len(self.vocabulary), config.image_at, config.units, config.embedding, config.tied_embeddings,
-            config.dropout, name="decoder",
+            len(self.vocabulary), config.image_at, config.cell, config.units, config.embedding,
+            config.tied_embeddings, config.dropout, name="decoder",
         )  # fmt: skip
         before = keras.Input((None, None), dtype="int32", name="before")
         features = keras.Input(self.encoder.output.shape[1:], name="features")
@@ -147,13 +151,7 @@ class Captioner(GraphTask):
         image, size = inputs["image"], self.config.image_size
         image = ops.image.resize(ops.cast(image, "float32"), (size, size), interpolation="bilinear")
         memory, states = self._decoder.begin(self._see(image))
-        # A caption says words: that one is not known is no answer.
-        unsaid = -1e9 * np.isin(np.arange(len(self.vocabulary)), [Words.PAD, Words.UNKNOWN, Words.START])
-
-        def step(tokens, states):
-            logits, states = self._decoder.step(memory, tokens, states)
-            return logits + ops.cast(unsaid, logits.dtype), states
-
+        step = self._step(memory)
         found = decoding.beam_search(
             step, states, Words.START, Words.END, inputs["max_length"], inputs["beam_width"],
             inputs["length_penalty"], pad=Words.PAD,
@@ -171,6 +169,16 @@ class Captioner(GraphTask):
             grid = self.encoder.output.shape[1:3]
             served["attention"] = ops.reshape(weights, (-1, ops.shape(weights)[1], *grid))
         return served
+
+    def _step(self, memory):
+        # A caption says words: that one is not known is no answer.
+        unsaid = -1e9 * np.isin(np.arange(len(self.vocabulary)), [Words.PAD, Words.UNKNOWN, Words.START])
+
+        def step(tokens, states):
+            logits, states = self._decoder.step(memory, tokens, states)
+            return logits + ops.cast(unsaid, logits.dtype), states
+
+        return step
 
     def _example(self, batch, seed):
         random = np.random.default_rng(seed)
@@ -227,15 +235,39 @@ class Captioner(GraphTask):
     @functools.cached_property
     def _features(self):
         """The compiled encoder, on one image as NumPy."""
-        if keras.backend.backend() == "jax":
-            import jax
+        size = self.config.image_size
+        see = self._compiled(
+            {"image": ((1, size, size, 3), "uint8")},
+            lambda inputs: {"features": self._see(inputs["image"])},
+        )
+        return lambda image: np.asarray(see({"image": image[None]})["features"])[0].astype("float16")
 
-            see = jax.jit(self._see)
-        else:
-            import tensorflow as tf
+    @functools.cached_property
+    def draw(self):
+        """A compiled function that draws captions from features of images, the same number for each.
 
-            see = tf.function(self._see, autograph=False)
-        return lambda image: np.asarray(see(image[None]))[0].astype("float16")
+        It takes a dict of ``features``, float32 ``[batch, rows, columns, depth]``, and ``noise``, float32
+        ``[batch * captions, steps, words]``, uniform in 0..1; it gives ``tokens``, ``lengths`` and ``scores``
+        as ``zoo.decoding.sample`` does.
+        """
+
+        def drawn(inputs):
+            memory, states = self._decoder.begin(inputs["features"])
+            captions = ops.shape(inputs["noise"])[0] // ops.shape(inputs["features"])[0]
+            states = [ops.repeat(state, captions, axis=0) for state in states]
+            return decoding.sample(
+                self._step(memory), states, Words.START, inputs["noise"], end=Words.END, pad=Words.PAD
+            )
+
+        grid, words = self.encoder.output.shape[1:], len(self.vocabulary)
+        specs = {
+            "features": (("batch", *grid), "float32"), "noise": (("captions", "steps", words), "float32")
+        }  # fmt: skip
+        return self._compiled(specs, drawn)
+
+    def _compiled(self, inputs, function):
+        specs = tuple(TensorSpec(name, dtype, shape) for name, (shape, dtype) in inputs.items())
+        return compile_serving(self.network, Serving(specs, (), function, None), {})
 
     def encode_sample(self, sample):
         """A corpus sample as the pipeline keeps it.
@@ -304,7 +336,7 @@ class Captioner(GraphTask):
 
 @keras.saving.register_keras_serializable("seqzoo")
 class CaptionDecoder(layers.Layer):
-    """An LSTM that writes captions of what an encoder saw.
+    """A recurrent layer that writes captions of what an encoder saw.
 
     Inputs: ``features`` ``[batch, rows, columns, depth]``; int32 ``before`` ``[batch, captions, time]``, the
     words before each word of each caption, so that the captions of an image share its features. Output:
@@ -314,20 +346,24 @@ class CaptionDecoder(layers.Layer):
         words: how many there are; the others are as in ``CaptionerConfig``.
     """
 
-    def __init__(self, words, image_at, units, embedding, tied_embeddings, dropout, **kwargs):
+    def __init__(self, words, image_at, cell, units, embedding, tied_embeddings, dropout, **kwargs):
         super().__init__(**kwargs)
         self._arguments = {
-            "words": words, "image_at": image_at, "units": units, "embedding": embedding,
+            "words": words, "image_at": image_at, "cell": cell, "units": units, "embedding": embedding,
             "tied_embeddings": tied_embeddings, "dropout": dropout,
         }  # fmt: skip
         self.image_at = image_at
         self._embed = layers.Embedding(words, embedding, name="embedding")
         self._drop = layers.Dropout(dropout, name="dropout")
-        self._recurrent = Recurrent(LSTM(units), name="lstm")
+        self._recurrent = Recurrent(make_recurrent(cell, units), name=cell)
+        self._sizes = tree.flatten(self._recurrent.layer.cell.state_size)
         self._narrow = layers.Dense(embedding, name="narrow") if tied_embeddings else None
         self._logits = Logits(words, self._embed if tied_embeddings else None, dtype="float32", name="logits")
         if image_at == "attention":
-            self._initial = [layers.Dense(units, activation="tanh", name=f"initial_{i}") for i in "hc"]
+            self._initial = [
+                layers.Dense(size, activation="tanh", name=f"initial_{name}")
+                for name, size in zip("hc", self._sizes, strict=False)
+            ]
             self._attention = LuongAttention(units, name="attention")
         else:
             self._image = layers.Dense(embedding, name="image")
@@ -358,8 +394,8 @@ class CaptionDecoder(layers.Layer):
             regions = ops.reshape(features, (-1, features.shape[1] * features.shape[2], features.shape[3]))
             return (regions, self._attention.keys(regions)), [dense(mean) for dense in self._initial]
         image = self._image(mean)
-        nothing = ops.zeros_like(image[:, :1]) * ops.zeros((1, self._arguments["units"]), image.dtype)
-        states = [nothing, nothing]
+        none = ops.zeros_like(image[:, :1])
+        states = [none * ops.zeros((1, size), image.dtype) for size in self._sizes]
         if self.image_at == "first_step":
             _, states = self._recurrent.layer.cell(image, states)
         return image, list(states)

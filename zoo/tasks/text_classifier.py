@@ -17,7 +17,7 @@ from keras import layers, ops
 
 from zoo.classification import LIMIT, ClassificationReader, TextVocabulary, bounded
 from zoo.compiled import GraphTask
-from zoo.layers import LSTM, Bidirectional
+from zoo.layers import KINDS, Bidirectional, make_recurrent
 from zoo.next_token import Logits, NextToken, perplexity
 from zoo.task import Serving, TensorSpec
 
@@ -33,7 +33,8 @@ class TextClassifierConfig:
         vocabulary: what a text is made of: ``words`` (``zoo.words``; all that are not known are the same) or
             ``subwords`` (``zoo.subwords``).
         embedding: size of the vectors that stand for tokens.
-        layers: LSTM layers, each in both directions.
+        cell: kind of the recurrent layers, one of ``zoo.layers.KINDS``.
+        layers: recurrent layers, each in both directions.
         units: of each direction.
         pooling: how a text becomes one vector: ``last_state``, what either direction says at its end;
             ``mean`` or ``max`` over all steps.
@@ -43,6 +44,7 @@ class TextClassifierConfig:
 
     vocabulary: str = "words"
     embedding: int = 128
+    cell: str = "lstm"
     layers: int = 1
     units: int = 128
     pooling: str = "max"
@@ -52,6 +54,8 @@ class TextClassifierConfig:
     def __post_init__(self):
         if self.vocabulary not in VOCABULARIES:
             raise ValueError(f"vocabulary is one of {', '.join(VOCABULARIES)}, not {self.vocabulary!r}")
+        if self.cell not in KINDS:
+            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
         if self.pooling not in POOLING:
             raise ValueError(f"pooling is one of {', '.join(POOLING)}, not {self.pooling!r}")
         if self.layers < 1:
@@ -79,7 +83,8 @@ class TextClassifier(GraphTask):
         self.embed = layers.Embedding(len(self.vocabulary), config.embedding, name="embedding")
         self.drop = layers.Dropout(config.dropout, name="dropout")
         self.recurrent = [
-            Bidirectional(LSTM(config.units), name=f"recurrent_{i + 1}") for i in range(config.layers)
+            Bidirectional(make_recurrent(config.cell, config.units), name=f"recurrent_{i + 1}")
+            for i in range(config.layers)
         ]
         self._pool = Pooling(config.pooling, name="pooling")
         self._scores = layers.Dense(labels, dtype="float32", name="logits")
@@ -263,8 +268,8 @@ class LanguageModels:
 class Pooling(layers.Layer):
     """All steps of a sequence as one vector, in float32.
 
-    Inputs: ``x`` ``[batch, time, 2 * units]``, both directions of an LSTM, within -1 to 1, and int32
-    ``lengths`` ``[batch]``. Output: ``[batch, 2 * units]``.
+    Inputs: ``x`` ``[batch, time, 2 * units]``, both directions of a recurrent layer, and int32 ``lengths``
+    ``[batch]``. Output: ``[batch, 2 * units]``.
 
     Args:
         method: ``last_state``, ``mean`` or ``max``, see ``TextClassifierConfig``.
@@ -285,7 +290,7 @@ class Pooling(layers.Layer):
         within = ops.cast(steps < lengths, "float32")
         if self.method == "mean":
             return ops.sum(x * within, 1) / ops.cast(lengths[:, 0], "float32")
-        return ops.max(x - 2 * (1 - within), 1)  # the padding is zeros: below all that an LSTM says
+        return ops.max(x - 1e9 * (1 - within), 1)
 
     def compute_output_spec(self, x, lengths):
         return keras.KerasTensor((x.shape[0], x.shape[-1]), "float32")
@@ -295,7 +300,7 @@ class Pooling(layers.Layer):
 
 
 class Directions(layers.Layer):
-    """Both directions of an LSTM one behind the other: what knows the tokens up to one of which to say the
+    """Both directions of a layer one behind the other: what knows the tokens up to one of which to say the
     next, then what knows those from one on of which to say the one before.
 
     ``[batch, time, 2 * units]`` -> ``[2 * batch, time - 1, units]``.
