@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from recipes import line_ocr, trainer
 from zoo import task as tasks
 
 SMALL = [
@@ -30,6 +31,21 @@ def recipe(*arguments, backend="tensorflow", wait=True, **environment):
     if not wait:
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture
+def complaint(monkeypatch, capsys):
+    """A function that gives what the recipe, in this process, says when it refuses what is given."""
+
+    def complaint(*arguments):
+        monkeypatch.setattr(sys, "argv", ["line_ocr", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            trainer.command(line_ocr.main)
+        said = capsys.readouterr().err
+        assert ended.value.code == 2 and "Traceback" not in said
+        return said
+
+    return complaint
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
@@ -77,15 +93,14 @@ def test_killed_at_any_moment_it_goes_on_as_if_it_had_not_been(line_folder, tmp_
     assert not list(killed.glob(".*")), "temporary files left"
 
 
-def test_a_run_with_other_settings_is_not_overwritten(line_folder, tmp_path):
+def test_a_run_with_other_settings_is_not_overwritten(line_folder, tmp_path, complaint):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("mine")
-    done = recipe("train", "--data", line_folder, "--output", tmp_path / "run", *SMALL)
-    assert done.returncode == 2 and "other things" in done.stderr and "Traceback" not in done.stderr
+    command = "train", "--data", line_folder, "--output", tmp_path / "run", *SMALL
+    assert "other things" in complaint(*command)
     (tmp_path / "run" / "thesis.txt").unlink()
     (tmp_path / "run" / "run.json").write_text(json.dumps({"recipe": "line_ocr", "action": "finetune"}))
-    done = recipe("train", "--data", line_folder, "--output", tmp_path / "run", *SMALL)
-    assert done.returncode == 2 and "action = 'finetune'" in done.stderr
+    assert "action = 'finetune'" in complaint(*command)
 
 
 def test_unknown_characters_ask_for_a_decision(small_reader, draw_line, tmp_path):
@@ -121,7 +136,6 @@ def test_unknown_characters_ask_for_a_decision(small_reader, draw_line, tmp_path
         (["--data", "nowhere"], "nowhere"),
     ],
 )
-def test_bad_options(option, message, line_folder, tmp_path):
-    done = recipe("train", "--data", line_folder, "--output", tmp_path / "run", *option)
-    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+def test_bad_options(option, message, line_folder, tmp_path, complaint):
+    assert message in complaint("train", "--data", line_folder, "--output", tmp_path / "run", *option)
     assert not (tmp_path / "run").exists()
