@@ -135,10 +135,10 @@ def train(task, data, validation, output, schedule, settings):
         _write_history(output, history)
         log.write(row)
         if schedule.influence:
-            inputs, _ = next(iter(batches))
+            inputs = next(iter(batches))[0]
             # Where steps have lengths of their own, there is nothing to see in the padding.
             lengths = task.logit_lengths(inputs) if hasattr(task, "logit_lengths") else None
-            log.write_influence(task.network, inputs, lengths, epoch + 1)
+            log.write_influence(model, inputs, lengths, epoch + 1)
         for expected, read in examples:
             print(f"  expected  {expected}\n  read      {read}")
         shown = "  ".join(f"{key} {value:.4f}" for key, value in scores.items())
@@ -244,7 +244,7 @@ class _TensorBoard:
                     self._summary.scalar(name, value)
         self._writer.flush()
 
-    def write_influence(self, network, inputs, lengths, epoch):
+    def write_influence(self, model, inputs, lengths, epoch):
         """The curve of influence over lag on a batch; lengths as ``zoo.diagnostics.influence`` has them."""
         import io
 
@@ -257,7 +257,7 @@ class _TensorBoard:
         figure = Figure(figsize=(6, 4), dpi=100, layout="constrained")
         axes = figure.subplots()
         lengths = None if lengths is None else np.maximum(lengths, 1)
-        axes.plot(over_lag(influence(network, inputs, lengths), lengths))
+        axes.plot(over_lag(influence(model, inputs, lengths), lengths))
         axes.set(xlabel="lag: steps before the last", ylabel="influence", yscale="log")
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png")

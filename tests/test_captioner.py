@@ -448,12 +448,16 @@ def test_the_recipe_trains_in_stages(backend, tmp_path, scenes):
         new += ["--encoder-model", tmp_path / "own.keras"]
     epochs = ["--training.epochs", 2, "--tuning.epochs", 1, "--reward.epochs", 1]
     new += ["--reward.draws", 2, "--reward.batch-size", 4, "--reward.learning-rate", 0.01]
+    for stage in ("training", "tuning", "reward"):
+        new += [f"--{stage}.influence", "True"]
     command = ["train", *same, *new, *epochs, "--output", tmp_path / "run"]
     assert run(*command).count("\nepoch ") == 4
     frozen, tuned, rewarded = (zoo.load(tmp_path / "run" / n).weights() for n in ("frozen", "tuned", ""))
     assert (frozen["first/kernel"] != tuned["first/kernel"]).any()
     assert (rewarded["first/kernel"] == tuned["first/kernel"]).all()
     assert any((rewarded[name] != tuned[name]).any() for name in tuned)
+    logs = [path.read_bytes() for path in (tmp_path / "run").rglob("events.*")]
+    assert len(logs) == 3 and all(b"influence" in log for log in logs)
     if backend == "tensorflow":
         again = run(*command)  # all stages are done
         assert "\nepoch " not in again and again.count("Going on with") == 3

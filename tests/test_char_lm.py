@@ -360,11 +360,13 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
         "--training.epochs", 2, "--training.batch-size", 4, "--chunk", 16, "--training.learning-rate", 0.02,
     ]  # fmt: skip
     new = ["--data", tmp_path / "text", "--model.units", 16, "--model.embedding", 8, "--model.layers", 1]
+    new += ["--training.influence", "True"]
     found = bits(run("train", *new, *same, "--output", tmp_path / "run"))
     # What is told is of the weights after the epoch: the last one's are those that were kept.
     tail = (40 * TWO_LINES)[-106:]
     told = zoo.load(tmp_path / "run").reader.score(tail).mean() / math.log(2)
     assert len(found) == 2 and found[1] < found[0] and found[1] == pytest.approx(told, abs=2e-3)
+    assert b"influence" in next((tmp_path / "run").rglob("events.*")).read_bytes()
     if backend == "tensorflow":
         tune = ["--data", tmp_path / "more", "--preset", tmp_path / "run", *same]
         found = bits(run("finetune", *tune, "--extend", "--output", tmp_path / "tuned"))
