@@ -97,7 +97,9 @@ def main(arguments):
         else:
             load_weights(task.encoder, config.encoder, options.encoder_weights)
     else:
-        task = _with_words(task, learn, options)
+        words = {word for text in learn.texts for word in text.split()}
+        missing = sorted(word for word in words if word not in task.vocabulary)
+        task = trainer.with_tokens(task, missing, "words of the captions", options)
     print(
         f"{len(learn)} images to learn ({learn.shown()} an epoch) with {sum(map(len, learn.references))} "
         f"captions, {len(check)} to validate; {len(task.vocabulary)} words, "
@@ -134,7 +136,8 @@ def _validation(task, check, schedule, by):
     """The function that the trainer calls after each epoch; ``by`` what it chooses the best one."""
     from zoo import metrics
 
-    data = trainer.pipeline(task, check, dataclasses.replace(schedule, cache="memory"))
+    if by == "perplexity":
+        data = trainer.pipeline(task, check, dataclasses.replace(schedule, cache="memory"))
     caption = functools.partial(task.predict, beam_width=1)
     some = check.sample(300)
 
@@ -164,20 +167,6 @@ def _split(corpus, options, load_corpus):
         names = set(held.names)
         return corpus.select(lambda name: name not in names), held
     return trainer.split(corpus, options, load_corpus, "images", group=lambda name: name)
-
-
-def _with_words(task, learn, options):
-    """The preset, with the words of the captions where asked for."""
-    words = {word for text in learn.texts for word in text.split()}
-    missing = sorted(word for word in words if word not in task.vocabulary)
-    if missing and options.extend:
-        return task.with_vocabulary(task.vocabulary.extended(missing))
-    if missing:
-        print(
-            f"{len(missing)} words of the captions ({' '.join(missing[:10])}) are not among those of "
-            f"{options.preset}, which learns that there is some word; add --extend to learn them, too."
-        )
-    return task
 
 
 def _own_encoder(path):

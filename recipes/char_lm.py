@@ -63,7 +63,8 @@ def main(arguments):
 
         task = CharLm(config, Characters.learn(learn, options.minimum_count))
     else:
-        task = _with_characters(task, learn, options)
+        missing = task.vocabulary.unknown(learn)
+        task = trainer.with_tokens(task, missing, "characters of the text", options)
     from zoo.data.continuous import Streams
 
     data = Streams(task.vocabulary.encode(learn), schedule.batch_size, options.chunk)
@@ -108,20 +109,6 @@ def _texts(options):
             f"{', '.join(options.data)}: {len(learn)} characters to learn from are too few; give more text."
         )
     return learn, check
-
-
-def _with_characters(task, learn, options):
-    """The preset, with the characters of the text where asked for."""
-    missing = task.vocabulary.unknown(learn)
-    if missing and options.extend:
-        return task.with_vocabulary(task.vocabulary.extended(missing))
-    if missing:
-        print(
-            f"{len(missing)} characters of the text ({' '.join(map(repr, list(missing)[:10]))}) are not "
-            f"among those of {options.preset}, which learns that there is an unknown one; add --extend to "
-            "learn them, too."
-        )
-    return task
 
 
 def _on_one_line(prompt, text):

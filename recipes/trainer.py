@@ -334,6 +334,23 @@ def load_preset(options, cls):
     return new
 
 
+def with_tokens(task, missing, kind, options):
+    """The preset, with tokens that it lacks if ``--extend`` asks for them; otherwise it is said.
+
+    Args:
+        missing: a sequence of str.
+        kind: what they are, such as "words of the captions".
+    """
+    if missing and options.extend:
+        return task.with_vocabulary(task.vocabulary.extended(missing))
+    if missing:
+        print(
+            f"{len(missing)} {kind} ({' '.join(map(repr, list(missing)[:10]))}) are not among those of "
+            f"{options.preset}, which learns that there is an unknown one; add --extend to learn them, too."
+        )
+    return task
+
+
 def pipeline(task, corpus, schedule, **options):
     """The ``zoo.data.pipeline.Pipeline`` of the samples to learn from."""
     from zoo.data.pipeline import Pipeline

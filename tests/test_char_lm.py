@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import zoo
-from recipes import char_lm
+from recipes import char_lm, trainer
 from zoo import metrics
 from zoo.data import corpora
 from zoo.data.continuous import Streams, load_texts
@@ -387,5 +387,5 @@ def test_what_is_learned_and_what_validates(tmp_path, capsys):
             texts(text)
     options = argparse.Namespace(preset="mine", extend=False)
     task = small()
-    assert char_lm._with_characters(task, "It Ü", options) is task
+    assert trainer.with_tokens(task, task.vocabulary.unknown("It Ü"), "characters", options) is task
     assert "'Ü'" in capsys.readouterr().out

@@ -10,8 +10,8 @@ import pytest
 CODE = """
 import keras, numpy as np
 from keras import ops
-from zoo.compiled import compile_serving
-from zoo.task import Serving, TensorSpec
+from zoo.compiled import compiled
+from zoo.task import TensorSpec
 
 network = keras.Sequential([keras.Input((None, 1)), keras.layers.Dense(1, use_bias=False)])
 
@@ -21,7 +21,7 @@ def serve(inputs):
 
 inputs = TensorSpec("x", "float32", ("batch", "time")), TensorSpec("count", "int32", ())
 outputs = TensorSpec("y", "float32", ("batch", "time")), TensorSpec("sum", "float32", ("batch",))
-run = compile_serving(network, Serving(inputs, outputs, serve, None), {"batch": 4, "time": 8}, ("count",))
+run = compiled(network, serve, inputs, outputs, {"batch": 4, "time": 8}, ("count",))
 for batch, time in ((1, 3), (4, 8), (5, 9)):
     for weight in (2.0, 3.0):
         network.layers[0].kernel.assign([[weight]])

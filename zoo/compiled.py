@@ -1,4 +1,4 @@
-"""What a task serves, compiled as the backend can, for reading with Keras."""
+"""What a task computes, such as what it serves, compiled as the backend can."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ class GraphTask(Task):
 
     Attributes:
         Reader: its ``zoo.graph_reader.GraphReader``.
-        rounded, static: see ``compile_serving``.
+        rounded, static: see ``compiled``.
     """
 
     Reader = None
@@ -24,7 +24,10 @@ class GraphTask(Task):
     @functools.cached_property
     def compiled_serve(self):
         """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        return compile_serving(self.network, self.serving, self.rounded, self.static)
+        serving = self.serving
+        return compiled(
+            self.network, serving.function, serving.inputs, serving.outputs, self.rounded, self.static
+        )
 
     @functools.cached_property
     def reader(self):
@@ -36,15 +39,16 @@ class GraphTask(Task):
         return self.Reader(run, dataclasses.asdict(self.config), self.vocabulary)
 
 
-def compile_serving(network, serving, rounded, static=()):
-    """``serving.function`` on dicts of NumPy arrays.
+def compiled(network, function, inputs, outputs=(), rounded=None, static=()):
+    """A function of dicts of tensors, on dicts of NumPy arrays.
 
     TensorFlow compiles it once. JAX compiles anew for each shape, so that sizes are rounded up there, and for
     each value of what has to be known then; the weights are those at each call, as training may go on.
 
     Args:
         network: the ``keras.Model`` whose weights the function uses.
-        serving: the ``zoo.task.Serving``; outputs that it does not name keep their sizes.
+        function: maps a dict of tensors to a dict of tensors.
+        inputs, outputs: ``zoo.task.TensorSpec`` of each; outputs that have none keep their sizes on JAX.
         rounded: ``{name of a dimension: multiple}``. Batches are filled with copies of their last row, what
             else is longer with zeros.
         static: names of scalar inputs that JAX has to know as numbers.
@@ -54,24 +58,24 @@ def compile_serving(network, serving, rounded, static=()):
         to be used instead of the present ones.
     """
     if keras.backend.backend() == "jax":
-        return _on_jax(network, serving, rounded, static)
+        return _on_jax(network, function, inputs, outputs, rounded or {}, static)
     import tensorflow as tf
 
     signature = {
         spec.name: tf.TensorSpec([size if isinstance(size, int) else None for size in spec.shape], spec.dtype)
-        for spec in serving.inputs
+        for spec in inputs
     }
-    return tf.function(serving.function, input_signature=[signature], autograph=False)
+    return tf.function(function, input_signature=[signature], autograph=False)
 
 
-def _on_jax(network, serving, rounded, static):
+def _on_jax(network, function, inputs, outputs, rounded, static):
     import jax
 
-    shapes = {spec.name: spec.shape for spec in (*serving.inputs, *serving.outputs)}
+    shapes = {spec.name: spec.shape for spec in (*inputs, *outputs)}
 
     def serve(weights, inputs, numbers):
         with keras.StatelessScope(zip(network.variables, weights, strict=True)):
-            return serving.function(inputs | dict(zip(static, numbers, strict=True)))
+            return function(inputs | dict(zip(static, numbers, strict=True)))
 
     jitted = jax.jit(serve, static_argnums=2)
 

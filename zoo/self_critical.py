@@ -73,7 +73,7 @@ class SelfCritical:
         rows = tokens.reshape(-1, self.draws, MAX_LENGTH)
         rewards = np.array(
             [
-                self._measure.scores(_sentences(known), _sentences(drawn))
+                self._measure.scores(self._sentences(known), self._sentences(drawn))
                 for known, drawn in zip(target.reshape(len(rows), captions, -1), rows, strict=True)
             ],
             np.float32,
@@ -83,7 +83,7 @@ class SelfCritical:
         inputs = {"features": features, "before": np.concatenate([start, rows[:, :, :-1]], 2)}
         return inputs, {"target": tokens, "target_lengths": lengths}, (rewards - others).ravel()
 
-
-def _sentences(rows):
-    """Padded rows of tokens, without their padding; empty ones are none."""
-    return [tuple(row[row != 0].tolist()) for row in rows if row.any()]
+    def _sentences(self, rows):
+        """Padded rows of tokens, without their padding; empty ones are none."""
+        pad = self.task.vocabulary.PAD
+        return [tuple(row[row != pad].tolist()) for row in rows if (row != pad).any()]

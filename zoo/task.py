@@ -45,6 +45,13 @@ class Serving:
     decoding_loops: int = 0
 
 
+def check_choices(config, **choices):
+    """Raise ``ValueError`` where a field of a config has none of the values given for it by its name."""
+    for name, values in choices.items():
+        if getattr(config, name) not in values:
+            raise ValueError(f"{name} is one of {', '.join(values)}, not {getattr(config, name)!r}")
+
+
 class Task:
     """A model family's code around one set of weights.
 

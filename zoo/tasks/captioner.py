@@ -17,11 +17,11 @@ from keras import layers, ops, tree
 from zoo import decoding
 from zoo.attention import LuongAttention
 from zoo.captioning import CaptionReader
-from zoo.compiled import GraphTask, compile_serving
+from zoo.compiled import GraphTask, compiled
 from zoo.encoders import PIXELS, Preprocess, make_encoder
 from zoo.layers import KINDS, Recurrent, make_recurrent
 from zoo.next_token import Logits, NextToken, perplexity
-from zoo.task import Serving, TensorSpec
+from zoo.task import Serving, TensorSpec, check_choices
 from zoo.words import Words
 
 IMAGE_AT = ("first_step", "every_step", "attention")
@@ -68,12 +68,7 @@ class CaptionerConfig:
     length_penalty: float = 1.0
 
     def __post_init__(self):
-        if self.image_at not in IMAGE_AT:
-            raise ValueError(f"image_at is one of {', '.join(IMAGE_AT)}, not {self.image_at!r}")
-        if self.cell not in KINDS:
-            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
-        if self.pixels not in PIXELS:
-            raise ValueError(f"pixels is one of {', '.join(PIXELS)}, not {self.pixels!r}")
+        check_choices(self, image_at=IMAGE_AT, cell=KINDS, pixels=PIXELS)
 
 
 class Captioner(GraphTask):
@@ -236,9 +231,10 @@ class Captioner(GraphTask):
     def _features(self):
         """The compiled encoder, on one image as NumPy."""
         size = self.config.image_size
-        see = self._compiled(
-            {"image": ((1, size, size, 3), "uint8")},
+        see = compiled(
+            self.network,
             lambda inputs: {"features": self._see(inputs["image"])},
+            [TensorSpec("image", "uint8", (1, size, size, 3))],
         )
         return lambda image: np.asarray(see({"image": image[None]})["features"])[0].astype("float16")
 
@@ -260,14 +256,9 @@ class Captioner(GraphTask):
             )
 
         grid, words = self.encoder.output.shape[1:], len(self.vocabulary)
-        specs = {
-            "features": (("batch", *grid), "float32"), "noise": (("captions", "steps", words), "float32")
-        }  # fmt: skip
-        return self._compiled(specs, drawn)
-
-    def _compiled(self, inputs, function):
-        specs = tuple(TensorSpec(name, dtype, shape) for name, (shape, dtype) in inputs.items())
-        return compile_serving(self.network, Serving(specs, (), function, None), {})
+        features = TensorSpec("features", "float32", ("batch", *grid))
+        noise = TensorSpec("noise", "float32", ("captions", "steps", words))
+        return compiled(self.network, drawn, [features, noise])
 
     def encode_sample(self, sample):
         """A corpus sample as the pipeline keeps it.

@@ -20,7 +20,7 @@ from zoo.compiled import GraphTask
 from zoo.layers import Recurrent, make_recurrent
 from zoo.next_token import Logits, NextToken
 from zoo.plain_text import Characters
-from zoo.task import Serving, TensorSpec
+from zoo.task import Serving, TensorSpec, check_choices
 from zoo.text_generation import TextGenerator, state_shape
 
 CELLS = ("lstm", "gru", "simple")  # a state that is carried on for ever has to be bounded
@@ -48,8 +48,7 @@ class CharLmConfig:
     dropout: float = 0.3
 
     def __post_init__(self):
-        if self.cell not in CELLS:
-            raise ValueError(f"cell is one of {', '.join(CELLS)}, not {self.cell!r}")
+        check_choices(self, cell=CELLS)
         if self.layers < 1:
             raise ValueError("there is at least one layer")
         if self.tied_embeddings and self.embedding != self.units:

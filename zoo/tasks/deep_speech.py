@@ -20,7 +20,7 @@ from zoo.ctc import greedy_decode
 from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, SimpleRNN, make_recurrent
 from zoo.recognition import Recognizer
 from zoo.spectrogram import LogMelSpectrogram, SpecAugment
-from zoo.task import Serving, TensorSpec
+from zoo.task import Serving, TensorSpec, check_choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +81,7 @@ class DeepSpeechConfig:
     token_threshold: float = 1e-3
 
     def __post_init__(self):
-        if self.recurrent_cell not in KINDS:
-            raise ValueError(f"recurrent_cell is one of {', '.join(KINDS)}, not {self.recurrent_cell!r}")
+        check_choices(self, recurrent_cell=KINDS)
         if len(self.units) != 3:
             raise ValueError(f"units are those of layers 1, 2 and 3, not {self.units!r}")
 

@@ -22,7 +22,7 @@ from zoo.ctc import greedy_decode
 from zoo.data.augment import augment_line
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
 from zoo.recognition import Recognizer
-from zoo.task import Serving, TensorSpec
+from zoo.task import Serving, TensorSpec, check_choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +55,7 @@ class LineOcrConfig:
         return int(np.prod([s[0] * p[0] for s, p in zip(self.strides, self.pools, strict=True)]))
 
     def __post_init__(self):
-        if self.cell not in KINDS:
-            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
+        check_choices(self, cell=KINDS)
         if not len(self.filters) == len(self.kernels) == len(self.strides) == len(self.pools):
             # An empty front is written by `filters` alone.
             if self.filters:

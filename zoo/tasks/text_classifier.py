@@ -19,7 +19,7 @@ from zoo.classification import LIMIT, ClassificationReader, TextVocabulary, boun
 from zoo.compiled import GraphTask
 from zoo.layers import KINDS, Bidirectional, make_recurrent
 from zoo.next_token import Logits, NextToken, perplexity
-from zoo.task import Serving, TensorSpec
+from zoo.task import Serving, TensorSpec, check_choices
 
 VOCABULARIES = ("words", "subwords")
 POOLING = ("last_state", "mean", "max")
@@ -52,12 +52,7 @@ class TextClassifierConfig:
     word_dropout: float = 0.1
 
     def __post_init__(self):
-        if self.vocabulary not in VOCABULARIES:
-            raise ValueError(f"vocabulary is one of {', '.join(VOCABULARIES)}, not {self.vocabulary!r}")
-        if self.cell not in KINDS:
-            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
-        if self.pooling not in POOLING:
-            raise ValueError(f"pooling is one of {', '.join(POOLING)}, not {self.pooling!r}")
+        check_choices(self, vocabulary=VOCABULARIES, cell=KINDS, pooling=POOLING)
         if self.layers < 1:
             raise ValueError(f"layers is 1 or more, not {self.layers}")
 

@@ -21,7 +21,7 @@ from zoo.compiled import GraphTask
 from zoo.layers import KINDS, Recurrent, make_recurrent, reverse_by_length
 from zoo.next_token import Logits, NextToken, perplexity
 from zoo.subwords import Subwords
-from zoo.task import Serving, TensorSpec
+from zoo.task import Serving, TensorSpec, check_choices
 from zoo.translation import TranslationReader
 
 CONTEXTS = ("initial_state", "every_step", "attention")
@@ -68,12 +68,9 @@ class TranslatorConfig:
     length_penalty: float = 1.0
 
     def __post_init__(self):
-        if self.cell not in KINDS:
-            raise ValueError(f"cell is one of {', '.join(KINDS)}, not {self.cell!r}")
+        check_choices(self, cell=KINDS, context=CONTEXTS)
         if self.bidirectional and self.cell in ("skip", "removed"):
             raise ValueError("bidirectional: the states of skip and removed cannot be joined")
-        if self.context not in CONTEXTS:
-            raise ValueError(f"context is one of {', '.join(CONTEXTS)}, not {self.context!r}")
         if self.share_weights and (self.bidirectional or self.context == "every_step"):
             raise ValueError("share_weights: a decoder has no second direction, and no input but subwords")
         if self.bidirectional and self.units % 2:
