@@ -236,6 +236,19 @@ def test_what_a_sample_is(words, tmp_path):
     assert set(varied[1:-1]) == {good, TextVocabulary.UNKNOWN} and 0.4 < (varied == good).mean() < 0.6
 
 
+def test_words_are_cut_anew_in_training():
+    texts = ["slow slower slowest", "low lower lowest"] * 20
+    tokens = Subwords.learn(texts, 4 + 256 + 20)
+    task = small(
+        TextVocabulary(tokens, ["a", "b"]), vocabulary="subwords", word_dropout=0.0, subword_temperature=5.0
+    )
+    rows = np.array([START, *tokens.encode(texts[0]), END], np.int32)
+    many = [np.asarray(task.augment_sample({"tokens": rows}, np.array([i, 0]))["tokens"]) for i in range(30)]
+    assert len(set(map(tuple, many))) > 5 and {tokens.decode(cut) for cut in many} == {texts[0]}
+    with pytest.raises(ValueError, match="needs subwords"):
+        TextClassifierConfig(subword_temperature=1.0)
+
+
 def test_rare_labels_can_count_more(words):
     logits, labels = np.log([[0.8, 0.2], [0.4, 0.6]]).astype("float32"), {"label": np.array([0, 1])}
     task = small(words)

@@ -65,6 +65,44 @@ def test_subwords_lose_nothing(digits):
     assert digits.pieces(rows) == ["▁", "4", "▁", "2"]
 
 
+def test_words_cut_anew_are_the_same_text():
+    ways = ["low", "lower", "lowest", "slow", "slower", "slowest", "new", "newer", "newest"]
+    subwords = Subwords.learn([" ".join(ways[i:] + ways[:i]) for i in range(len(ways))] * 5, 4 + 256 + 24)
+    rows = [Subwords.START, *subwords.encode("slowest 你 lowest"), Subwords.END]
+    drawn = [subwords.vary(rows, 5.0, (0, i)).tolist() for i in range(300)]
+    assert {subwords.decode(cut) for cut in drawn} == {"slowest 你 lowest"}
+    assert {(cut[0], cut[-1]) for cut in drawn} == {(Subwords.START, Subwords.END)}
+    assert len(set(map(tuple, drawn))) > 5 and drawn[7] == subwords.vary(rows, 5.0, (0, 7)).tolist()
+    assert all(subwords.vary(rows, 1e-3, (0, i)).tolist() == rows for i in range(20))
+    assert subwords.vary([], 1.0, 0).tolist() == []
+
+
+def test_words_are_cut_by_the_power_of_their_probability():
+    from sentencepiece import SentencePieceProcessor
+
+    subwords = Subwords.learn(["aab aba baa abab"] * 20, 4 + 256 + 8)
+    pieces = SentencePieceProcessor(model_proto=subwords.model)
+    cuts = [tuple(cut) for cut in pieces.nbest_encode("abab", nbest_size=16)]
+    expected = np.array([np.exp(sum(map(pieces.get_score, cut)) / 2.0) for cut in cuts])
+    rows = subwords.encode("abab")
+    drawn = [tuple(subwords.vary(rows, 2.0, (1, i)).tolist()) for i in range(4000)]
+    assert len(cuts) > 2 and set(drawn) <= set(cuts)
+    found = [drawn.count(cut) / len(drawn) for cut in cuts]
+    np.testing.assert_allclose(found, expected / expected.sum(), atol=0.03)
+
+
+def test_training_varies_the_cuts_of_both_sides():
+    subwords = Subwords.learn(["aab aba baa abab"] * 20, 4 + 256 + 8)
+    rows = np.array([*subwords.encode("abab baa"), Subwords.END], np.int32)
+    sample = {"source": rows, "target": rows}
+    task = small(subwords, subword_temperature=3.0)
+    many = [task.augment_sample(sample, np.array([i, 0])) for i in range(50)]
+    varied = [(tuple(np.asarray(one["source"])), tuple(np.asarray(one["target"]))) for one in many]
+    assert len(set(varied)) > 5 and any(source != target for source, target in varied)
+    assert {subwords.decode(side) for one in varied for side in one} == {"abab baa"}
+    assert small(subwords).augment_sample(sample, np.array([0, 0])) is sample
+
+
 def test_subwords_are_kept_as_json_and_refuse_what_cannot_be_learned(digits):
     copy = Subwords.from_json(digits.to_json())
     assert copy == digits and len(copy) == len(digits) and copy.metadata()["vocabulary"]

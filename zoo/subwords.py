@@ -1,9 +1,13 @@
 """Subword vocabularies: text as pieces of words, and bytes where no piece fits, so that nothing is lost."""
 
 import base64
+import functools
 import io
+import itertools
 import re
 import unicodedata
+
+import numpy as np
 
 from zoo.errors import UserError
 
@@ -27,12 +31,14 @@ class Subwords:
     """
 
     PAD, UNKNOWN, START, END = range(4)
+    _WAYS = 16  # to cut a word, of which one is drawn
 
     def __init__(self, model):
         from sentencepiece import SentencePieceProcessor
 
         self.model = bytes(model)
         self._pieces = SentencePieceProcessor(model_proto=self.model)
+        self._ways = functools.lru_cache(1 << 16)(self._ways)
 
     def __len__(self):
         return self._pieces.get_piece_size()
@@ -43,6 +49,41 @@ class Subwords:
     def encode(self, text):
         """Text -> list of rows, without start and end."""
         return self._pieces.encode(normalise_sentence(text))
+
+    def vary(self, rows, temperature, seed):
+        """Rows -> int32 rows of the same text, each word cut into pieces at random.
+
+        Subword regularisation (Kudo 2018): the likeliest ways to cut a word are drawn by their probability
+        to the power of ``1 / temperature``. START and END stay where they are.
+        """
+        random, words = np.random.default_rng(seed), [[]]
+        for row in map(int, rows):
+            if row <= self.END or self._pieces.id_to_piece(row).startswith("▁"):
+                words.append([])
+            words[-1].append(row)
+        varied = []
+        for word in map(tuple, words):
+            ways, scores = self._ways(word)
+            # The likeliest after Gumbel noise is one drawn.
+            varied.append(ways[np.argmax(scores / temperature + random.gumbel(size=len(ways)))])
+        return np.fromiter(itertools.chain(*varied), np.int32)
+
+    def vary_tensor(self, rows, temperature, seed):
+        """``vary`` in tf.data: an int32 tensor ``[time]``, ``seed`` int ``[2]``."""
+        import tensorflow as tf
+
+        vary = functools.partial(self.vary, temperature=temperature)
+        rows = tf.numpy_function(lambda rows, seed: vary(rows, seed=seed), [rows, seed], tf.int32)
+        return tf.ensure_shape(rows, (None,))
+
+    def _ways(self, word):
+        """The rows of a word -> the likeliest ways to cut it, their log-probabilities."""
+        pieces = self._pieces
+        if not word or word[0] <= self.END or any(map(pieces.is_byte, word)):
+            return [word], np.zeros(1)
+        text = "".join(map(pieces.id_to_piece, word)).removeprefix("▁")
+        ways = pieces.nbest_encode(text, nbest_size=self._WAYS)
+        return ways, np.array([sum(map(pieces.get_score, way)) for way in ways])
 
     def decode(self, rows):
         """Rows -> text; rows that stand for no text say nothing."""

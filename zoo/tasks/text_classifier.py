@@ -40,6 +40,7 @@ class TextClassifierConfig:
             ``mean`` or ``max`` over all steps.
         dropout: share of values dropped from embeddings, between layers and before the output.
         word_dropout: share of tokens that training makes unknown (Iyyer et al. 2015, section 3.1, drop them).
+        subword_temperature: how much training varies the cuts of words, 0 not at all: see ``Subwords.vary``.
     """
 
     vocabulary: str = "words"
@@ -50,11 +51,14 @@ class TextClassifierConfig:
     pooling: str = "max"
     dropout: float = 0.5
     word_dropout: float = 0.1
+    subword_temperature: float = 0.0
 
     def __post_init__(self):
         check_choices(self, vocabulary=VOCABULARIES, cell=KINDS, pooling=POOLING)
         if self.layers < 1:
             raise ValueError(f"layers is 1 or more, not {self.layers}")
+        if self.subword_temperature and self.vocabulary == "words":
+            raise ValueError("subword_temperature: a vocabulary of words has none; it needs subwords")
 
 
 class TextClassifier(GraphTask):
@@ -184,10 +188,12 @@ class TextClassifier(GraphTask):
         return {"tokens": tf.ensure_shape(found[0], (None,)), "label": tf.ensure_shape(found[1], ())}
 
     def augment_sample(self, sample, seed):
-        """Some tokens become unknown."""
+        """Some tokens become unknown, and words are cut anew."""
         import tensorflow as tf
 
         tokens = sample["tokens"]
+        if self.config.subword_temperature:
+            tokens = self.vocabulary.tokens.vary_tensor(tokens, self.config.subword_temperature, seed)
         kept = tf.random.stateless_uniform(tf.shape(tokens), seed) >= self.config.word_dropout
         kept |= (tokens == TextVocabulary.START) | (tokens == TextVocabulary.END)
         return sample | {"tokens": tf.where(kept, tokens, TextVocabulary.UNKNOWN)}

@@ -48,6 +48,7 @@ class TranslatorConfig:
         dropout: share of values dropped from embeddings, between layers and before the output.
         label_smoothing: share of the target's probability that is spread over all subwords (Szegedy et al.
             2016, section 7).
+        subword_temperature: how much training varies the cuts of words, 0 not at all: see ``Subwords.vary``.
         beam_width, length_penalty: of the search (see ``zoo.decoding.beam_search``), unless told otherwise.
     """
 
@@ -64,6 +65,7 @@ class TranslatorConfig:
     tied_embeddings: bool = True
     dropout: float = 0.3
     label_smoothing: float = 0.1
+    subword_temperature: float = 0.0
     beam_width: int = 5
     length_penalty: float = 1.0
 
@@ -283,8 +285,14 @@ class Translator(GraphTask):
         }
 
     def augment_sample(self, sample, seed):
-        """Sentences as they are: dropout alone varies them."""
-        return sample
+        """The same sentences, their words cut anew."""
+        temperature = self.config.subword_temperature
+        if not temperature:
+            return sample
+        return {
+            name: self.vocabulary.vary_tensor(rows, temperature, seed + i)
+            for i, (name, rows) in enumerate(sample.items())
+        }
 
     def is_learnable(self, sample):
         return True
