@@ -44,7 +44,7 @@ def main(arguments):
             help="characters that gradients flow back, default 128",
         )  # fmt: skip
         one.add_argument(
-            "--hold-out", type=_share, default=0.05, metavar="SHARE",
+            "--hold-out", type=trainer.share, default=0.05, metavar="SHARE",
             help="of the text, from its end, to validate on, default 0.05",
         )  # fmt: skip
         trainer.add_fields(one, "model", CharLmConfig)
@@ -119,15 +119,6 @@ def _positive(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
-
-
-def _share(text):
-    try:
-        if 0 < float(text) < 1:
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
 
 
 if __name__ == "__main__":

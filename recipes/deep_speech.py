@@ -7,6 +7,10 @@ CORPUS: a folder or tar of audio with `transcripts.tsv`, or in the layout of LJS
 Voice, DeepSpeech or NeMo, or tfds:NAME; `@4` shows a small one four times an epoch. Without --validation,
 whole speakers are held out (single utterances where there is one speaker); --hold-out REGEX names them, as
 CORPUS/SPEAKER/ID. A language model that the model is to use comes from `zoo lm build`.
+
+Of few hours a model learns sentences by heart. With --splice, it hears phrases of several utterances of a
+speaker joined anew each time. As they are found with the preset, that has to understand the speakers: train
+or fine-tune without it first, then the run with it.
 """
 
 from recipes import recognition, trainer
@@ -17,7 +21,23 @@ def main(arguments):
         arguments, __doc__, "deep_speech", "utterances",
         group=lambda name: name.rpartition("/")[0] or name,
         assets=[("--language-model", "language_model.arpa", "words.arpa, used when the model is")],
+        tuning=_add_splice, prepare=_splice,
     )  # fmt: skip
+
+
+def _add_splice(parser):
+    parser.add_argument(
+        "--splice", type=trainer.share, metavar="SHARE", help="of what is heard is joined from phrases"
+    )
+
+
+def _splice(task, learn, options):
+    if options.action == "finetune" and options.splice:
+        from zoo.data.splice import Splicer
+
+        task.splicer = Splicer.align(task, learn, options.splice)
+        found = [len(one.words) for one in task.splicer.utterances]
+        print(f"{sum(found):,} words found in {len(found)} utterances, to be joined anew.")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from recipes import trainer
 from zoo.errors import UserError
 
 
-def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
+def main(arguments, doc, name, unit, group, directions=("ltr",), assets=(), tuning=None, prepare=None):
     """Train or fine-tune a recogniser as the command line says.
 
     Args:
@@ -21,6 +21,8 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
         group: the name of a sample -> what it must not share with samples held out (a book, a speaker).
         directions: those that its text may have; more than one gives an option.
         assets: ``(option, file name, help)`` of files that go with the model.
+        tuning: called with the parser of ``finetune``, adds options of its own.
+        prepare: called with the task, the samples to learn from and the options before training.
     """
     from zoo.task import task_class
     from zoo.vocabulary import Vocabulary
@@ -40,6 +42,8 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
         trainer.add_fields(one, "model", cls.Config)
     finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
     finetune.add_argument("--ignore-unknown", action="store_true", help="leave them out of the transcripts")
+    if tuning:
+        tuning(finetune)
     options = top.parse_args(arguments)
     schedule = trainer.read_fields(options, "training", trainer.Schedule)
     trainer.set_up(schedule)
@@ -62,6 +66,8 @@ def main(arguments, doc, name, unit, group, directions=("ltr",), assets=()):
         f"{task.network.count_params():,} weights."
     )
 
+    if prepare:
+        prepare(task, learn, options)
     data = trainer.pipeline(task, learn, schedule)
 
     def validation():

@@ -415,6 +415,16 @@ def add_hold_out(parser, unit):
     )
 
 
+def share(text):
+    """A share between 0 and 1 as an option, for argparse."""
+    try:
+        if 0 < float(text) < 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
+
+
 def add_fields(parser, group, cls):
     """Options ``--group.field-name`` for every field of a config dataclass."""
     for field in dataclasses.fields(cls):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from zoo.ctc import ctc_loss, greedy_decode
+from zoo.ctc import align, ctc_loss, frames_needed, greedy_decode
 
 
 def brute_force(logits, label):
@@ -56,3 +56,32 @@ def test_greedy_decode_against_groupby():
         assert read["last_frame"][i, :n].tolist() == [run[2] for run in runs]
         means = [np.exp(peak[i, a : b + 1]).mean() for _, a, b in runs]
         assert read["confidence"][i] == pytest.approx(np.mean(means) if means else 1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("labels", [[1], [1, 2], [2, 2], [1, 2, 1], [1, 1, 2, 2]])
+def test_alignment_is_the_likeliest_path(labels):
+    random = np.random.default_rng(len(labels))
+    for frames in range(frames_needed(labels), 7):
+        log_probs = np.log(random.dirichlet(np.ones(3), frames))
+
+        def score(path, log_probs=log_probs):
+            return log_probs[np.arange(len(path)), path].mean()
+
+        paths = [
+            path
+            for path in itertools.product(range(3), repeat=frames)
+            if [label for label, _ in itertools.groupby(path) if label] == labels
+        ]
+        best = max(paths, key=score)
+        runs, at = [], 0
+        for label, run in itertools.groupby(best):
+            length = len(list(run))
+            runs += [[at, at + length - 1]] if label else []
+            at += length
+        found, mean = align(log_probs, labels)
+        assert found.tolist() == runs and mean == pytest.approx(score(best))
+
+
+def test_too_few_frames_have_no_alignment():
+    with pytest.raises(ValueError, match="2 frames cannot spell 2 labels"):
+        align(np.zeros((2, 3)), [1, 1])

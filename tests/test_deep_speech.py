@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import itertools
 import os
 import subprocess
 import sys
@@ -15,6 +16,9 @@ import soundfile
 from zoo import task as tasks
 from zoo.data.audio import pad_audio
 from zoo.data.augment_speech import augment_speech
+from zoo.data.speech import load_speech
+from zoo.data.splice import Aligned, Splicer, find_words
+from zoo.errors import UserError
 from zoo.spectrogram import SpecAugment
 from zoo.tasks.deep_speech import DeepSpeech, DeepSpeechConfig
 from zoo.vocabulary import Vocabulary
@@ -197,8 +201,11 @@ def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus
         "--training.augment",
         "False",
     ]
-    same = recipe(*options, "--output", tmp_path / "same", "--model.dropout", "0.3")
+    words_are_found_and_joined(task, corpus)
+    splice = ["--splice", "0.5", "--training.augment", "True", "--validation", corpus]
+    same = recipe(*options, "--output", tmp_path / "same", "--model.dropout", "0.3", *splice)
     assert same.returncode == 0, same.stderr
+    assert "11 words found in 8 utterances" in same.stdout
     same = tasks.load(tmp_path / "same")
     assert same.assets == task.assets and same.config == dataclasses.replace(task.config, dropout=0.3)
     other = recipe(*options, "--output", tmp_path / "other", "--model.recurrent-units", "7")
@@ -216,6 +223,78 @@ def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus
     assert done.returncode == 0, done.stderr
     new = tasks.load(tmp_path / "german_run")
     assert new.vocabulary.characters == [*task.vocabulary.characters, "ä"] and not new.assets
+
+
+def words_are_found_and_joined(task, corpus):
+    """By a model that understands them."""
+    splicer = Splicer.align(task, load_speech([corpus]), 1.0)
+    assert len(splicer.utterances) == len(WORDS)
+    spoken = {}
+    for one in splicer.utterances:
+        text = " ".join(task.vocabulary.decode(word) for word in one.words)
+        assert text in WORDS and len(one.cuts) == len(one.words) + 1
+        spoken.setdefault(one.speaker, set()).update(text.split())
+    sentences = []
+    for seed in range(40):
+        audio, rows = splicer.draw((seed, 0))
+        words = task.vocabulary.decode(rows).split()
+        sentences.append(" ".join(words))
+        assert any(set(words) <= known for known in spoken.values()), "of one speaker"
+        assert audio.dtype == np.int16 and len(audio) > 0
+    assert set(sentences) - set(WORDS), "some are new"
+    again = splicer.draw((39, 0))
+    np.testing.assert_array_equal(again[0], audio)
+    np.testing.assert_array_equal(again[1], rows)
+
+
+@pytest.mark.parametrize("late", [-0.03, 0.0, 0.03])
+def test_words_are_cut_where_it_is_quiet(late):
+    text, config = "cab a bed", DeepSpeechConfig()
+    vocabulary, audio = Vocabulary("abcdef "), say(text, np.random.default_rng(0))
+    labels = vocabulary.encode(text)
+    frames = -(-len(audio) // config.samples_per_frame)
+    probabilities = np.full((frames, len(vocabulary)), 1e-3)
+    for place, row in enumerate(labels):  # each is told about the middle of its tone
+        probabilities[int((0.11 + 0.16 * place + late) * RATE / config.samples_per_frame), row] = 1.0
+    silent = probabilities.max(1) < 1
+    probabilities[silent, 0] = 1.0
+    audio = (audio * 32767).astype(np.int16)
+    blank = labels[3]
+    words, cuts = find_words(audio, labels, np.log(probabilities), blank, config)
+    assert [vocabulary.decode(word) for word in words] == ["cab", "a", "bed"]
+    assert cuts[0] == 0 and cuts[-1] == len(audio)
+    for cut, place in zip(cuts[1:-1], (3, 5), strict=True):
+        assert 0.16 * place < cut / RATE < 0.05 + 0.16 * (place + 1)
+    assert find_words(audio, labels, np.log(probabilities)[:8], blank, config) is None
+    other = vocabulary.encode("fed e fac")
+    assert find_words(audio, other, np.log(probabilities), blank, config) is None
+
+
+def test_phrases_are_joined_as_they_are_written():
+    def utterance(speaker, *words):  # a word sounds as high as its row
+        audio = np.repeat(np.array(words, np.int16) * 1000, 800)
+        return Aligned(speaker, audio, [[word] for word in words], np.arange(len(words) + 1) * 800)
+
+    recorded = [utterance("a", 1, 2, 3, 4, 5, 6), utterance("a", 7, 8), utterance("b", 9)]
+    splicer = Splicer(recorded, blank=30, share=0.5)
+    lengths = set()
+    for seed in range(60):
+        audio, rows = splicer.draw(seed)
+        assert set(rows[1::2]) <= {30} and audio.dtype == np.int16
+        steady = audio[np.diff(audio, prepend=audio[0]) == 0]  # without what goes over
+        sounds = [level // 1000 for level, _ in itertools.groupby(steady)]
+        assert sounds == [word for word, _ in itertools.groupby(rows[::2])]
+        assert 9 not in sounds or sounds == [9]
+        lengths.add(len(rows[::2]))
+    assert lengths == {1, 2, 6}
+    sample = {"audio": np.zeros(7, np.int16), "labels": np.array([3], np.int32)}
+    drawn = [len(splicer.sometimes(sample, np.array([i, 1]))["audio"]) != 7 for i in range(200)]
+    assert 0.35 < np.mean(drawn) < 0.65
+
+
+def test_nothing_is_joined_that_is_not_understood(corpus):
+    with pytest.raises(UserError, match="understands none of these utterances"):
+        Splicer.align(small(), load_speech([corpus]), 0.5)
 
 
 def test_spec_augment_hides_bands_and_times_in_training_alone():

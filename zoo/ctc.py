@@ -1,10 +1,11 @@
-"""Connectionist temporal classification (Graves et al. 2006): the loss and greedy decoding.
+"""Connectionist temporal classification (Graves et al. 2006): the loss, greedy decoding and alignment.
 
 One convention holds zoo-wide: the blank is class 0, sequences are batch-major ``[batch, time, classes]``,
 and every sequence carries its length.
 """
 
 import keras
+import numpy as np
 from keras import ops
 
 from zoo.vocabulary import BLANK
@@ -91,3 +92,43 @@ def greedy_decode(log_probs, lengths):
         "first_frame": ops.where(valid, order, 0),
         "last_frame": ops.where(valid, last, 0),
     }
+
+
+def align(log_probs, labels):
+    """The likeliest frames of given labels, by the Viterbi algorithm.
+
+    Args:
+        log_probs: float ``[time, classes]``, NumPy.
+        labels: ints, one or more.
+
+    Returns:
+        int ``[labels, 2]``, the first and the last frame of each label; float, the mean log-probability of
+        the frames on that path.
+
+    Raises:
+        ValueError: the frames do not suffice.
+    """
+    if len(log_probs) < frames_needed(labels):
+        raise ValueError(f"{len(log_probs)} frames cannot spell {len(labels)} labels.")
+    states = np.full(2 * len(labels) + 1, BLANK)
+    states[1::2] = labels
+    emitted = np.asarray(log_probs, float)[:, states]
+    # A blank between two labels can be left out unless these are equal.
+    skips = np.zeros(len(states), bool)
+    skips[3::2] = states[3::2] != states[1:-2:2]
+    best, steps = np.full(len(states), -np.inf), np.zeros(emitted.shape, int)
+    best[:2] = emitted[0, :2]
+    for time in range(1, len(emitted)):
+        ways = np.full((3, len(states)), -np.inf)  # from the same state, the one before, that before it
+        ways[0], ways[1, 1:] = best, best[:-1]
+        ways[2, 2:] = np.where(skips[2:], best[:-2], -np.inf)
+        steps[time] = ways.argmax(0)
+        best = ways.max(0) + emitted[time]
+    state = len(states) - 1 - int(best[-2] > best[-1])
+    score, frames = best[state] / len(emitted), np.zeros((len(labels), 2), int)
+    for time in reversed(range(len(emitted))):
+        if state % 2:
+            label = frames[state // 2]
+            label[:] = time, max(label[1], time)
+        state -= steps[time, state]
+    return frames, float(score)

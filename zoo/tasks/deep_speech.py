@@ -92,10 +92,15 @@ class DeepSpeechConfig:
 
 
 class DeepSpeech(Recognizer):
-    """A speech recogniser. See ``Task`` for what every task offers."""
+    """A speech recogniser. See ``Task`` for what every task offers.
+
+    Attributes:
+        splicer: a ``zoo.data.splice.Splicer`` of the utterances that are learned, or None.
+    """
 
     name = "deep_speech"
     Config = DeepSpeechConfig
+    splicer = None
 
     @staticmethod
     def load_corpus(corpora, only=None, progress=False, config=None):
@@ -267,9 +272,11 @@ class DeepSpeech(Recognizer):
         return {"audio": sample["audio"], "labels": self.encode_labels(sample["text"])}
 
     def augment_sample(self, sample, seed):
-        """A sample as another speaker in another room might say it."""
+        """A sample as another speaker in another room might say it, or phrases of several samples."""
         from zoo.data.augment_speech import augment_speech
 
+        if self.splicer:
+            sample = self.splicer.sometimes(sample, seed)
         return sample | {"audio": augment_speech(sample["audio"], seed, self.config.sampling_rate)}
 
     def sample_length(self, sample):
