@@ -47,12 +47,13 @@ def task(preset):
 
 
 def test_presets_are_there():
-    lines, speech, translation = (
+    lines, speech, translation, text = (
         {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic"},
         {"deep_speech_digits", "deep_speech_en"},
-        {"translator_en_de", "translator_en_fr"},
+        {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
+        {"sentiment_en"},
     )
-    assert lines | speech | translation <= set(presets.names())
+    assert lines | speech | translation | text <= set(presets.names())
 
 
 def test_the_contract(task):
