@@ -8,7 +8,7 @@ quickstart: .venv/train
 
 test: .venv/test
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 # A stamp is made anew, and the packages with it, when setup.py has changed.
 .venv/test: setup.py | .venv
