@@ -133,24 +133,25 @@ def main(arguments):
 
 
 def _validation(task, check, schedule, by):
-    """The function that the trainer calls after each epoch; ``by`` what it chooses the best one."""
+    """What the trainer calls after each epoch; by the first of its scores, ``by``, it chooses the best."""
     from zoo import metrics
 
-    if by == "perplexity":
-        data = trainer.pipeline(task, check, dataclasses.replace(schedule, cache="memory"))
     caption = functools.partial(task.predict, beam_width=1)
     some = check.sample(300)
+    if by == "cider":  # captions that please need not be likely ones
+
+        def judge(scores):
+            return {"minus_cider": -scores["cider"]}
+    else:
+        data = trainer.pipeline(task, check, dataclasses.replace(schedule, cache="memory"))
+
+        def judge(scores):
+            return {"perplexity": task.perplexity(data.once())}
 
     def validation():
         scores = metrics.evaluate_captioner(caption, some)
         images, references = next(some.sample(3).chunks(3))
-        # Captions that please need not be likely ones.
-        best = (
-            {"minus_cider": -scores["cider"]}
-            if by == "cider"
-            else {"perplexity": task.perplexity(data.once())}
-        )
-        return best | {
+        return judge(scores) | {
             "bleu4": scores["bleu4"],
             "cider": scores["cider"],
             "examples": list(zip((captions[0] for captions in references), caption(images), strict=True)),

@@ -56,9 +56,9 @@ class Subwords:
         Subword regularisation (Kudo 2018): the likeliest ways to cut a word are drawn by their probability
         to the power of ``1 / temperature``. START and END stay where they are.
         """
-        random, words = np.random.default_rng(seed), [[]]
+        random, words = np.random.default_rng(seed), []
         for row in map(int, rows):
-            if row <= self.END or self._pieces.id_to_piece(row).startswith("▁"):
+            if not words or row <= self.END or self._pieces.id_to_piece(row).startswith("▁"):
                 words.append([])
             words[-1].append(row)
         varied = []
@@ -72,14 +72,16 @@ class Subwords:
         """``vary`` in tf.data: an int32 tensor ``[time]``, ``seed`` int ``[2]``."""
         import tensorflow as tf
 
-        vary = functools.partial(self.vary, temperature=temperature)
-        rows = tf.numpy_function(lambda rows, seed: vary(rows, seed=seed), [rows, seed], tf.int32)
+        def vary(rows, seed):
+            return self.vary(rows, temperature, seed)
+
+        rows = tf.numpy_function(vary, [rows, seed], tf.int32)
         return tf.ensure_shape(rows, (None,))
 
     def _ways(self, word):
         """The rows of a word -> the likeliest ways to cut it, their log-probabilities."""
         pieces = self._pieces
-        if not word or word[0] <= self.END or any(map(pieces.is_byte, word)):
+        if word[0] <= self.END or any(map(pieces.is_byte, word)):
             return [word], np.zeros(1)
         text = "".join(map(pieces.id_to_piece, word)).removeprefix("▁")
         ways = pieces.nbest_encode(text, nbest_size=self._WAYS)
