@@ -1,6 +1,7 @@
 """Every command in the README runs, in its order, in a folder that holds what it names."""
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -73,11 +74,16 @@ def desk(tmp_path_factory, draw_line, line_folder):
 
 
 def run_here(command, desk):
-    """A command of ``zoo`` in this process, which has loaded Keras already."""
+    """A command of ``zoo`` or of a recipe in this process, which has loaded Keras already."""
     said = io.StringIO()
+    program, *arguments = shlex.split(command)
     with contextlib.chdir(desk), contextlib.redirect_stdout(said):
-        status = cli.main(shlex.split(command)[1:])
-    assert status == 0, f"{command}\n{said.getvalue()}"
+        if program == "zoo":
+            status = cli.main(arguments)
+            assert status == 0, f"{command}\n{said.getvalue()}"
+        else:
+            _, recipe, *arguments = arguments
+            importlib.import_module(recipe).main(arguments)
     return said.getvalue()
 
 
@@ -101,7 +107,8 @@ def test_commands(desk):
             command = command.replace("--count 5000", "--count 40")
             for module, options in SHORTER.items():
                 command += options if f"-m {module} " in command else ""
-            for_the_shell = not command.startswith("zoo ") or re.search("[*|<>&]", command)
+            in_python = re.match(r"zoo |python -m recipes\.\w+ (train|finetune) ", command)
+            for_the_shell = not in_python or re.search("[*|<>&]", command)
             output = run(command, desk) if for_the_shell else run_here(command, desk)
             assert output.strip(), command
             ran += 1
