@@ -71,16 +71,43 @@ def test_kneser_ney_as_kenlm_estimates_it():
     assert len(found) == 91 + 506 + 688
 
 
-@pytest.mark.parametrize("order", range(1, 6))
+@pytest.mark.parametrize(
+    "order, prune", [*((n, (0,)) for n in range(1, 6)), (3, (0, 0, 1)), (4, (0, 1, 1, 2))]
+)
 @pytest.mark.parametrize("sentences", [["a"], ["a b a b", "b", "", "a a a a a a"], some_sentences(40)])
-def test_after_any_context_all_words_sum_to_one(order, sentences):
-    model = LanguageModel.from_arpa(build(sentences, order))
+def test_after_any_context_all_words_sum_to_one(order, prune, sentences):
+    model = LanguageModel.from_arpa(build(sentences, order, prune))
     seen = [s.split()[: i + 1] for s in sentences for i in range(len(s.split()))][:60]
     contexts = [[], ["<s>"], ["unheard"], ["a", "unheard"], *seen, *(["<s>", *words] for words in seen)]
     for context in contexts:
         words = [*model.vocabulary, "</s>", "unheard"]
         total = sum(math.exp(model.score(context, word)) for word in words)
         assert total == pytest.approx(1, abs=1e-5), context
+
+
+def test_pruned_by_hand():
+    """As above, but of the bigrams only "<s> a", which occurs twice, stays."""
+    found = entries(build(["a b", "a"], order=2, prune=(0, 1)))
+    assert [gram for gram in found if " " in gram] == ["<s> a"]
+    assert found["<s> a"][0] == pytest.approx(math.log10(0.625), abs=1e-6)
+    assert found["a"] == pytest.approx((math.log10(0.25), 0.0), abs=1e-6)  # a back-off of 1
+    assert found["<s>"][1] == pytest.approx(math.log10(0.5), abs=1e-6)
+
+
+def test_what_is_pruned_occurs_too_seldom():
+    sentences = some_sentences()
+    whole, pruned = (entries(build(sentences, order=3, prune=prune)) for prune in ((0,), (0, 0, 1)))
+    text = [f" <s> {sentence} </s> " for sentence in sentences]
+    gone = whole.keys() - pruned.keys()
+    assert gone and all(gram.count(" ") == 2 for gram in gone)
+    for gram in whole:
+        if gram.count(" ") == 2:
+            words = gram.split()
+            often = sum(line.split()[i : i + 3] == words for line in text for i in range(len(line.split())))
+            assert (often == 1) == (gram in gone), gram
+    assert (
+        build(sentences, order=3, prune=(0, 0, 9999)).count("\\3-grams") == 0
+    )  # nothing of three words left
 
 
 def test_an_order_that_no_sentence_has_is_left_out():
@@ -104,6 +131,12 @@ def test_longer_contexts_tell_more():
 def test_what_cannot_be_built_is_told(sentences, order, named):
     with pytest.raises(UserError, match=named):
         build(sentences, order)
+
+
+@pytest.mark.parametrize("prune", [(1,), (0, 2, 1), (0, -1)])
+def test_what_cannot_be_pruned_is_told(prune):
+    with pytest.raises(UserError, match="as in 0,0,1"):
+        build(["a b"], 3, prune)
 
 
 # === Reading ===
@@ -290,6 +323,10 @@ def test_build_from_the_command_line(tmp_path, capsys, monkeypatch):
     assert text == build(["the cat sat", "the dog sat", "größe", "it's me"], order=2)
     size = output.stat().st_size
     assert capsys.readouterr().out == f"{output}: 10 + 11 n-grams of 4 sentences, {size:,} bytes\n"
+    pruned = ["--order", "2", "--prune", "0,1", "--output", str(output)]
+    assert cli.main(["lm", "build", *texts[:1], *pruned]) == 0
+    assert "2-grams:\n" in (text := output.read_text(encoding="utf-8")) and "<s> the" in text
+    assert "cat sat" not in text
 
 
 @pytest.mark.parametrize(

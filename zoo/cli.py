@@ -157,6 +157,10 @@ def _parser():
     count.add_argument("texts", metavar="TEXT", nargs="+", help="a sentence a line, plain or .gz; - is stdin")
     count.add_argument("--output", metavar="FILE", required=True, help="the ARPA file, plain or .gz")
     count.add_argument("--order", type=_positive, default=3, metavar="N", help="words it spans, default 3")
+    count.add_argument(
+        "--prune", type=_wholes, default=(0,), metavar="N,N,…",
+        help="leave out what occurs no more often, by length: 0,0,1 for what three words or more say once",
+    )  # fmt: skip
     return parser
 
 
@@ -205,6 +209,10 @@ def _whole(text):
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
     return int(text)
+
+
+def _wholes(text):
+    return tuple(_whole(number) for number in text.split(","))
 
 
 # === Commands ===
@@ -382,7 +390,7 @@ def build_language_model(options):
     from zoo import language_model
 
     sentences = [sentence for path in options.texts for sentence in language_model.read_sentences(path)]
-    text = language_model.build(sentences, options.order)
+    text = language_model.build(sentences, options.order, options.prune)
     counts = " + ".join(map(str, language_model.LanguageModel.from_arpa(text).counts))
     size = language_model.write_arpa(text, options.output)
     print(f"{options.output}: {counts} n-grams of {len(sentences)} sentences, {size:,} bytes")

@@ -33,7 +33,7 @@ FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text is too small to tell its ow
 # === Building ===
 
 
-def build(sentences, order=3):
+def build(sentences, order=3, prune=(0,)):
     """Estimates a model with interpolated modified Kneser-Ney smoothing.
 
     N-grams of the highest order, and those that begin with ``<s>``, count as often as they occur; others
@@ -43,34 +43,49 @@ def build(sentences, order=3):
     Args:
         sentences: iterable of str, words with white space between. Empty ones are left out.
         order: int, 1 to 6: words of the longest n-grams; less where all sentences are shorter.
+        prune: ints that do not fall, for n from 1, the last for all longer ones: n-grams that occur no more
+            often are left out, and what they had goes to shorter ones, as with ``lmplz --prune``.
+            Single words always stay.
 
     Returns:
         str, the ARPA file.
 
     Raises:
-        UserError: the order is out of range, there is no word, or ``<s>``, ``</s>`` or ``<unk>`` is one.
+        UserError: the order or what to prune is out of range, there is no word, or ``<s>``, ``</s>`` or
+            ``<unk>`` is one.
     """
     if not 1 <= order <= MAX_ORDER:
         raise UserError(f"the order of a language model is 1 to {MAX_ORDER}, not {order}; 3 suits most texts")
-    counts = _adjusted(_count(sentences, order))
+    if list(prune) != sorted(prune) or min(prune) < 0 or prune[0]:
+        raise UserError(
+            f"nothing can be pruned by {','.join(map(str, prune))}; give numbers that do not fall, the "
+            "first of them 0, as in 0,0,1"
+        )
+    occurrences = _count(sentences, order)
+    counts = _adjusted(occurrences)
+    # Whatever begins or ends an n-gram occurs as often at least: no n-gram loses its context.
+    kept = [
+        {gram for gram in grams if often[gram] > prune[min(n, len(prune) - 1)]}
+        for n, (grams, often) in enumerate(zip(counts, occurrences, strict=True))
+    ]
     vocabulary = len(counts[0]) + 1  # with </s> and <unk>, without <s>
     probs = {(): 1 / vocabulary}  # of each n-gram's last word after the others, of every order
     backoffs = {}
-    for grams in counts:
+    for grams, stay in zip(counts, kept, strict=True):
         discounts = _discounts(grams)
         totals, reserved = defaultdict(int), defaultdict(float)
         for gram, count in grams.items():
             totals[gram[:-1]] += count
-            reserved[gram[:-1]] += discounts[min(count, 3)]
+            reserved[gram[:-1]] += discounts[min(count, 3)] if gram in stay else count
         backoffs |= {context: reserved[context] / total for context, total in totals.items()}
-        for gram, count in grams.items():
-            context = gram[:-1]
+        for gram in stay:
+            context, count = gram[:-1], grams[gram]
             lower = probs[gram[1:]] if context else probs[()]
             seen = (count - discounts[min(count, 3)]) / totals[context]  # equation 21
             probs[gram] = seen + backoffs[context] * lower
     probs[UNKNOWN,] = backoffs[()] * probs[()]
     probs[START,] = 0.0
-    return _arpa(probs, backoffs, len(counts))
+    return _arpa(probs, backoffs, sum(map(bool, kept)))
 
 
 def _count(sentences, order):
