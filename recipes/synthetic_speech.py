@@ -6,9 +6,10 @@
 
 Of few hours a model learns words by heart rather than sounds; what it lacks is other words, and those a
 machine can say (Rosenberg et al. 2019, "Speech Recognition with Augmented Synthesized Speech"). Each sentence
-is read by pico2wave, which sounds the more human, or by espeak-ng, which has many voices, at a speed and a
-pitch of its own. Both are Debian packages (`libttspico-utils` of non-free, `espeak-ng`); either will do.
-Validate on recordings only, as above.
+is read by pico2wave, flite (English alone, four speakers) or one of MBROLA's voices, which sound the more
+human, or by espeak-ng, which has many voices, at a speed of its own. They are Debian packages
+(`libttspico-utils`, `flite`, `mbrola` with `mbrola-us1` and its like for espeak-ng to speak with,
+`espeak-ng`); any will do. Validate on recordings only, as above.
 """
 
 import argparse
@@ -26,12 +27,15 @@ from tqdm import tqdm
 from recipes import trainer
 from zoo import files
 from zoo.data import audio
+from zoo.data.text_files import lines_of, read_file
 from zoo.data.transcripts import has_digits, normalise_transcript
 from zoo.errors import UserError
 
 PICO_LANGUAGES = {"de": "de-DE", "en": "en-US", "es": "es-ES", "fr": "fr-FR", "it": "it-IT"}
 ESPEAK_VARIANTS = (*(f"m{i}" for i in range(1, 8)), *(f"f{i}" for i in range(1, 6)))
-PICO_SHARE = 0.7  # of the sentences, where both programs are there
+FLITE_VOICES = ("awb", "kal16", "rms", "slt")
+MBROLA_FOLDER = Path("/usr/share/mbrola")
+HUMAN_SHARE = 0.7  # of the sentences is not read by espeak-ng, where there is another
 
 
 def synthesisers(language):
@@ -43,10 +47,16 @@ def synthesisers(language):
         UserError: there is none.
     """
     found = {}
-    if shutil.which("pico2wave") and language in PICO_LANGUAGES:
-        found["pico"] = lambda *call: _pico(PICO_LANGUAGES[language], *call)
+    pico_language = PICO_LANGUAGES.get(language.partition("-")[0])
+    if shutil.which("pico2wave") and pico_language:
+        found["pico"] = lambda *call: _pico(pico_language, *call)
+    if shutil.which("flite") and language.partition("-")[0] == "en":
+        found["flite"] = _flite
     if shutil.which("espeak-ng") and _speaks(language):
         found["espeak"] = lambda *call: _espeak(language, *call)
+    if shutil.which("mbrola") and shutil.which("espeak-ng"):
+        if voices := mbrola_voices(language):
+            found["mbrola"] = lambda *call: _mbrola(voices, *call)
     if not found:
         raise UserError(
             f"--language {language}: no synthesiser that speaks it is here; install espeak-ng, and give a "
@@ -56,8 +66,27 @@ def synthesisers(language):
 
 
 def _speaks(language):
-    listed = subprocess.run(["espeak-ng", "--voices"], capture_output=True, text=True, check=True).stdout
-    return any(line.split()[1] == language for line in listed.splitlines()[1:])
+    """Whether espeak-ng does: it lists English by region alone (en-us …), and knows what `en` is, too."""
+    return any(f"{row[1]}-".startswith(f"{language}-") for row in _voices("--voices"))
+
+
+def mbrola_voices(language):
+    """The voices of MBROLA that speak ``language`` and are installed, by the names espeak-ng has for them.
+
+    Among them are speakers of other languages, who speak this one with their accent.
+    """
+    # mb/mb-us1 is a file about the voice in the folder us1, mb/mb-de1-en about one that is to speak English.
+    return [
+        row[3] for row in _voices("--voices=mb")
+        if row[1].partition("-")[0] == language.partition("-")[0]
+        and (MBROLA_FOLDER / row[4].split("-")[1]).exists()
+    ]  # fmt: skip
+
+
+def _voices(option):
+    """The rows of espeak-ng's table: priority, language, gender, name, file …"""
+    listed = subprocess.run(["espeak-ng", option], capture_output=True, text=True, check=True).stdout
+    return [line.split() for line in listed.splitlines()[1:]]
 
 
 def _pico(language, text, rng, path):
@@ -67,11 +96,24 @@ def _pico(language, text, rng, path):
     return "pico"
 
 
+def _flite(text, rng, path):
+    voice, stretch = rng.choice(FLITE_VOICES), rng.uniform(0.8, 1.25)
+    _run("flite", "-voice", voice, "--setf", f"duration_stretch={stretch:.3f}", "-o", path, "-t", text)
+    return f"flite-{voice}"
+
+
 def _espeak(language, text, rng, path):
     variant = rng.choice(ESPEAK_VARIANTS)
     speed, pitch = rng.integers(120, 191), rng.integers(30, 71)  # words a minute; 50 is the voice's own
     _run("espeak-ng", "-v", f"{language}+{variant}", "-s", speed, "-p", pitch, "-w", path, "--", text)
     return f"espeak-{variant}"
+
+
+def _mbrola(voices, text, rng, path):
+    voice = rng.choice(voices)
+    speed, pitch = rng.integers(110, 181), rng.integers(35, 66)
+    _run("espeak-ng", "-v", voice, "-s", speed, "-p", pitch, "-w", path, "--", text)
+    return f"mbrola-{voice}"
 
 
 def _run(*command):
@@ -93,8 +135,8 @@ def speak(index, text, programs, folder, seed=0):
         A line of ``transcripts.tsv``: id, speaker, seconds, transcript.
     """
     rng = np.random.default_rng((seed, index))
-    names = sorted(programs)  # espeak, pico
-    name = names[-1] if rng.random() < PICO_SHARE else names[0]
+    human = sorted(programs.keys() - {"espeak"})
+    name = rng.choice(human) if human and rng.random() < HUMAN_SHARE else sorted(programs)[0]
     identity = f"{index:06d}"
     with tempfile.TemporaryDirectory() as temporary:
         spoken = Path(temporary, "spoken.wav")
@@ -105,15 +147,11 @@ def speak(index, text, programs, folder, seed=0):
 
 
 def read_sentences(path):
-    """The lines of a UTF-8 text that can be learned: neither empty nor with digits; and how many cannot."""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: byte {error.start} is not UTF-8; save the text as UTF-8 and try again."
-        ) from error
+    """The lines of a UTF-8 text that can be learned: neither empty nor with digits; and how many cannot.
+
+    The file may be gzipped.
+    """
+    lines = lines_of(read_file(Path(path)), path)
     lines = [" ".join(line.split()) for line in lines]
     usable = [line for line in lines if normalise_transcript(line) and not has_digits(line)]
     if not usable:
@@ -124,7 +162,7 @@ def read_sentences(path):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("text", help="one sentence a line")
-    parser.add_argument("--language", required=True, help="as espeak-ng calls it: de, en, fr …")
+    parser.add_argument("--language", required=True, help="as espeak-ng calls it: de, en, en-us, fr …")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="corpus to write")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

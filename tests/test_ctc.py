@@ -28,6 +28,14 @@ def test_loss_is_the_sum_over_paths(label):
     np.testing.assert_allclose(np.asarray(loss), wanted, rtol=1e-4)
 
 
+def test_a_loss_is_finite_however_sure_the_network_is_of_something_else():
+    logits = np.zeros((1, 4, 3), "float32")
+    logits[..., 2] = 1000
+    labels, one = np.array([[1]], "int32"), np.array([1], "int32")
+    loss = np.asarray(ctc_loss(labels, one, ops.convert_to_tensor(logits), np.array([4], "int32")))
+    assert 80 < loss[0] < np.inf
+
+
 def test_greedy_decode_against_groupby():
     random = np.random.default_rng(1)
     batch, time, classes = 40, 13, 4

@@ -297,6 +297,26 @@ def test_nothing_is_joined_that_is_not_understood(corpus):
         Splicer.align(small(), load_speech([corpus]), 0.5)
 
 
+@pytest.mark.parametrize("settings", [{"stride": n} for n in (1, 2, 3, 4)] + [{"subsampling": 3}])
+def test_batches_are_padded_to_four_outputs(settings):
+    """As bfloat16 on a CPU wants it."""
+    import tensorflow as tf
+
+    task = small(**settings)
+    for samples in (100, 3999, 20000, 20001):
+        batch = {
+            "audio": tf.ones((2, samples), tf.int16),
+            "audio_lengths": tf.constant([samples, samples // 2]),
+            "labels": tf.ones((2, 1), tf.int32),
+            "label_lengths": tf.ones(2, tf.int32),
+        }
+        inputs, _ = task.collate(batch, 8)
+        padded = inputs["audio"].shape[1]
+        assert samples <= padded < samples + 2 * RATE
+        assert np.count_nonzero(inputs["audio"][0]) == samples
+        assert int(task.frames(padded)) % 4 == 0
+
+
 def test_spec_augment_hides_bands_and_times_in_training_alone():
     layer = SpecAugment(bands=4, band_masks=1, time=0.2, time_masks=1, seed=3)
     x = np.ones((40, 60, 20), "float32")

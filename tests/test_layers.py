@@ -56,6 +56,48 @@ def test_recurrent_layers_train_as_those_of_keras_do(ours, settings, time):
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
 
 
+def test_an_exploding_gradient_stays_finite():
+    """Two units that hold each other at 1, and whose difference grows fourfold in each step."""
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the fast path is TensorFlow's")
+    layer = SimpleRNN(2, activation=ClippedRelu(20.0))
+    x = tf.ones((1, 100, 1))
+    layer.build(x.shape)
+    layer.set_weights([np.ones((1, 2)), 2 * np.array([[1.0, -1], [-1, 1]]), np.zeros(2)])
+    with tf.GradientTape() as tape:
+        y = layer(x, training=True)
+        loss = y[0, -1, 0] - y[0, -1, 1]
+    np.testing.assert_array_equal(y, 1)
+    slopes = tape.gradient(loss, [variable.value for variable in layer.trainable_variables])
+    assert all(np.isfinite(one).all() for one in slopes) and np.abs(slopes[0]).max() > 1000
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
+def test_half_the_precision_trains_alike(kind):
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the fast path is TensorFlow's")
+    random = np.random.default_rng(0)
+    x = tf.constant(random.normal(size=(3, 9, 7)), tf.float32)
+    fine, coarse = kind(5), kind(5, dtype="mixed_bfloat16")
+    assert coarse.fast()
+    for layer in (fine, coarse):
+        layer.build(x.shape)
+    coarse.set_weights(fine.get_weights())
+
+    def outputs_and_gradients(layer):
+        with tf.GradientTape() as tape:
+            y = layer(x, training=True)
+            loss = tf.reduce_sum(tf.cast(y, tf.float32) ** 2)
+        return y, tape.gradient(loss, [variable.value for variable in layer.trainable_variables])
+
+    (wanted, slopes), (found, coarse_slopes) = map(outputs_and_gradients, (fine, coarse))
+    assert found.dtype == "bfloat16" and {one.dtype for one in coarse_slopes} == {tf.float32}
+    for a, b in zip([found, *coarse_slopes], [wanted, *slopes], strict=True):
+        np.testing.assert_allclose(tf.cast(a, tf.float32), b, atol=0.03 * float(tf.reduce_max(tf.abs(b))))
+
+
 @pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
 @pytest.mark.parametrize("training", [True, False])
 def test_recurrent_goes_from_a_state_to_the_last_of_each_sequence(kind, training):

@@ -35,8 +35,9 @@ def sequence(time=6):
     return np.random.default_rng(1).normal(size=(3, time, 4)).astype("float32")
 
 
-@pytest.mark.parametrize("layer", [IdentityRNN(3), LinearRNN(3)])
-def test_a_constant_is_kept_over_a_thousand_steps(layer):
+@pytest.mark.parametrize("kind", [IdentityRNN, LinearRNN])
+def test_a_constant_is_kept_over_a_thousand_steps(kind):
+    layer = kind(3, kernel_initializer="identity")  # random weights might be such that ReLU leaves nothing
     x = np.zeros((2, 1000, 3), "float32")
     x[:, 0] = np.random.default_rng(0).random((2, 3))
     y = keras.Sequential([keras.Input((None, 3)), layer]).predict_on_batch(x)

@@ -14,17 +14,23 @@ SENTENCES = [
     f"Satz {word} ist <kurz> & gut." for word in "eins zwei drei vier fünf sechs sieben acht".split()
 ]
 
-# Its options -w PATH and the text last; what it was called with is kept beside the audio of a second.
+# Its options -w PATH (flite: -o), and the text last; what it was called with is kept. It says a second.
 PROGRAM = """#!{python}
 import sys, wave
+if "--voices=mb" in sys.argv:
+    print("Pty Language Age/Gender VoiceName File")
+    print(" 5  en-us --/F  us-1  mb/mb-us1")
+    print(" 9  en  --/F  en-german-1  mb/mb-de1-en")
+    print(" 9  en  --/M  en-dutch  mb/mb-nl2-en")
+    sys.exit()
 if "--voices" in sys.argv:
-    print("Pty Language Age/Gender VoiceName\\n 5  de  --/M  German")
+    print("Pty Language Age/Gender VoiceName\\n 5  de  --/M  German\\n 2  en-us  --/M  English")
     sys.exit()
 if "stumm" in sys.argv[-1]:
     sys.exit("no voice")
 with open({log!r}, "a") as log:
     log.write(repr(sys.argv) + "\\n")
-with wave.open(sys.argv[sys.argv.index("-w") + 1], "wb") as file:
+with wave.open(sys.argv[sys.argv.index({option!r}) + 1], "wb") as file:
     file.setparams((1, 2, {rate}, 0, "NONE", "NONE"))
     file.writeframes(bytes([len(sys.argv[-1]) % 100, 1]) * {rate})
 """
@@ -39,8 +45,9 @@ def synthesisers(tmp_path, monkeypatch):
         folder.mkdir()
         log = tmp_path / "calls.txt"
         for name in names:
-            rate = {"pico2wave": 16000, "espeak-ng": 22050}[name]
-            (folder / name).write_text(PROGRAM.format(python=sys.executable, log=str(log), rate=rate))
+            rate, option = 22050 if name == "espeak-ng" else 16000, "-o" if name == "flite" else "-w"
+            program = PROGRAM.format(python=sys.executable, log=str(log), rate=rate, option=option)
+            (folder / name).write_text(program)
             (folder / name).chmod(0o755)
         monkeypatch.setenv("PATH", str(folder))
         return log
@@ -87,6 +94,36 @@ def test_one_program_suffices(tmp_path, synthesisers):
     assert table.count("\tpico\t") == 8
 
 
+def test_a_language_or_one_of_its_regions(synthesisers):
+    synthesisers("pico2wave", "espeak-ng")
+    for language in ("en", "en-us"):
+        assert set(synthetic_speech.synthesisers(language)) == {"pico", "espeak"}, language
+    assert set(synthetic_speech.synthesisers("de-at")) == {"pico"}
+
+
+def test_flite_speaks_english_alone(tmp_path, synthesisers):
+    log = synthesisers("flite", "espeak-ng")
+    table = (make(tmp_path, "--language", "en", sentences=6 * SENTENCES) / "transcripts.tsv").read_text()
+    speakers = [line.split("\t")[1] for line in table.splitlines()[1:]]
+    assert {one for one in speakers if one.startswith("flite-")} == {
+        f"flite-{voice}" for voice in synthetic_speech.FLITE_VOICES
+    }
+    assert any(one.startswith("espeak-") for one in speakers) and "duration_stretch=1.1" in log.read_text()
+    assert set(synthetic_speech.synthesisers("de")) == {"espeak"}
+
+
+def test_mbrola_has_the_voices_that_are_installed(tmp_path, synthesisers, monkeypatch):
+    for name in ("us1", "de1"):
+        (tmp_path / "mbrola" / name).mkdir(parents=True)
+    monkeypatch.setattr(synthetic_speech, "MBROLA_FOLDER", tmp_path / "mbrola")
+    log = synthesisers("mbrola", "espeak-ng")
+    table = (make(tmp_path, "--language", "en", sentences=3 * SENTENCES) / "transcripts.tsv").read_text()
+    speakers = {line.split("\t")[1] for line in table.splitlines()[1:]}
+    assert {one for one in speakers if one.startswith("mbrola-")} == {"mbrola-us-1", "mbrola-en-german-1"}
+    assert any(one.startswith("espeak-") for one in speakers) and "'en-german-1'" in log.read_text()
+    assert set(synthetic_speech.synthesisers("de")) == {"espeak"}
+
+
 def test_what_cannot_be_spoken(tmp_path, synthesisers):
     synthesisers("pico2wave", "espeak-ng")
     with pytest.raises(UserError, match=r"no line of it is a sentence"):
@@ -96,7 +133,7 @@ def test_what_cannot_be_spoken(tmp_path, synthesisers):
     with pytest.raises(UserError, match=r"nowhere\.txt: cannot be read"):
         synthetic_speech.read_sentences(tmp_path / "nowhere.txt")
     (tmp_path / "latin.txt").write_bytes("süß".encode("latin-1"))
-    with pytest.raises(UserError, match=r"byte 1 is not UTF-8"):
+    with pytest.raises(UserError, match=r"latin\.txt: line 1 is not UTF-8 at its byte 2"):
         synthetic_speech.read_sentences(tmp_path / "latin.txt")
 
 

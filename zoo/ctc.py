@@ -32,6 +32,8 @@ def ctc_loss(labels, label_lengths, logits, logit_lengths):
         # the rest of a training step.
         if not tf.config.list_physical_devices("GPU"):
             sparse = tf.sparse.from_dense(labels)
+            # The kernel takes logarithms of probabilities; e^-104 is 0 to it, and the loss infinite.
+            logits = tf.maximum(tf.nn.log_softmax(logits), -80.0)
             return tf.nn.ctc_loss(
                 sparse, logits, None, logit_lengths, logits_time_major=False, blank_index=BLANK
             )

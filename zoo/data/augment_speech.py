@@ -27,7 +27,7 @@ def augment_speech(audio, seed, rate=16000):
         return low + (high - low) * chance[i]
 
     x = tf.cast(audio, tf.float32) / 32768.0
-    x = tf.cond(chance[0] < 0.8, lambda: _faster(x, between(1, 0.88, 1.14)), lambda: x)
+    x = tf.cond(chance[0] < 0.8, lambda: _faster(x, between(1, 0.85, 1.2)), lambda: x)
     shift = tf.cast(between(2, -0.005, 0.005) * rate, tf.int32)
     x = tf.concat([tf.zeros(tf.maximum(shift, 0)), x], 0)[tf.maximum(-shift, 0) :]
     x = tf.cond(chance[3] < 0.2, lambda: _in_a_room(x, between(4, 0.05, 0.3), seed + 1, rate), lambda: x)

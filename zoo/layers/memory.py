@@ -113,7 +113,7 @@ class LinearRNN(_Fixable, _OfCell):
         (h,) = states or [zeros(sequences, self.units)]
         given = ops.transpose(self.cell.given(sequences), (1, 0, 2))
         steps = rnn_steps(keras.activations.linear)
-        return batch_first([steps(given, read(self.cell.recurrent_kernel), h[None])])
+        return batch_first([steps(given, read(self.cell.recurrent_kernel, sequences), h[None])])
 
 
 @keras.saving.register_keras_serializable("seqzoo")
@@ -205,7 +205,7 @@ class SkipRNN(_OfCell):
 
     def _train(self, sequences, states=None):
         cell = self.cell
-        summed = all_steps(sequences, read(cell.kernel), read(cell.bias))
+        summed = all_steps(sequences, read(cell.kernel, sequences), read(cell.bias, sequences))
         (past,) = states or [zeros(sequences, cell.state_size)]
         steps = rnn_steps(self.activation, cell.delays)
         past = self._split(past)

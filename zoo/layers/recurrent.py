@@ -5,6 +5,8 @@ import functools
 import keras
 from keras import layers, ops
 
+LARGE = 1e4  # where the gradient of a plain RNN's output is cut off
+
 
 @keras.saving.register_keras_serializable("seqzoo")
 class MaskByLength(layers.Layer):
@@ -83,9 +85,9 @@ class LSTM(FastToTrain, layers.LSTM):
 
     def _train(self, sequences, states=None):
         cell = self.cell
-        gates = all_steps(sequences, _gates_last(cell.kernel), _gates_last(cell.bias))
+        gates = all_steps(sequences, _gates_last(cell.kernel, sequences), _gates_last(cell.bias, sequences))
         h, c = states or [zeros(sequences, self.units)] * 2
-        return batch_first(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel), h, c))
+        return batch_first(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel, sequences), h, c))
 
     def fast(self):
         usual = self.activation is keras.activations.tanh
@@ -99,8 +101,8 @@ class GRU(FastToTrain, layers.GRU):
     def _train(self, sequences, states=None):
         import tensorflow as tf
 
-        kernel, recurrent = read(self.cell.kernel), read(self.cell.recurrent_kernel)
-        bias, recurrent_bias = tf.unstack(read(self.cell.bias))
+        kernel, recurrent = read(self.cell.kernel, sequences), read(self.cell.recurrent_kernel, sequences)
+        bias, recurrent_bias = tf.unstack(read(self.cell.bias, sequences))
         gates = all_steps(sequences, kernel, bias)
         (h,) = states or [zeros(sequences, self.units)]
         return batch_first([_gru_steps()(gates, recurrent, recurrent_bias, h)])
@@ -120,9 +122,10 @@ class SimpleRNN(FastToTrain, layers.SimpleRNN):
 
     def _train(self, sequences, states=None):
         cell = self.cell
-        summed = all_steps(sequences, read(cell.kernel), read(cell.bias))
+        summed = all_steps(sequences, read(cell.kernel, sequences), read(cell.bias, sequences))
         (h,) = states or [zeros(sequences, self.units)]
-        return batch_first([rnn_steps(self.activation)(summed, read(cell.recurrent_kernel), h[None])])
+        recurrent = read(cell.recurrent_kernel, sequences)
+        return batch_first([rnn_steps(self.activation)(summed, recurrent, h[None])])
 
     def fast(self):
         return slope_of(self.activation) is not None and on_cpu(self)
@@ -166,8 +169,8 @@ def slope_of(activation):
 
 
 def on_cpu(layer):
-    """Whether a recurrent layer without specialities is trained with TensorFlow on a CPU, in float32."""
-    if keras.backend.backend() != "tensorflow" or layer.compute_dtype != "float32":
+    """Whether a recurrent layer without specialities is trained with TensorFlow on a CPU."""
+    if keras.backend.backend() != "tensorflow" or layer.compute_dtype not in ("float32", "bfloat16"):
         return False
     import tensorflow as tf
 
@@ -185,31 +188,37 @@ def all_steps(sequences, kernel, bias):
     return tf.reshape(tf.matmul(flat, kernel) + bias, (shape[1], shape[0], kernel.shape[1]))
 
 
-def read(variable):
+def read(variable, like):
+    """A variable's values as a tensor of the type of ``like``: custom gradients take no variables."""
     import tensorflow as tf
 
-    return tf.convert_to_tensor(variable.value)  # a tensor: custom gradients take no variables
+    return tf.cast(variable.value, like.dtype)
 
 
 def zeros(sequences, units):
-    return ops.zeros((ops.shape(sequences)[0], units), "float32")
+    return ops.zeros((ops.shape(sequences)[0], units), sequences.dtype)
 
 
 def batch_first(series):
     return [ops.transpose(values, (1, 0, 2)) for values in series]
 
 
-def _gates_last(weights):
+def _gates_last(weights, like):
     """Keras's order of the gates (input, forget, candidate, output) with the candidate moved last."""
-    i, f, c, o = ops.split(read(weights), 4, axis=-1)
+    i, f, c, o = ops.split(read(weights, like), 4, axis=-1)
     return ops.concatenate([i, f, o, c], axis=-1)
 
 
-def _series(size, values=None):
+def _series(size, values):
+    """The steps of ``values``, ``[time, ...]``, for a loop to read."""
+    return _empty(size, values).unstack(values)
+
+
+def _empty(size, like):
+    """So many steps of the type of ``like``, for a loop to write."""
     import tensorflow as tf
 
-    array = tf.TensorArray(tf.float32, size=size, clear_after_read=False)
-    return array if values is None else array.unstack(values)
+    return tf.TensorArray(like.dtype, size=size, clear_after_read=False)
 
 
 @functools.cache
@@ -255,8 +264,9 @@ def rnn_steps(activation, delays=(1,)):
                 return tf.matmul(tf.concat(seen, 1) if len(seen) > 1 else seen[0], transposed)
 
             def backward(t, collected):
-                d_summed = (above.read(t) + following(collected, t)) * slopes.read(t)
-                return t - 1, collected.write(t, d_summed)
+                # What explodes over many steps stays finite, for the trainer to scale down.
+                d_output = tf.clip_by_value(above.read(t) + following(collected, t), -LARGE, LARGE)
+                return t - 1, collected.write(t, d_output * slopes.read(t))
 
             nothing = tf.zeros_like(every)
             state = (time - 1, _series(time + longest, nothing))
@@ -311,7 +321,7 @@ def _gru_steps():
             saved = saved.write(t, tf.concat([gate, candidate, inner], 1))
             return t + 1, h, saved, outputs.write(t, h)
 
-        state = (0, initial, _series(time), _series(time))
+        state = (0, initial, _empty(time, gates), _empty(time, gates))
         state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
         opened, outputs = (array.stack() for array in state[2:])
         hidden = tf.concat([initial[None], outputs[:-1]], 0)
@@ -331,7 +341,7 @@ def _gru_steps():
                 outer = outer.write(t, tf.concat([d_z, d_r, d_candidate], 1))
                 return t - 1, d_h, outer, inner.write(t, d_inner)
 
-            state = (time - 1, tf.zeros_like(initial), _series(time), _series(time))
+            state = (time - 1, tf.zeros_like(initial), _empty(time, gates), _empty(time, gates))
             state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
             d_gates, d_inner = (array.stack() for array in state[2:])
             flat = tf.reshape(d_inner, (-1, 3 * units))
@@ -352,10 +362,10 @@ def _lstm_steps():
     def steps(gates, kernel, initial_h, initial_c):
         """``[time, batch, 4 * units]`` without the recurrent part -> outputs and cells."""
         time, units = tf.shape(gates)[0], kernel.shape[0]
-        gates = _series(time, gates)
+        given = _series(time, gates)
 
         def forward(t, h, c, opened, cells, outputs):
-            both = gates.read(t) + tf.matmul(h, kernel)
+            both = given.read(t) + tf.matmul(h, kernel)
             gate, candidate = tf.split(both, [3 * units, units], 1)
             gate, candidate = tf.sigmoid(gate), tf.tanh(candidate)
             i, f, o = tf.split(gate, 3, 1)
@@ -364,7 +374,7 @@ def _lstm_steps():
             opened = opened.write(t, tf.concat([gate, candidate], 1))
             return t + 1, h, c, opened, cells.write(t, c), outputs.write(t, h)
 
-        state = (0, initial_h, initial_c, _series(time), _series(time), _series(time))
+        state = (0, initial_h, initial_c, *(_empty(time, gates) for _ in range(3)))
         state = tf.while_loop(lambda t, *_: t < time, forward, state, parallel_iterations=1)
         opened, cells, outputs = (array.stack() for array in state[3:])
 
@@ -388,7 +398,7 @@ def _lstm_steps():
                 return t - 1, d_gates, d_cell * f, collected.write(t, d_gates)
 
             zero = tf.zeros_like(initial_h)
-            state = (time - 1, tf.concat([zero] * 4, 1), zero, _series(time))
+            state = (time - 1, tf.concat([zero] * 4, 1), zero, _empty(time, gates))
             state = tf.while_loop(lambda t, *_: t >= 0, backward, state, parallel_iterations=1)
             d_gates = state[-1].stack()
             hidden = tf.concat([initial_h[None], outputs[:-1]], 0)
