@@ -67,7 +67,7 @@ def main(arguments):
     figures = [figure for found in measured for figure in found]
     metric = options.headline or next(iter(forms))
     headline = [f"{f['set']} {forms[metric].format(f['value'])}" for f in figures if f["metric"] == metric]
-    short = _METRICS[metric] if "_" in metric else metric.upper()
+    short = metric.upper() if metric in ("cer", "wer") else _METRICS[metric]
     if not headline:
         raise UserError(f"--headline {metric!r} is not measured; choose one of {', '.join(forms)}.")
     task.card |= {

@@ -3,6 +3,7 @@ import functools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def log_probs_of(task, rows):
     """``[time + 1, classes]``: of each token of one row, and of the next after them, by the network."""
     inputs = {
         "tokens": np.array([[*rows, 0]], np.int32),
-        "states": np.zeros((1, *task.state_shape), np.float32),
+        "states": np.zeros((1, *task.network.output["states"].shape[1:]), np.float32),
     }
     logits = np.array(task.network(inputs)["logits"])[0]
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
@@ -179,6 +180,7 @@ def test_configurations_that_cannot_be():
         ({"cell": "linear"}, "lstm, gru, simple"),
         ({"layers": 0}, "one layer"),
         ({"tied_embeddings": True}, "equal"),
+        ({"cache": -1}, "0 or more"),
     ):
         with pytest.raises(ValueError, match=message):
             CharLmConfig(**settings)
@@ -186,14 +188,14 @@ def test_configurations_that_cannot_be():
     assert not any("kernel" in path for path in tied.weights() if path.startswith("logits"))
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_carried_state_equals_one_long_pass(cell):
+@pytest.mark.parametrize(("cell", "cache"), [*((cell, 0) for cell in CELLS), ("lstm", 17)])
+def test_carried_state_equals_one_long_pass(cell, cache):
     """The same costs and states for a text at once, in pieces, and beside others of other lengths."""
-    task = small(cell)
+    task = small(cell, cache=cache)
     rows = task.vocabulary.encode(TWO_LINES)
     whole = serve(task, rows[None])
     expected = log_probs_of(task, rows)[range(len(rows)), rows]
-    np.testing.assert_allclose(whole["nats"][0], -expected, atol=1e-5)
+    assert np.allclose(whole["nats"][0], -expected, atol=1e-5) == (not cache)
     states, nats = None, []
     for start, end in ((0, 1), (1, 20), (20, 20), (20, len(rows))):
         padded = np.zeros((2, 40), np.int32)
@@ -207,10 +209,40 @@ def test_carried_state_equals_one_long_pass(cell):
     np.testing.assert_allclose(states[0], whole["new_states"][0], atol=1e-5)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_sampling_says_what_the_network_says(cell):
+def test_the_cache_says_what_followed_the_like():
+    """Against the sum over all places, one by one."""
+    size, weight, sharpness = 17, 2.0, 0.3
+    task = small(cache=size, cache_weight=weight, cache_sharpness=sharpness)
+    rows = task.vocabulary.encode(TWO_LINES)
+    own = np.exp(log_probs_of(task, rows)[range(len(rows)), rows])
+    states, hidden, nats = np.zeros((1, *task.state_shape)), [], []
+    for row in rows:
+        hidden.append(states[0, 2])  # the second layer's output, before the character
+        found = serve(task, [[row]], states=states)
+        states, nats = found["new_states"], [*nats, found["nats"][0, 0]]
+    for now, row in enumerate(rows):
+        here, all_mass = own[now], 1.0
+        for place in range(max(0, now - size), now):
+            mass = weight * np.exp(-sharpness * ((hidden[now] - hidden[place]) ** 2).sum())
+            here, all_mass = here + mass * (rows[place] == row), all_mass + mass
+        assert nats[now] == pytest.approx(-np.log(here / all_mass), abs=1e-4)
+
+
+def test_a_long_text_is_scored_as_in_one_pass():
+    """In pieces side by side, from as many characters before each as the cache holds."""
+    task = small(cache=1500)
+    text = "".join(np.random.default_rng(0).choice(list(TWO_LINES), 14_000))
+    rows, states, nats = task.vocabulary.encode(text), None, []
+    for start in range(0, len(rows), 1000):
+        found = serve(task, rows[None, start : start + 1000], states=states)
+        states, nats = found["new_states"], [*nats, found["nats"][0]]
+    np.testing.assert_allclose(task.reader.score(text), np.concatenate(nats), atol=1e-3)
+
+
+@pytest.mark.parametrize(("cell", "cache"), [*((cell, 0) for cell in CELLS), ("lstm", 17)])
+def test_sampling_says_what_the_network_says(cell, cache):
     """What is drawn goes on from the text, with scores of the network, and the state goes on from there."""
-    task = small(cell)
+    task = small(cell, cache=cache)
     rows = task.vocabulary.encode("it was")
     noise = np.random.default_rng(3).random((1, 9, len(task.vocabulary)))
     found = serve(task, rows[None], noise=noise)
@@ -222,8 +254,10 @@ def test_sampling_says_what_the_network_says(cell):
     gumbel = -np.log(-np.log(np.clip(noise[0], 1e-7, 1 - 1e-7)))
     np.testing.assert_array_equal((log_probs + gumbel).argmax(-1), drawn)
     assert log_probs[range(9), drawn].sum() == pytest.approx(found["sampled_scores"][0], abs=1e-4)
-    both = serve(task, [[*rows, *drawn]])
-    np.testing.assert_allclose(found["sampled_states"], both["new_states"], atol=1e-5)
+    both, own = serve(task, [[*rows, *drawn]]), task.network.output["states"].shape[1]
+    np.testing.assert_allclose(found["sampled_states"][:, :own], both["new_states"][:, :own], atol=1e-5)
+    # The cache is of what was read.
+    np.testing.assert_allclose(found["sampled_states"][:, own:], found["new_states"][:, own:])
     # In two runs, the second of which reads nothing.
     one = serve(task, rows[None], noise=noise[:, :4])
     other = serve(task, [[0]], lengths=[0], states=one["sampled_states"], noise=noise[:, 4:])
@@ -234,12 +268,12 @@ def test_sampling_says_what_the_network_says(cell):
 
 
 @pytest.mark.skipif(not TENSORFLOW, reason="exporting is TensorFlow's")
-@pytest.mark.parametrize("cell", CELLS)
-def test_exports(cell, tmp_path):
+@pytest.mark.parametrize(("cell", "cache"), [*((cell, 0) for cell in CELLS), ("lstm", 17)])
+def test_exports(cell, cache, tmp_path):
     """Compared with Keras for the same text, states and noise, of lengths and steps from 0."""
     from export import to_onnx
 
-    task = small(cell)
+    task = small(cell, cache=cache)
     report = to_onnx(task, tmp_path / "char_lm.onnx")
     assert report["nodes"]["Loop"] == 1 and not any("Random" in node for node in report["nodes"])
     assert report["recurrent"] == {"recurrent_1": "fused", "recurrent_2": "fused"}
@@ -320,7 +354,7 @@ def test_training_carries_states():
 @pytest.mark.skipif(not TENSORFLOW, reason="runs JAX by itself")
 def test_carried_states_on_jax():
     pytest.importorskip("jax")
-    tests = "training_carries or (lstm and equals_one_long_pass) or (lstm and sampling_says)"
+    tests = "training_carries or (lstm-17 and (equals_one_long_pass or sampling_says))"
     command = [sys.executable, "-m", "pytest", "-q", __file__, "-k", tests, "-p", "no:cacheprovider"]
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -361,11 +395,18 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     ]  # fmt: skip
     new = ["--data", tmp_path / "text", "--model.units", 16, "--model.embedding", 8, "--model.layers", 1]
     new += ["--training.influence", "True"]
-    found = bits(run("train", *new, *same, "--output", tmp_path / "run"))
-    # What is told is of the weights after the epoch: the last one's are those that were kept.
+    said = run("train", *new, *same, "--output", tmp_path / "run")
+    found = bits(said)
+    # What is told is of the weights after the epoch: the last one's are those that were kept, and calibrated.
     tail = (40 * TWO_LINES)[-106:]
-    told = zoo.load(tmp_path / "run").reader.score(tail).mean() / math.log(2)
-    assert len(found) == 2 and found[1] < found[0] and found[1] == pytest.approx(told, abs=2e-3)
+    kept = zoo.load(tmp_path / "run")
+    told = kept.reader.score(tail).mean() / math.log(2)
+    before, after = (float(re.search(rf"Calibrated: .* {x}", said)[1]) for x in (r"(\S+) ->", r"-> (\S+)"))
+    assert len(found) == 2 and found[1] < found[0] and found[1] == pytest.approx(before, abs=2e-3)
+    assert told == pytest.approx(after, abs=2e-3) and after < before
+    for factor in (0.98, 1.02, 1 / 1.02 / 1.02):  # no neighbour is better
+        kept.scale_logits(factor)
+        assert kept.reader.score(tail).mean() / math.log(2) > told - 1e-4
     assert b"influence" in next((tmp_path / "run").rglob("events.*")).read_bytes()
     if backend == "tensorflow":
         tune = ["--data", tmp_path / "more", "--preset", tmp_path / "run", *same]

@@ -158,16 +158,17 @@ def test_the_context_is_an_input_of_every_step(digits):
     np.testing.assert_array_equal(np.asarray(x)[0, 0, :8], np.asarray(task._embed.embeddings)[2])
 
 
-def test_attention_is_luongs():
+@pytest.mark.parametrize("scaled", [False, True])
+def test_attention_is_luongs(scaled):
     random = np.random.default_rng(0)
     h, memory = (
         random.normal(size=(1, 2, 4)).astype("float32"),
         random.normal(size=(1, 3, 5)).astype("float32"),
     )
-    layer = LuongAttention(4)
+    layer = LuongAttention(4, scaled)
     y, weights = layer(h, memory, np.array([2], "int32"))
     kernel, combine, bias = (np.asarray(w) for w in layer.weights)
-    scores = np.einsum("tu,ub,sb->ts", h[0], kernel.T, memory[0, :2])
+    scores = np.einsum("tu,ub,sb->ts", h[0], kernel.T, memory[0, :2]) / (2 if scaled else 1)
     wanted = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
     np.testing.assert_allclose(weights[0, :, :2], wanted, atol=1e-6)
     assert not np.asarray(weights)[0, :, 2].any()

@@ -23,13 +23,16 @@ STEPS = 32  # characters written at a time
 CHUNK = 256  # characters read at a time
 PIECE = 4000  # characters of a long text that are scored side by side with others
 CONTEXT = 1000  # characters before a piece from which it knows what it goes on from
-STREAMS = 64  # pieces scored at a time by each thread
+STREAMS = 64  # pieces scored at a time by each thread,
+STATES = 1 << 24  # or fewer where a cache makes their states larger: numbers in all of them
 UNICODE = 0x110000 - 0x800  # characters that there may be: all code points but surrogates
 
 
 def state_shape(config):
-    """``(states, units)``: of each layer its output and, of an LSTM, its cell, the first layer first."""
-    return config["layers"] * (2 if config["cell"] == "lstm" else 1), config["units"]
+    """``(states, units)``: of each layer its output and, of an LSTM, its cell, the first layer first; then
+    those of the cache, if there is one, see ``zoo.continuous_cache``."""
+    cache, units = config.get("cache", 0), config["units"]
+    return config["layers"] * (2 if config["cell"] == "lstm" else 1) + cache + -(-cache // units), units
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +76,8 @@ class TextGenerator(GraphReader):
     def __init__(self, run, config, vocabulary, metadata=None, threads=1):
         super().__init__(run, config, vocabulary, metadata, threads)
         self._beginning = np.zeros((1, *state_shape(config)), np.float32)
+        self._context = max(CONTEXT, config.get("cache", 0))
+        self._piece = max(PIECE, 4 * self._context)
 
     # === Writing ===
 
@@ -187,12 +192,14 @@ class TextGenerator(GraphReader):
         The first one's is given nothing. An unknown character costs that there is one and, so that the costs
         are those of a code for any text, which of Unicode's others it is: the logarithm of their number.
 
-        A text of more than ``PIECE`` characters is read in pieces side by side, each from ``CONTEXT``
-        characters before it: what is further back has no weight in the states any more.
+        A long text is read in pieces of ``PIECE`` characters side by side, each from ``CONTEXT`` characters
+        before it: what is further back has no weight in the states any more. With a cache of more than that,
+        from as many as it holds, and the pieces are longer.
         """
         rows = self.vocabulary.encode(text)
-        starts = np.arange(0, len(rows), PIECE)
-        size = max(1, min(STREAMS, -(-len(starts) // self.threads)))
+        starts = np.arange(0, len(rows), self._piece)
+        room = max(1, min(STREAMS, STATES // self._beginning.size))
+        size = max(1, min(room, -(-len(starts) // self.threads)))
         batches = [starts[i : i + size] for i in range(0, len(starts), size)]
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             parts = pool.map(lambda batch: self._score(rows, batch), batches)
@@ -201,8 +208,8 @@ class TextGenerator(GraphReader):
 
     def _score(self, rows, starts):
         """Nats of the pieces of rows that begin at ``starts``, one after another."""
-        begins = np.maximum(starts - CONTEXT, 0)
-        ends = np.minimum(starts + PIECE, len(rows))
+        begins = np.maximum(starts - self._context, 0)
+        ends = np.minimum(starts + self._piece, len(rows))
         states = np.repeat(self._beginning, len(starts), axis=0)
         width = min(CHUNK, max(ends - begins))
         nats = []

@@ -7,6 +7,9 @@ What has been read is the state of the recurrent layers, and nothing else: the l
 scores of the next character. Before the first there is the state of zeros, whose scores are the output
 layer's bias: about how often each character occurs. So no text needs a token to start it, a text may be
 read in pieces of any size, and to begin from nothing is to begin as anywhere in a text.
+
+Where text is scored, a cache may look back further (`zoo.continuous_cache`): program code and TeX say again
+what they said before. Text is written without it, or it would go on copying itself.
 """
 
 import dataclasses
@@ -17,6 +20,7 @@ from keras import layers, ops
 
 from zoo import decoding
 from zoo.compiled import GraphTask
+from zoo.continuous_cache import ContinuousCache
 from zoo.layers import Recurrent, make_recurrent
 from zoo.next_token import Logits, NextToken
 from zoo.plain_text import Characters
@@ -38,6 +42,9 @@ class CharLmConfig:
         embedding: size of the vectors that stand for characters.
         tied_embeddings: the output layer's rows are the embeddings, which are as large as ``units`` then.
         dropout: share of values dropped between layers and before the output.
+        cache: characters of a text that scoring looks back upon, see ``ContinuousCache``; 0: no cache. It
+            takes no training, and may be given to a model that has been trained without.
+        cache_weight, cache_sharpness: see there.
     """
 
     cell: str = "lstm"
@@ -46,9 +53,14 @@ class CharLmConfig:
     embedding: int = 128
     tied_embeddings: bool = False
     dropout: float = 0.3
+    cache: int = 0
+    cache_weight: float = 4.0
+    cache_sharpness: float = 0.2
 
     def __post_init__(self):
         check_choices(self, cell=CELLS)
+        if min(self.cache, self.cache_weight, self.cache_sharpness) < 0:
+            raise ValueError("cache, cache_weight and cache_sharpness are 0 or more")
         if self.layers < 1:
             raise ValueError("there is at least one layer")
         if self.tied_embeddings and self.embedding != self.units:
@@ -81,9 +93,13 @@ class CharLm(GraphTask):
             dtype="float32",
             name="logits",
         )
+        self._cache = None
+        if config.cache:
+            self._cache = ContinuousCache(config.cache, config.cache_weight, config.cache_sharpness)
         tokens = keras.Input((None,), dtype="int32", name="tokens")
-        states = keras.Input(self.state_shape, name="states")
-        logits, new = self._foretell(tokens, None, states)
+        states = keras.Input((self._own_states, config.units), name="states")
+        hidden, new = self._read(tokens, None, states)
+        logits = self._logits(self._drop(hidden))
         inputs, outputs = {"tokens": tokens, "states": states}, {"logits": logits, "states": new}
         return keras.Model(inputs, outputs, name=self.name)
 
@@ -92,8 +108,14 @@ class CharLm(GraphTask):
         """See ``zoo.text_generation.state_shape``."""
         return state_shape(dataclasses.asdict(self.config))
 
-    def _foretell(self, tokens, lengths, states):
-        """int32 ``[batch, time]`` and the states before -> logits of each token, and the states after."""
+    @property
+    def _own_states(self):
+        """States of the network, without the cache's."""
+        return state_shape(dataclasses.asdict(self.config) | {"cache": 0})[0]
+
+    def _read(self, tokens, lengths, states):
+        """int32 ``[batch, time]`` and the states before -> the last layer's output before each token, and the
+        states after them."""
         by_layer = self._by_layer(states)
         before, new = by_layer[-1][0][:, None], []
         x = self._embed(tokens)
@@ -101,11 +123,11 @@ class CharLm(GraphTask):
             x, state = recurrent(self._drop(x) if i else x, lengths, state)
             new += state
         before = ops.concatenate([before, x[:, :-1]], 1)
-        return self._logits(self._drop(before)), ops.cast(ops.stack(new, 1), "float32")
+        return before, ops.cast(ops.stack(new, 1), "float32")
 
     def _by_layer(self, states):
         """``[batch, states, units]`` -> a list of each layer's states."""
-        each = self.state_shape[0] // self.config.layers
+        each = 2 if self.config.cell == "lstm" else 1
         return [[states[:, i * each + j] for j in range(each)] for i in range(self.config.layers)]
 
     # === Decoding ===
@@ -132,16 +154,22 @@ class CharLm(GraphTask):
     def _serve(self, inputs):
         """Reads a piece of each text, and writes how it goes on.
 
-        ``states`` are those before the piece, zeros at the beginning; ``lengths``, 0 or more, of the tokens
-        that count. ``nats`` is the cost of each, given all before it, zero beyond ``lengths``; ``new_states``
-        are those after them. From there as many tokens are drawn as the noise has steps, at 0 ``top_k`` from
-        all; ``sampled_states`` are those after the last of them.
+        ``states`` are those before the piece, zeros at the beginning, with the cache behind them;
+        ``lengths``, 0 or more, of the tokens that count. ``nats`` is the cost of each, given all before it,
+        zero beyond ``lengths``; ``new_states`` are those after them. From there as many tokens are drawn as
+        the noise has steps, at 0 ``top_k`` from all; ``sampled_states`` are those after the last of them.
         """
         tokens, lengths, states = inputs["tokens"], inputs["lengths"], inputs["states"]
-        logits, new = self._foretell(tokens, ops.maximum(lengths, 1), states)
+        states, cached = states[:, : self._own_states], states[:, self._own_states :]
+        hidden, new = self._read(tokens, ops.maximum(lengths, 1), states)
         new = ops.where(lengths[:, None, None] > 0, new, states)
+        logits = self._logits(hidden)
         chosen = ops.one_hot(tokens, len(self.vocabulary), dtype="float32")
         nats = ops.logsumexp(logits, -1) - ops.sum(logits * chosen, -1)
+        if self._cache:
+            hidden = ops.cast(hidden, "float32")
+            likely, cached = self._cache(ops.exp(-nats), hidden, tokens, lengths, cached)
+            nats = -ops.log(ops.maximum(likely, 1e-30))
         within = ops.arange(ops.shape(tokens)[1], dtype="int32")[None, :] < lengths[:, None]
         # That a character is not known cannot be written.
         unsaid = -1e9 * (np.arange(len(self.vocabulary)) == Characters.UNKNOWN)
@@ -161,12 +189,13 @@ class CharLm(GraphTask):
         drawn = decoding.sample(
             step, new, NOTHING, inputs["noise"], inputs["temperature"], inputs["top_k"], keep_state=True
         )
+        after = consume(drawn["last"], drawn["state"])
         return {
             "nats": nats * ops.cast(within, nats.dtype),
-            "new_states": new,
+            "new_states": ops.concatenate([new, cached], 1),
             "sampled_tokens": drawn["tokens"],
             "sampled_scores": drawn["scores"],
-            "sampled_states": consume(drawn["last"], drawn["state"]),
+            "sampled_states": ops.concatenate([after, cached], 1),
         }
 
     def _example(self, batch, seed):
@@ -174,6 +203,8 @@ class CharLm(GraphTask):
         lengths = random.integers(0, 9, batch).astype("int32")
         time = max(1, lengths.max()) + seed % 2
         states = random.uniform(-1, 1, (batch, *self.state_shape)) * (seed % 3 > 0)
+        known = states[:, self._own_states + self.config.cache :]  # the tokens that are cached
+        known[:] = random.integers(0, len(self.vocabulary) + 1, known.shape)
         return {
             "tokens": random.integers(0, len(self.vocabulary), (batch, time)).astype("int32"),
             "lengths": lengths,
@@ -211,6 +242,17 @@ class CharLm(GraphTask):
         return self.reader.evaluate(self.load_corpus(corpora, only, progress), progress)
 
     # === Training ===
+
+    def scale_logits(self, factor):
+        """Multiply all logits: below 1 the model is less sure. Not with ``tied_embeddings``.
+
+        Raises:
+            ValueError: the embeddings are the output layer's rows, and would change, too.
+        """
+        if self.config.tied_embeddings:
+            raise ValueError("tied embeddings cannot be scaled in the output layer alone")
+        for weight in (self._logits.kernel, self._logits.bias):
+            weight.assign(weight * factor)
 
     def training_model(self):
         """The network with its cross-entropy, for ``fit`` on batches of ``zoo.data.continuous.Streams``."""
