@@ -8,6 +8,7 @@ from zoo.errors import UserError
 
 TOLERANCE = 1e-4  # greatest difference of a float output, relative to max(1, |value|)
 SEARCH_TOLERANCE = 1e-3  # the same of the score of what a search found instead
+ATTENTION_TOLERANCE = 1e-3  # of "attention", for people to look at: a softmax of scores as large as hundreds
 CASES = [(1, 0), (1, 1), (1, 2), (2, 3), (3, 4), (5, 5), (8, 6), (8, 7)]  # (batch size, seed)
 
 
@@ -93,13 +94,13 @@ def examples(task, function):
 def compare(task, pairs):
     """Compares an exported model's outputs with those of Keras.
 
-    Float outputs may differ by ``TOLERANCE``, relative to max(1, |value|), and ``log_probs`` relative to the
-    greatest of their frame: they are differences of logits that are as large. An output with a time axis
-    counts up to its row's ``lengths``, if there is such an output: what is beyond has no meaning. Integers
-    must be equal. Two exceptions: where the two likeliest classes of a frame in ``log_probs`` are nearer to
-    one another than the rounding of ``log_probs`` in that row, either may win, and what is decoded of that
-    row is not compared; nor are the ``tokens`` that a search found where others have the same ``scores``,
-    within ``SEARCH_TOLERANCE``.
+    Float outputs may differ by ``TOLERANCE``, relative to max(1, |value|), ``attention`` by
+    ``ATTENTION_TOLERANCE``, and ``log_probs`` relative to the greatest of their frame: they are differences
+    of logits that are as large. An output with a time axis counts up to its row's ``lengths``, if there is
+    such an output: what is beyond has no meaning. Integers must be equal. Two exceptions: where the two
+    likeliest classes of a frame in ``log_probs`` are nearer to one another than the rounding of ``log_probs``
+    in that row, either may win, and what is decoded of that row is not compared; nor are the ``tokens`` that
+    a search found where others have the same ``scores``, within ``SEARCH_TOLERANCE``.
 
     Args:
         task: its ``serving.outputs`` are what is compared.
@@ -128,7 +129,7 @@ def compare(task, pairs):
                     difference = np.abs(one - other) / _scale(spec, one)
                 worst = float(difference.max(initial=0, where=compared))  # NaN stays NaN
                 report["max_difference"] = max(worst, report["max_difference"])
-                wrong = not worst <= TOLERANCE
+                wrong = not worst <= (ATTENTION_TOLERANCE if spec.name == "attention" else TOLERANCE)
             else:
                 wrong = bool((compared & (one != other)).any())
                 worst = "unequal"

@@ -28,10 +28,18 @@ from zoo.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Tuning(trainer.Schedule):
-    """The second stage's schedule: see ``trainer.Schedule``."""
+    """The second stage's schedule: see ``trainer.Schedule``.
+
+    Attributes:
+        first: name of the encoder's first layer that learns; those before it see edges and colours, and take
+            most of the time. All of them unless given.
+        norms: batch normalisation learns, too: for an encoder that began with ``--encoder-weights none``.
+    """
 
     epochs: int = 5
     learning_rate: float = 2e-4
+    first: str = ""
+    norms: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +48,13 @@ class Reward(trainer.Schedule):
 
     Attributes:
         draws: captions drawn for each image.
+        temperature: at which they are drawn.
     """
 
     epochs: int = 0
-    learning_rate: float = 1e-4
+    learning_rate: float = 5e-5
     draws: int = 5
+    temperature: float = 0.5
 
 
 def main(arguments):
@@ -100,6 +110,11 @@ def main(arguments):
         words = {word for text in learn.texts for word in text.split()}
         missing = sorted(word for word in words if word not in task.vocabulary)
         task = trainer.with_tokens(task, missing, "words of the captions", options)
+    if second.first and second.first not in (layer.name for layer in task.encoder.layers):
+        raise UserError(
+            f"--tuning.first {second.first}: the encoder has no such layer; its last ones are "
+            f"{', '.join(layer.name for layer in task.encoder.layers[-3:])}."
+        )
     print(
         f"{len(learn)} images to learn ({learn.shown()} an epoch) with {sum(map(len, learn.references))} "
         f"captions, {len(check)} to validate; {len(task.vocabulary)} words, "
@@ -118,7 +133,7 @@ def main(arguments):
         train_stage("frozen", trainer.pipeline(task, learn, first), first)
     if second.epochs:
         settings |= {"tuning": dataclasses.asdict(second)}
-        task.tunes_encoder = True
+        task.tunes_encoder, task.tunes_norms, task.tunes_from = True, second.norms, second.first or None
         train_stage("tuned", trainer.pipeline(task, learn, second), second)
         task.tunes_encoder = False
     if third.epochs:
@@ -126,7 +141,9 @@ def main(arguments):
 
         settings |= {"reward": dataclasses.asdict(third)}
         data = trainer.pipeline(task, learn, third)
-        train_stage("rewarded", SelfCritical(task, data, learn.references, third.draws), third, by="cider")
+        task.drops = False
+        drawn = SelfCritical(task, data, learn.references, third.draws, third.temperature)
+        train_stage("rewarded", drawn, third, by="cider")
     print(f"The best model is in {output}/best; to caption images with it, and to export it:")
     print(f"  zoo predict {output} photo.jpg")
     print(f"  zoo export {output} --output {task.name}.onnx")

@@ -47,13 +47,14 @@ def task(preset):
 
 
 def test_presets_are_there():
-    lines, speech, translation, text = (
+    lines, speech, translation, captions, text = (
         {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic"},
         {"deep_speech_digits", "deep_speech_en", "deep_speech_de"},
         {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
-        {"sentiment_en"},
+        {"captioner_flickr8k"},
+        {"sentiment_en", "char_lm_shakespeare", "char_lm_c", "char_lm_latex"},
     )
-    assert lines | speech | translation | text <= set(presets.names())
+    assert lines | speech | translation | captions | text <= set(presets.names())
 
 
 def test_the_contract(task):

@@ -304,6 +304,15 @@ def test_compare_finds_differences():
         compare(one, outputs(labels=one["labels"][:1]))
 
 
+@pytest.mark.parametrize(("name", "most"), [("attention", 1e-3), ("scores", 1e-4)])
+def test_attention_may_differ_more(name, most):
+    task = SimpleNamespace(serving=SimpleNamespace(outputs=(TensorSpec(name, "float32", ("batch", "time")),)))
+    one = np.full((2, 3), 0.3, "float32")
+    assert verify.compare(task, [({name: one}, {name: one + np.float32(0.9 * most)})])["cases"] == 1
+    with pytest.raises(ExportError, match=name):
+        verify.compare(task, [({name: one}, {name: one + np.float32(1.1 * most)})])
+
+
 def test_ties_may_be_broken_either_way():
     tied = outputs()["log_probs"].copy()
     tied[1, 1] = np.log(0.5)

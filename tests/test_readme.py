@@ -31,6 +31,8 @@ SHORTER = {
     "recipes.translator finetune": " --training.epochs 1",
     "recipes.char_lm": " --training.epochs 1 --training.batch-size 2 --model.units 16",
     "recipes.text_classifier": " --training.epochs 1 --model.units 8",
+    "recipes.captioner": " --training.epochs 1 --training.batch-size 2 --tuning.epochs 1"
+    " --tuning.batch-size 2",
     "zoo.data.render": "",
 }
 
@@ -70,6 +72,14 @@ def desk(tmp_path_factory, draw_line, line_folder):
     opinions = "".join(f"good\tA fine film, part {i}.\nbad\tA dull film, part {i}.\n" for i in range(20))
     (folder / "reviews.tsv").write_text(f"label\ttext\n{opinions}")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
+    (folder / "my_photos").mkdir()
+    rows = ["image,caption"]
+    for colour in ("red", "green", "blue", "yellow"):
+        Image.new("RGB", (64, 48), colour).save(folder / "my_photos" / f"{colour}.jpg")
+        rows += [f"{colour}.jpg,a {colour} wall", f"{colour}.jpg,this is all {colour}"]
+    (folder / "my_photos" / "captions.csv").write_text("\n".join(rows) + "\n")
+    for name in ("photo.jpg", "photo2.jpg"):
+        shutil.copy(folder / "my_photos" / "red.jpg", folder / name)
     return folder
 
 

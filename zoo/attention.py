@@ -11,11 +11,16 @@ class LuongAttention(layers.Layer):
     Inputs: the decoder's outputs ``[batch, time, units]``, the encoder's ``[batch, source, features]`` and
     int32 ``lengths`` ``[batch]`` of the latter, or None where all of them count. Output: ``(outputs,
     weights)``, ``[batch, time, units]`` and ``[batch, time, source]``.
+
+    Args:
+        units: of the outputs, those of the decoder and of this.
+        scaled: divide the scores by the root of ``units`` (Vaswani et al. 2017, section 3.2.1): where what is
+            looked at is large, softmax would see a single place from the beginning on, and hardly learn.
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units, scaled=False, **kwargs):
         super().__init__(**kwargs)
-        self.units = units
+        self.units, self.scaled = units, scaled
         self._score = layers.Dense(units, use_bias=False, name="score")
         self._combine = layers.Dense(units, activation="tanh", name="combine")
 
@@ -25,7 +30,8 @@ class LuongAttention(layers.Layer):
 
     def keys(self, memory):
         """What a decoder's outputs are compared with."""
-        return self._score(memory)
+        keys = self._score(memory)
+        return keys * self.units**-0.5 if self.scaled else keys
 
     def look(self, outputs, memory, keys, lengths=None):
         scores = ops.matmul(outputs, ops.transpose(keys, (0, 2, 1)))
@@ -40,4 +46,4 @@ class LuongAttention(layers.Layer):
         return self.look(outputs, memory, self.keys(memory), lengths)
 
     def get_config(self):
-        return {**super().get_config(), "units": self.units}
+        return {**super().get_config(), "units": self.units, "scaled": self.scaled}

@@ -24,10 +24,12 @@ class SelfCritical:
         data: a ``Pipeline`` of the images to learn from, as features, with their captions.
         references: all captions of those images, a list of lists of str: what is rare in them counts most.
         draws: captions drawn for each image, at least two.
+        temperature: at which they are drawn. At 1 most of a young model's captions go astray the sooner the
+            longer they are, and what it learns is to say little.
     """
 
-    def __init__(self, task, data, references, draws=5):
-        self.task, self.data, self.draws = task, data, draws
+    def __init__(self, task, data, references, draws=5, temperature=1.0):
+        self.task, self.data, self.draws, self.temperature = task, data, draws, temperature
         self.count, self.steps = data.count, data.steps
         words = task.vocabulary
         # The end is a word, too, lest captions stop after "with a".
@@ -67,7 +69,13 @@ class SelfCritical:
         features, captions = inputs["features"], inputs["before"].shape[1]
         words = self.task.vocabulary
         noise = random.random((len(features) * self.draws, MAX_LENGTH, len(words)), np.float32)
-        found = draw({"features": features.astype("float32"), "noise": noise})
+        found = draw(
+            {
+                "features": features.astype("float32"),
+                "noise": noise,
+                "temperature": np.float32(self.temperature),
+            }
+        )
         tokens = np.asarray(found["tokens"])
         lengths = (tokens != words.PAD).sum(1, dtype=np.int32)  # the end included
         rows = tokens.reshape(-1, self.draws, MAX_LENGTH)

@@ -77,6 +77,12 @@ class Captioner(GraphTask):
     Attributes:
         tunes_encoder: whether training reaches the encoder. If not, its features are computed once for each
             image and cached by the pipeline.
+        tunes_norms: whether, if so, batch normalisation learns and takes each batch's statistics. If not, it
+            keeps what the encoder was trained with: of a few images statistics are noisy, and on a CPU most
+            of the time of a step goes into them.
+        tunes_from: name of the encoder's first layer that learns then; None: all of them.
+        drops: whether training drops values, as the configuration says. What a captioner draws itself is
+            drawn with all of them, and is to be learned so.
     """
 
     name = "captioner"
@@ -90,7 +96,7 @@ class Captioner(GraphTask):
 
     def build_network(self):
         config = self.config
-        self.tunes_encoder = False
+        self.tunes_encoder, self.tunes_norms, self.tunes_from, self.drops = False, False, None, True
         self.encoder = make_encoder(config.encoder, config.image_size)
         self._preprocess = Preprocess(config.encoder, config.pixels, name="preprocess")
         self._decoder = CaptionDecoder(
@@ -179,8 +185,12 @@ class Captioner(GraphTask):
         random = np.random.default_rng(seed)
         side = self.config.image_size
         shape = (side, side) if seed % 2 else tuple(random.integers(side // 2, 2 * side, 2))
+        # Waves, as photographs are smooth, too: of noise, how coordinates are rounded to resize it is seen.
+        row, column = np.indices(shape)[..., None] / side
+        across, down, phase = random.uniform(-9, 9, (3, batch, 1, 1, 3))
+        image = 127.5 + 127.5 * np.sin(across * column + down * row + phase)
         return {
-            "image": random.integers(0, 256, (batch, *shape, 3)).astype("uint8"),
+            "image": image.astype("uint8"),
             "beam_width": np.array(1 + seed % 4, "int32"),
             "length_penalty": np.array(0.5 * (seed % 3), "float32"),
             "max_length": np.array(10, "int32"),
@@ -224,6 +234,12 @@ class Captioner(GraphTask):
     def training_model(self):
         """What is to be trained with its cross-entropy, for ``fit`` on the pipeline's batches."""
         self.encoder.trainable = self.tunes_encoder
+        names = [layer.name for layer in self.encoder.layers]
+        first = names.index(self.tunes_from) if self.tunes_from else 0
+        for i, layer in enumerate(self.encoder.layers):
+            kept = i < first or isinstance(layer, layers.BatchNormalization) and not self.tunes_norms
+            layer.trainable = self.tunes_encoder and not kept
+        self._decoder.drop(self.config.dropout if self.drops else 0.0)
         network = self.network if self.tunes_encoder else self._telling
         return NextToken(network, self.config.label_smoothing)
 
@@ -242,9 +258,9 @@ class Captioner(GraphTask):
     def draw(self):
         """A compiled function that draws captions from features of images, the same number for each.
 
-        It takes a dict of ``features``, float32 ``[batch, rows, columns, depth]``, and ``noise``, float32
-        ``[batch * captions, steps, words]``, uniform in 0..1; it gives ``tokens``, ``lengths`` and ``scores``
-        as ``zoo.decoding.sample`` does.
+        It takes a dict of ``features``, float32 ``[batch, rows, columns, depth]``, ``noise``, float32
+        ``[batch * captions, steps, words]``, uniform in 0..1, and ``temperature``, float32; it gives
+        ``tokens``, ``lengths`` and ``scores`` as ``zoo.decoding.sample`` does.
         """
 
         def drawn(inputs):
@@ -252,13 +268,14 @@ class Captioner(GraphTask):
             captions = ops.shape(inputs["noise"])[0] // ops.shape(inputs["features"])[0]
             states = [ops.repeat(state, captions, axis=0) for state in states]
             return decoding.sample(
-                self._step(memory), states, Words.START, inputs["noise"], end=Words.END, pad=Words.PAD
-            )
+                self._step(memory), states, Words.START, inputs["noise"], inputs["temperature"],
+                end=Words.END, pad=Words.PAD,
+            )  # fmt: skip
 
         grid, words = self.encoder.output.shape[1:], len(self.vocabulary)
         features = TensorSpec("features", "float32", ("batch", *grid))
         noise = TensorSpec("noise", "float32", ("captions", "steps", words))
-        return compiled(self.network, drawn, [features, noise])
+        return compiled(self.network, drawn, [features, noise, TensorSpec("temperature", "float32", ())])
 
     def encode_sample(self, sample):
         """A corpus sample as the pipeline keeps it.
@@ -355,7 +372,7 @@ class CaptionDecoder(layers.Layer):
                 layers.Dense(size, activation="tanh", name=f"initial_{name}")
                 for name, size in zip("hc", self._sizes, strict=False)
             ]
-            self._attention = LuongAttention(units, name="attention")
+            self._attention = LuongAttention(units, scaled=True, name="attention")
         else:
             self._image = layers.Dense(embedding, name="image")
 
@@ -435,6 +452,10 @@ class CaptionDecoder(layers.Layer):
     def _output(self, x):
         x = self._drop(x)
         return self._logits(self._narrow(x) if self._narrow else x)
+
+    def drop(self, share):
+        """From now on, training drops this share of values."""
+        self._drop.rate = share
 
     def get_config(self):
         return {**super().get_config(), **self._arguments}
