@@ -7,9 +7,9 @@
 Of few hours a model learns words by heart rather than sounds; what it lacks is other words, and those a
 machine can say (Rosenberg et al. 2019, "Speech Recognition with Augmented Synthesized Speech"). Each sentence
 is read by pico2wave, flite (English alone, four speakers) or one of MBROLA's voices, which sound the more
-human, or by espeak-ng, which has many voices, at a speed of its own. They are Debian packages
-(`libttspico-utils`, `flite`, `mbrola` with `mbrola-us1` and its like for espeak-ng to speak with,
-`espeak-ng`); any will do. Validate on recordings only, as above.
+human, or by espeak-ng, which has many voices, at a speed of its own. They are Debian packages (`flite`,
+`espeak-ng`; of non-free `libttspico-utils`, and `mbrola` with `mbrola-us1` and its like, for espeak-ng to
+speak with); any will do. Validate on recordings only, as above.
 """
 
 import argparse
