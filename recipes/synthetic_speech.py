@@ -46,23 +46,26 @@ def synthesisers(language):
     Raises:
         UserError: there is none.
     """
-    found = {}
-    pico_language = PICO_LANGUAGES.get(language.partition("-")[0])
-    if shutil.which("pico2wave") and pico_language:
-        found["pico"] = lambda *call: _pico(pico_language, *call)
-    if shutil.which("flite") and language.partition("-")[0] == "en":
+    found, whole = {}, _whole(language)
+    if shutil.which("pico2wave") and whole in PICO_LANGUAGES:
+        found["pico"] = lambda *call: _pico(PICO_LANGUAGES[whole], *call)
+    if shutil.which("flite") and whole == "en":
         found["flite"] = _flite
     if shutil.which("espeak-ng") and _speaks(language):
         found["espeak"] = lambda *call: _espeak(language, *call)
-    if shutil.which("mbrola") and shutil.which("espeak-ng"):
-        if voices := mbrola_voices(language):
-            found["mbrola"] = lambda *call: _mbrola(voices, *call)
+    if shutil.which("mbrola") and shutil.which("espeak-ng") and (voices := mbrola_voices(language)):
+        found["mbrola"] = lambda *call: _mbrola(voices, *call)
     if not found:
         raise UserError(
             f"--language {language}: no synthesiser that speaks it is here; install espeak-ng, and give a "
             "language that `espeak-ng --voices` lists."
         )
     return found
+
+
+def _whole(language):
+    """A language without its region: of en-us, en."""
+    return language.partition("-")[0]
 
 
 def _speaks(language):
@@ -78,7 +81,7 @@ def mbrola_voices(language):
     # mb/mb-us1 is a file about the voice in the folder us1, mb/mb-de1-en about one that is to speak English.
     return [
         row[3] for row in _voices("--voices=mb")
-        if row[1].partition("-")[0] == language.partition("-")[0]
+        if _whole(row[1]) == _whole(language)
         and (MBROLA_FOLDER / row[4].split("-")[1]).exists()
     ]  # fmt: skip
 

@@ -37,9 +37,10 @@ class Schedule:
         augment: vary the training samples.
         precision: ``float32``, ``mixed_bfloat16`` or ``mixed_float16``; ``auto`` is float32 on a CPU and
             what the GPU is made for on a GPU. A CPU that multiplies matrices of bfloat16 (``amx_bf16`` is
-            among its flags in /proc/cpuinfo) gains by it, too: speech and the captioner's first stage trained
-            1.4 times as fast on one core. Speech is padded for its sake; elsewhere a loss may become NaN, as
-            such a CPU sums wrongly what is no multiple of 32 (github.com/uxlfoundation/oneDNN/issues/5717).
+            among its flags in /proc/cpuinfo) gains by it, too: on one core speech trained 1.4 times, the
+            captioner's first stage 1.3 times as fast. Speech is padded for its sake; elsewhere a loss may
+            become NaN, as such a CPU sums wrongly what is no multiple of 32
+            (github.com/uxlfoundation/oneDNN/issues/5717).
         threads: CPU threads inside one operation; with 1 the two directions of a bidirectional layer run
             side by side, which on few cores is faster by a quarter. 0 leaves it to the backend.
         cache: ``memory``, ``none``, or a file: where decoded samples are kept between epochs.

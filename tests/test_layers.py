@@ -6,6 +6,15 @@ from keras import ops
 from zoo.layers import GRU, LSTM, Bidirectional, ClippedRelu, Recurrent, SimpleRNN, reverse_by_length
 
 
+@pytest.fixture
+def tf():
+    """TensorFlow, where it is the backend: the fast path is its alone."""
+    tensorflow = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the fast path is TensorFlow's")
+    return tensorflow
+
+
 def test_reverse_by_length():
     x = np.arange(10, dtype="float32").reshape(2, 5, 1)
     y = np.asarray(reverse_by_length(x, np.array([3, 5], "int32")))[:, :, 0]
@@ -23,10 +32,7 @@ def test_reverse_by_length():
         (SimpleRNN, {"activation": ClippedRelu(0.8)}),
     ],
 )
-def test_recurrent_layers_train_as_those_of_keras_do(ours, settings, time):
-    tf = pytest.importorskip("tensorflow")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the fast path is TensorFlow's")
+def test_recurrent_layers_train_as_those_of_keras_do(ours, settings, time, tf):
     random = np.random.default_rng(0)
     x = tf.constant(random.normal(size=(3, time, 7)), tf.float32)
     weight = tf.constant(random.normal(size=(3, time, 5)), tf.float32)
@@ -56,11 +62,8 @@ def test_recurrent_layers_train_as_those_of_keras_do(ours, settings, time):
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-6)
 
 
-def test_an_exploding_gradient_stays_finite():
+def test_an_exploding_gradient_stays_finite(tf):
     """Two units that hold each other at 1, and whose difference grows fourfold in each step."""
-    tf = pytest.importorskip("tensorflow")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the fast path is TensorFlow's")
     layer = SimpleRNN(2, activation=ClippedRelu(20.0))
     x = tf.ones((1, 100, 1))
     layer.build(x.shape)
@@ -74,10 +77,7 @@ def test_an_exploding_gradient_stays_finite():
 
 
 @pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
-def test_half_the_precision_trains_alike(kind):
-    tf = pytest.importorskip("tensorflow")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the fast path is TensorFlow's")
+def test_half_the_precision_trains_alike(kind, tf):
     random = np.random.default_rng(0)
     x = tf.constant(random.normal(size=(3, 9, 7)), tf.float32)
     keras.utils.set_random_seed(0)  # of other weights a plain RNN's gradients were 5 % off at the most
@@ -120,10 +120,7 @@ def test_recurrent_goes_from_a_state_to_the_last_of_each_sequence(kind, training
 
 
 @pytest.mark.parametrize("kind", [LSTM, GRU, SimpleRNN])
-def test_recurrent_passes_gradients_to_and_from_its_states(kind):
-    tf = pytest.importorskip("tensorflow")
-    if keras.backend.backend() != "tensorflow":
-        pytest.skip("the fast path is TensorFlow's")
+def test_recurrent_passes_gradients_to_and_from_its_states(kind, tf):
     random = np.random.default_rng(0)
     x, lengths = tf.constant(random.normal(size=(3, 6, 4)), tf.float32), tf.constant([6, 2, 1])
     layer = Recurrent(kind(5))

@@ -296,10 +296,10 @@ class DeepSpeech(Recognizer):
         # A multiple of four outputs. A CPU with AMX sums wrongly over batch and time in bfloat16 unless
         # they are a multiple of 32 (github.com/uxlfoundation/oneDNN/issues/5717), as they are from 8 samples.
         unit = 4 * self.config.stride * self.config.subsampling
-        beside = self.config.frame_length - self.config.hop
-        frames = tf.maximum(-((beside - tf.shape(audio)[1]) // self.config.hop), 1)
+        hop, samples = self.config.hop, tf.shape(audio)[1]
+        frames = tf.maximum(self.spectrogram.frames(samples + hop - 1), 1)  # begun ones, too
         frames += -frames % (round_to + -round_to % unit)
-        extra = frames * self.config.hop + beside - tf.shape(audio)[1]
+        extra = frames * hop + self.config.frame_length - hop - samples
         inputs = {
             "audio": tf.pad(audio, ((0, 0), (0, extra))),
             "audio_lengths": batch["audio_lengths"],
