@@ -8,7 +8,10 @@ It seeks the text c that maximises, for a recording x (Hannun et al. 2014, "Deep
 
     Q(c) = log P_ctc(c | x) + alpha log P_lm(c) + beta words(c)
 
-plus a bonus for each hot word and less a penalty for each word that the language model does not know.
+plus a bonus for each hot word and less a penalty for each word that the language model does not know. What
+such a word costs depends on its spelling: an n-gram model of the characters of the known words tells words
+from gibberish (Bazzi & Glass 2000, "Modeling out-of-vocabulary words for robust speech recognition", have
+one of phones).
 """
 
 import math
@@ -31,8 +34,9 @@ class WordSearch:
 
     Words are what stands between blanks (" "). What they count, they count when they are complete: at
     the blank after them, or at the end of the recording, where ``</s>`` counts too. Meanwhile they count
-    what the likeliest word with their beginning does: one of a hot word has its part of the bonus, and one
-    that no known word has bears the penalty already. So pruning compares like with like.
+    what the likeliest word with their beginning does, a known one or one that is spelled so: one of a hot
+    word has its part of the bonus, and one that no known word has bears the penalty already. So pruning
+    compares like with like.
 
     Args:
         vocabulary: str or list of single characters; label ``i + 1`` stands for character ``i``, label
@@ -44,7 +48,9 @@ class WordSearch:
         hot_words: words or phrases to expect; each word of a phrase counts by itself.
         hot_word_weight: bonus for each hot word, in logarithms.
         unknown_penalty: what each word costs that the language model does not know and that is not
-            hot, beside ``alpha`` times the log probability of ``<unk>``.
+            hot, beside ``alpha`` times the log probability of ``<unk>`` and what its spelling counts.
+        spelling_weight: weight of the log probability of such a word's spelling, which is the less the longer
+            it is; with 0 all cost the same.
         open_vocabulary: False writes words of the language model and hot words only.
         beam_width: prefixes kept at each frame.
         token_threshold: characters less probable than this in a frame do not extend a prefix there,
@@ -64,7 +70,8 @@ class WordSearch:
         beta=1.5,
         hot_words=(),
         hot_word_weight=8.0,
-        unknown_penalty=10.0,
+        unknown_penalty=-4.0,
+        spelling_weight=0.5,
         open_vocabulary=True,
         beam_width=64,
         token_threshold=1e-3,
@@ -86,6 +93,8 @@ class WordSearch:
                 "build one with `zoo lm build` from text in its language"
             )
         self._penalty = (unknown_penalty if language_model else 0.0) if open_vocabulary else math.inf
+        spelled = language_model and open_vocabulary and spelling_weight
+        self._spelling, self._spelling_weight = language_model.spelling if spelled else None, spelling_weight
         self._word_scores = {}
         self._strange = self._unigram(UNKNOWN) - self._penalty  # what beginnings of unknown words count
         self._beginnings = self._look_ahead(known)
@@ -158,7 +167,7 @@ class WordSearch:
         frames = zip(*(each.tolist() for each in (np.exp(logs), logs, labels, counts, blanks)), strict=True)
 
         start = self.language_model.start if self.language_model else None
-        beam, scale = [_Prefix(None, 0, 0.0, "", start, 0.0)], float(peaks.sum())
+        beam, scale = [_Prefix(None, 0, 0.0, "", start, 0.0, 0.0)], float(peaks.sum())
         beam[0].blank = 1.0
         for time, (probs, logs, labels, count, blank) in enumerate(frames):
             if blank:
@@ -225,13 +234,17 @@ class WordSearch:
     # === Words ===
 
     def _longer(self, prefix, label):
-        """A prefix with one more character: (bias, unfinished word, state, what the complete words count)."""
+        """A prefix with one more character: the bias and what else ``_Prefix`` takes."""
         if label == self._space:
             score, state = self._word_score(prefix.state, prefix.word)
-            return prefix.words_score + score, "", state, prefix.words_score + score
+            return prefix.words_score + score, "", state, prefix.words_score + score, 0.0
         word = prefix.word + self.vocabulary[label - 1]
-        score = self._beginnings.get(word, self._strange)
-        return prefix.words_score + score, word, prefix.state, prefix.words_score
+        spelled, strange = 0.0, self._strange
+        if self._spelling:
+            spelled = prefix.spelled + self._spelling.step(prefix.word, word[-1])
+            strange += self._spelling_weight * spelled
+        score = max(self._beginnings.get(word, strange), strange)
+        return prefix.words_score + score, word, prefix.state, prefix.words_score, spelled
 
     def _extended(self, prefix, label, score, mass):
         """The prefix with one more character, newly in the beam."""
@@ -259,6 +272,8 @@ class WordSearch:
                 score += self.hot_word_weight
             elif not (self.language_model and word in self.language_model):
                 score -= self._penalty
+                if self._spelling:
+                    score += self._spelling_weight * self._spelling.log_prob(word)
             found = self._word_scores[state, word] = score, after
         return found
 
@@ -271,6 +286,7 @@ class _Prefix:
         word: the unfinished word at its end.
         state: the language model's, after the complete words.
         words_score: what the complete words count.
+        spelled: log probability of the unfinished word's spelling.
         bias: what all its words count in the search.
         blank, ending: the mass of its alignments that end in a blank, and in its last character.
         score: the logarithm of the mass, with the bias.
@@ -278,13 +294,14 @@ class _Prefix:
     """
 
     __slots__ = (
-        "parent", "label", "children", "word", "state", "words_score", "bias",
+        "parent", "label", "children", "word", "state", "words_score", "spelled", "bias",
         "blank", "ending", "score", "time", "next_blank", "next_ending",
     )  # fmt: skip
 
-    def __init__(self, parent, label, bias, word, state, words_score):
+    def __init__(self, parent, label, bias, word, state, words_score, spelled):
         self.parent, self.label, self.children = parent, label, {}
-        self.bias, self.word, self.state, self.words_score = bias, word, state, words_score
+        self.bias, self.word, self.state = bias, word, state
+        self.words_score, self.spelled = words_score, spelled
         self.blank = self.ending = self.score = 0.0
         self.time = -1
 

@@ -235,6 +235,7 @@ class SpeechReader(SpellingReader):
         settings = {k: self.config[k] if value is None else value for k, value in settings.items()}
         for name in ("unknown_penalty", "beam_threshold", "token_threshold"):
             settings[name] = self.config[name]
+        settings["spelling_weight"] = self.config.get("spelling_weight", 0.0)  # older files have none
         return WordSearch(self.vocabulary, language_model, hot_words=hot_words, **settings)
 
     # === From audio to characters ===

@@ -38,7 +38,7 @@ def every_text(vocabulary, log_probs):
     return found
 
 
-def brute_force(vocabulary, log_probs, model, alpha, beta, hot, weight, penalty):
+def brute_force(vocabulary, log_probs, model, alpha, beta, hot, weight, penalty, spelling=0.0):
     """The best text and its score: Q, bonuses and penalties, by the book."""
 
     def score(item):
@@ -51,6 +51,8 @@ def brute_force(vocabulary, log_probs, model, alpha, beta, hot, weight, penalty)
                 log_prob += weight
             elif not (model and word in model):
                 log_prob -= penalty
+                if model and penalty < math.inf:
+                    log_prob += spelling * model.spelling.log_prob(word)
             context.append(word)
         return log_prob + (alpha * model.score(context, "</s>") if model else 0.0)
 
@@ -61,19 +63,21 @@ def brute_force(vocabulary, log_probs, model, alpha, beta, hot, weight, penalty)
 @pytest.mark.parametrize(
     "time, vocabulary", [(1, "a b"), (4, "a b"), (5, "a b"), (5, "ab"), (5, " a"), (4, "b ca")]
 )
-@pytest.mark.parametrize("kind", ["plain", "model", "words", "hot", "all", "hot alone", "closed"])
+@pytest.mark.parametrize("kind", ["plain", "model", "words", "hot", "all", "hot alone", "closed", "spelled"])
 def test_finds_what_enumeration_finds(time, vocabulary, kind):
     model = None if kind in ("plain", "hot alone") else MODEL
     alpha, beta = (1.3, 0.8) if kind in ("words", "all") else (0.7, 0.0)
     hot = ["b", "ba"] if kind in ("hot", "all", "hot alone") and "b" in vocabulary else []
     penalty = math.inf if kind == "closed" else 1.5
+    spelling = 0.6 if kind in ("spelled", "all") else 0.0
     search = WordSearch(
-        vocabulary, model, alpha, beta, hot, 2.0, 1.5, open_vocabulary=kind != "closed", **EXACT
-    )
+        vocabulary, model, alpha, beta, hot, 2.0, 1.5, spelling, open_vocabulary=kind != "closed", **EXACT
+    )  # fmt: skip
     for seed in range(8):
         log_probs = random_log_probs(time, len(vocabulary) + 1, seed, sharpness=1 + seed % 3)
         text, score = search.search(log_probs)
-        truth = brute_force(vocabulary, log_probs, model, alpha, beta, hot, 2.0, penalty if model else 0.0)
+        cost = penalty if model else 0.0
+        truth = brute_force(vocabulary, log_probs, model, alpha, beta, hot, 2.0, cost, spelling)
         assert (text, score) == (truth[0], pytest.approx(truth[1], abs=1e-6))
 
 
@@ -141,10 +145,19 @@ def test_the_model_chooses_among_what_sounds_alike():
     near_tie[6:8, place[0]], near_tie[6:8, place[1]] = math.log(0.40), math.log(0.42)
     assert WordSearch(vocabulary).search(near_tie)[0] == "thire is"
     assert WordSearch(vocabulary, model).search(near_tie)[0] == "there is"
-    assert (
-        WordSearch(vocabulary, model, alpha=0.0, beta=0.0, unknown_penalty=0.0).search(near_tie)[0]
-        == "thire is"
-    )
+    silent = WordSearch(vocabulary, model, alpha=0.0, beta=0.0, unknown_penalty=0.0, spelling_weight=0.0)
+    assert silent.search(near_tie)[0] == "thire is"
+
+
+def test_a_word_never_seen_is_spelled_like_those_that_were():
+    vocabulary = " aeghinrst"
+    model = LanguageModel.from_arpa(build(["heating rain", "raising grain", "searing"]))
+    unseen = spelled(vocabulary, "grating", sure=0.9)  # -ing is known, -inr is not
+    place = vocabulary.index("g") + 1, vocabulary.index("r") + 1
+    unseen[18:20, place[0]], unseen[18:20, place[1]] = math.log(0.40), math.log(0.45)
+    for weight, text in [(0.0, "gratinr"), (0.5, "grating")]:
+        search = WordSearch(vocabulary, model, unknown_penalty=0.0, spelling_weight=weight)
+        assert search.search(unseen)[0] == text
 
 
 def test_a_hot_word_turns_a_near_tie():

@@ -13,7 +13,7 @@ import pytest
 
 from zoo import cli
 from zoo.errors import UserError
-from zoo.language_model import LanguageModel, build, read_sentences, write_arpa
+from zoo.language_model import LanguageModel, Spelling, build, read_sentences, write_arpa
 
 LN10 = math.log(10)
 
@@ -348,6 +348,32 @@ def test_bad_texts_leave_no_file(tmp_path, capsys, content, order, named):
     message = capsys.readouterr().err
     assert named in message and message.count("\n") == 1
     assert set(tmp_path.iterdir()) <= {path}
+
+
+def test_spelling_by_hand():
+    spelling = Spelling(["ab", "aab"], order=2)
+    # Single characters: a 3 times, b twice, the end twice, 3 different; one more for what is new.
+    a, b, end = ((count + 3 / 4) / (7 + 3) for count in (3, 2, 2))
+    start = (2 + 1 * a) / (2 + 1)  # after the beginning always a
+    a_b, a_a, b_end = (2 + 2 * b) / (3 + 2), (1 + 2 * a) / (3 + 2), (2 + 1 * end) / (2 + 1)
+    assert spelling.log_prob("ab") == pytest.approx(math.log(start * a_b * b_end))
+    assert spelling.log_prob("aab") == pytest.approx(math.log(start * a_a * a_b * b_end))
+    assert spelling.step("ab", "é") == pytest.approx(math.log(1 / 3 * (3 / 4) / (7 + 3)))
+
+
+def test_spelling_sums_to_one():
+    spelling = Spelling(["ship", "sheep", "shop", "hops"])
+    for beginning in ["", "s", "shee", "shi", "xyz", "hophops"]:
+        known = sum(math.exp(spelling.step(beginning, character)) for character in ["", *"ehiops"])
+        assert known + math.exp(spelling.step(beginning, "é")) == pytest.approx(1)
+    assert spelling.log_prob("sheep") > spelling.log_prob("shops") > spelling.log_prob("psohs")
+
+
+def test_words_are_spelled_like_those_of_the_model():
+    model = LanguageModel.from_arpa(build(["heating rain", "raining here"]))
+    assert model.spelling.log_prob("hearing") == Spelling(["heating", "here", "rain", "raining"]).log_prob(
+        "hearing"
+    )
 
 
 def test_sentences_are_normalised(tmp_path):

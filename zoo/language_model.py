@@ -5,6 +5,7 @@ r"""Word n-gram language models: built from text, read from ARPA files, asked fo
     model = LanguageModel.from_arpa("words.arpa.gz")        # of KenLM, SRILM or build
     log_prob, state = model.step(model.start, "the")        # natural logarithms
     model.perplexity(["the cat sat"])
+    model.spelling.log_prob("dogged")                       # of a word that it does not know
 
 Smoothing is interpolated modified Kneser-Ney (Chen & Goodman 1998, "An empirical study of smoothing
 techniques for language modeling", equations 21 to 26), estimated as KenLM's ``lmplz``
@@ -12,6 +13,7 @@ does (Heafield et al. 2013).
 """
 
 import array
+import functools
 import gzip
 import io
 import math
@@ -26,6 +28,9 @@ from zoo.files import atomic_write
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 MAX_ORDER = 6
+SPELLED = 50_000  # words that are enough to learn spelling from
+_BORDER = "\n"  # before and after a word that is spelled
+_CACHED = 1 << 18  # n-grams of characters whose probability is remembered
 _LN10 = math.log(10)
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text is too small to tell its own; those of lmplz
 
@@ -343,6 +348,11 @@ class LanguageModel:
         """Whether the model knows this word; ``<s>`` and ``</s>`` are none."""
         return word in self._words and word not in (START, END)
 
+    @functools.cached_property
+    def spelling(self):
+        """The ``Spelling`` of its words."""
+        return Spelling(self.vocabulary[:: len(self.vocabulary) // SPELLED + 1])
+
     def step(self, state, word):
         """Takes one word.
 
@@ -376,3 +386,51 @@ class LanguageModel:
                 log_prob, state = self.step(state, word)
                 total, count = total + log_prob, count + 1
         return math.exp(-total / count)
+
+
+class Spelling:
+    """How words are spelled: an n-gram model of their characters, which tells likely words from gibberish.
+
+    Each of the words counts once, however frequent: new ones are spelled like rare ones. Smoothing is that of
+    Witten & Bell 1991 ("The zero-frequency problem", method C), interpolated: after a context that occurs n
+    times, with t different characters, shorter contexts have the share t / (n + t).
+
+    Args:
+        words: iterable of str without white space.
+        order: int, characters of the longest n-grams.
+    """
+
+    def __init__(self, words, order=6):
+        self.order = order
+        self._counts = Counter()  # of what begins with _BORDER, the beginning is one
+        for word in words:
+            text = f"{_BORDER}{word}{_BORDER}"
+            for n in range(1, order + 1):
+                self._counts.update(text[i : i + n] for i in range(n == 1, len(text) - n + 1))
+        self._different = Counter(gram[:-1] for gram in self._counts)
+        self._counts[""] = sum(count for gram, count in self._counts.items() if len(gram) == 1)
+        self._log_probs = {}
+
+    def step(self, beginning, character):
+        """The natural log probability of ``character`` after ``beginning``; with "", of the word's end."""
+        gram = (_BORDER + beginning + (character or _BORDER))[-self.order :]
+        found = self._log_probs.get(gram)
+        if found is None:
+            if len(self._log_probs) > _CACHED:
+                self._log_probs.clear()
+            found = self._log_probs[gram] = math.log(self._prob(gram))
+        return found
+
+    def log_prob(self, word):
+        """The natural log probability of a whole word."""
+        return sum(self.step(word[:i], word[i : i + 1]) for i in range(len(word) + 1))
+
+    def _prob(self, gram):
+        """Of the last character after the others."""
+        prob = 1 / (self._different[""] + 1)  # one for all characters that it has not seen
+        for start in range(len(gram) - 1, -1, -1):
+            context = gram[start:-1]
+            if different := self._different[context]:
+                count = self._counts[gram[start:]]
+                prob = (count + different * prob) / (self._counts[context] + different)
+        return prob

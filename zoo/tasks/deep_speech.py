@@ -47,8 +47,8 @@ class DeepSpeechConfig:
         dropout: share of activations dropped after layers 1, 2, 3 and 5; as in the paper, not within layer 4.
         band_masks, band_mask, time_masks, time_mask: SpecAugment in training: number and greatest width of
             masks, in bands, and as a share of the time.
-        alpha, beta, unknown_penalty: of the beam search with a language model: its weight, the bonus of a
-            word, what a word costs that it does not know.
+        alpha, beta, unknown_penalty, spelling_weight: of the beam search with a language model: its weight,
+            the bonus of a word, what a word costs that it does not know, and the weight of its spelling.
         beam_width, beam_threshold, token_threshold: what that search keeps (see ``export.ctc_search``).
     """
 
@@ -75,7 +75,8 @@ class DeepSpeechConfig:
     time_mask: float = 0.08
     alpha: float = 1.0
     beta: float = 1.0
-    unknown_penalty: float = 10.0
+    unknown_penalty: float = -4.0
+    spelling_weight: float = 0.5
     beam_width: int = 64
     beam_threshold: float = 14.0
     token_threshold: float = 1e-3
