@@ -34,9 +34,8 @@ class WordSearch:
 
     Words are what stands between blanks (" "). What they count, they count when they are complete: at
     the blank after them, or at the end of the recording, where ``</s>`` counts too. Meanwhile they count
-    what the likeliest word with their beginning does, a known one or one that is spelled so: one of a hot
-    word has its part of the bonus, and one that no known word has bears the penalty already. So pruning
-    compares like with like.
+    what the likeliest word with their beginning does: one of a hot word has its part of the bonus, and one
+    that no known word has bears the penalty already, and its spelling. So pruning compares like with like.
 
     Args:
         vocabulary: str or list of single characters; label ``i + 1`` stands for character ``i``, label
@@ -70,7 +69,7 @@ class WordSearch:
         beta=1.5,
         hot_words=(),
         hot_word_weight=8.0,
-        unknown_penalty=-4.0,
+        unknown_penalty=0.0,
         spelling_weight=0.5,
         open_vocabulary=True,
         beam_width=64,
@@ -167,7 +166,7 @@ class WordSearch:
         frames = zip(*(each.tolist() for each in (np.exp(logs), logs, labels, counts, blanks)), strict=True)
 
         start = self.language_model.start if self.language_model else None
-        beam, scale = [_Prefix(None, 0, 0.0, "", start, 0.0, 0.0)], float(peaks.sum())
+        beam, scale = [_Prefix(None, 0, 0.0, "", start, 0.0)], float(peaks.sum())
         beam[0].blank = 1.0
         for time, (probs, logs, labels, count, blank) in enumerate(frames):
             if blank:
@@ -234,23 +233,29 @@ class WordSearch:
     # === Words ===
 
     def _longer(self, prefix, label):
-        """A prefix with one more character: the bias and what else ``_Prefix`` takes."""
+        """A prefix with one more character: (bias, unfinished word, state, what the complete words count)."""
         if label == self._space:
             score, state = self._word_score(prefix.state, prefix.word)
-            return prefix.words_score + score, "", state, prefix.words_score + score, 0.0
+            return prefix.words_score + score, "", state, prefix.words_score + score
         word = prefix.word + self.vocabulary[label - 1]
-        spelled, strange = 0.0, self._strange
-        if self._spelling:
-            spelled = prefix.spelled + self._spelling.step(prefix.word, word[-1])
-            strange += self._spelling_weight * spelled
-        score = max(self._beginnings.get(word, strange), strange)
-        return prefix.words_score + score, word, prefix.state, prefix.words_score, spelled
+        score = self._beginnings.get(word)
+        if score is None:
+            score = self._strange
+            if self._spelling:
+                score += self._spelling_weight * self._begun(prefix, word)
+        return prefix.words_score + score, word, prefix.state, prefix.words_score
 
     def _extended(self, prefix, label, score, mass):
         """The prefix with one more character, newly in the beam."""
         child = prefix.children[label] = _Prefix(prefix, label, *self._longer(prefix, label))
         child.score, child.ending = score, mass
+        if self._spelling and child.word:
+            child.spelled = self._begun(prefix, child.word)
         return child
+
+    def _begun(self, prefix, word):
+        """The log probability that a word begins with ``word``, that of ``prefix`` and one more character."""
+        return prefix.spelled + self._spelling.step(prefix.word, word[-1])
 
     def _end_score(self, prefix):
         """What all words of a prefix count, and the end, if the recording ends here."""
@@ -298,11 +303,10 @@ class _Prefix:
         "blank", "ending", "score", "time", "next_blank", "next_ending",
     )  # fmt: skip
 
-    def __init__(self, parent, label, bias, word, state, words_score, spelled):
+    def __init__(self, parent, label, bias, word, state, words_score):
         self.parent, self.label, self.children = parent, label, {}
-        self.bias, self.word, self.state = bias, word, state
-        self.words_score, self.spelled = words_score, spelled
-        self.blank = self.ending = self.score = 0.0
+        self.bias, self.word, self.state, self.words_score = bias, word, state, words_score
+        self.blank = self.ending = self.score = self.spelled = 0.0
         self.time = -1
 
     def log_mass(self):

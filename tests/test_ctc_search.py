@@ -156,7 +156,7 @@ def test_a_word_never_seen_is_spelled_like_those_that_were():
     place = vocabulary.index("g") + 1, vocabulary.index("r") + 1
     unseen[18:20, place[0]], unseen[18:20, place[1]] = math.log(0.40), math.log(0.45)
     for weight, text in [(0.0, "gratinr"), (0.5, "grating")]:
-        search = WordSearch(vocabulary, model, unknown_penalty=0.0, spelling_weight=weight)
+        search = WordSearch(vocabulary, model, spelling_weight=weight)
         assert search.search(unseen)[0] == text
 
 

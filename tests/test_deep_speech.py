@@ -287,6 +287,8 @@ def test_phrases_are_joined_as_they_are_written():
         assert 9 not in sounds or sounds == [9]
         lengths.add(len(rows[::2]))
     assert lengths == {1, 2, 6}
+    often = Splicer(recorded, blank=30, share=0.5, repeats=[1, 1, 8])
+    assert 0.7 < np.mean([9 in often.draw(seed)[1] for seed in range(100)]) < 0.9
     sample = {"audio": np.zeros(7, np.int16), "labels": np.array([3], np.int32)}
     drawn = [len(splicer.sometimes(sample, np.array([i, 1]))["audio"]) != 7 for i in range(200)]
     assert 0.35 < np.mean(drawn) < 0.65

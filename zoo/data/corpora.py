@@ -189,9 +189,15 @@ class Samples:
             joined = joined.concatenate(part)
         return joined
 
+    @property
+    def repeats(self):
+        """How often an epoch shows each sample: int ``[samples]``."""
+        counts = [int(chosen.sum()) for chosen in self._chosen]
+        return np.repeat([source.repeat for source in self._sources], counts)
+
     def shown(self):
         """How many samples an epoch shows, repeats counted."""
-        return sum(int(m.sum()) * s.repeat for s, m in zip(self._sources, self._chosen, strict=True))
+        return int(self.repeats.sum())
 
     def _batches(self, size):
         """Iterate over lists of up to ``size`` samples, as NumPy."""

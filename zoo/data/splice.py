@@ -42,10 +42,13 @@ class Splicer:
         blank: the row of the character between words.
         share: probability that ``sometimes`` draws one.
         rate: samples a second.
+        repeats: how often an epoch shows each of ``utterances``, by default as often as any other: so often
+            one like it is drawn.
     """
 
-    def __init__(self, utterances, blank, share, rate=16000):
+    def __init__(self, utterances, blank, share, rate=16000, repeats=1):
         self.utterances, self.blank, self.share = utterances, blank, share
+        self._shown = np.repeat(np.arange(len(utterances)), repeats)
         self._fade = round(FADE * rate)
         self._same = {}
         for number, utterance in enumerate(utterances):
@@ -66,26 +69,28 @@ class Splicer:
         if " " not in task.vocabulary:
             raise UserError("A model without the blank has no words to join; learn without splicing.")
         blank = task.vocabulary.characters.index(" ") + 1
-        utterances, names = [], iter(corpus.names)
+        utterances, repeats, samples = [], [], zip(corpus.names, corpus.repeats, strict=True)
         for recordings, texts in corpus.chunks(16):
             served = task.compiled_serve(*task.pad(recordings))
             rows = zip(np.asarray(served["log_probs"]), np.asarray(served["lengths"]), strict=True)
             for audio, text, (log_probs, frames) in zip(recordings, texts, rows, strict=True):
                 audio, labels = np.round(audio * 32768).astype(np.int16), task.vocabulary.encode(text)
                 found = find_words(audio, labels, log_probs[:frames], blank, task.config)
-                speaker = next(names).rpartition("/")[0]
-                utterances += [Aligned(speaker, audio, *found)] if found else []
+                name, repeat = next(samples)
+                if found:
+                    utterances.append(Aligned(name.rpartition("/")[0], audio, *found))
+                    repeats.append(repeat)
         if not utterances:
             raise UserError(
                 "The model that is to find the words understands none of these utterances: fine-tune it "
                 "without splicing first, then its run with it."
             )
-        return cls(utterances, blank, share, task.config.sampling_rate)
+        return cls(utterances, blank, share, task.config.sampling_rate, repeats)
 
     def draw(self, seed):
         """One new utterance, of as many words as a recorded one: int16 ``[samples]``, int32 rows."""
         random = np.random.default_rng(seed)
-        like = self.utterances[random.integers(len(self.utterances))]
+        like = self.utterances[self._shown[random.integers(len(self._shown))]]
         same = self._same[like.speaker]
         audio, rows, missing = np.zeros(0, np.float32), [], len(like.words)
         while missing:

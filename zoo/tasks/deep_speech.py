@@ -75,7 +75,7 @@ class DeepSpeechConfig:
     time_mask: float = 0.08
     alpha: float = 1.0
     beta: float = 1.0
-    unknown_penalty: float = -4.0
+    unknown_penalty: float = 0.0
     spelling_weight: float = 0.5
     beam_width: int = 64
     beam_threshold: float = 14.0
