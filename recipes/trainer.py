@@ -10,6 +10,7 @@ import argparse
 import ast
 import csv
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -88,7 +89,7 @@ def train(task, data, validation, output, schedule, settings):
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warmup), warmup_target=schedule.learning_rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=schedule.clip_norm)
+    optimizer = make_adam(rate, schedule.clip_norm)
     model = task.training_model()
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, jit_compile="auto" if keras.backend.backend() == "jax" else False)
@@ -149,6 +150,26 @@ def train(task, data, validation, output, schedule, settings):
         print(f"epoch {epoch + 1}/{schedule.epochs}  loss {row['loss']:.4f}  {shown}", flush=True)
     _load_best(task, output)
     return history
+
+
+def make_adam(rate, clip_norm):
+    """Adam that takes for 0 what is not finite in a gradient, so that no single batch ends a run.
+
+    On CPUs with AMX it comes up now and then in bfloat16, see ``DeepSpeech.collate``.
+
+    Args:
+        rate: a learning rate or a schedule of it.
+        clip_norm: the greatest norm of a gradient, over all variables.
+    """
+    import keras
+
+    class Adam(keras.optimizers.Adam):
+        def apply(self, grads, trainable_variables=None):
+            finite = functools.partial(keras.ops.nan_to_num, posinf=0.0, neginf=0.0)
+            grads = [grad if grad is None else finite(grad) for grad in grads]
+            return super().apply(grads, trainable_variables)
+
+    return Adam(rate, global_clipnorm=clip_norm)
 
 
 def _load_best(task, output):

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import keras
+import numpy as np
 import pytest
 
 from recipes import line_ocr, trainer
@@ -91,6 +93,15 @@ def test_killed_at_any_moment_it_goes_on_as_if_it_had_not_been(line_folder, tmp_
     for resumed, whole in zip(history_of(killed), history_of(tmp_path / "whole"), strict=True):
         assert [float(v) for v in resumed] == pytest.approx([float(v) for v in whole], rel=1e-3)
     assert not list(killed.glob(".*")), "temporary files left"
+
+
+def test_what_is_not_finite_in_a_gradient_changes_nothing():
+    bad, good = keras.Variable([1.0, 1.0, 1.0]), keras.Variable([1.0])
+    optimizer = trainer.make_adam(0.1, clip_norm=1.0)
+    gradients = [keras.ops.array([np.nan, np.inf, 0.5]), keras.ops.array([0.5])]
+    optimizer.apply_gradients(zip(gradients, [bad, good], strict=True))
+    np.testing.assert_allclose(bad, [1.0, 1.0, 0.9], atol=1e-5)
+    np.testing.assert_allclose(good, [0.9], atol=1e-5)
 
 
 def test_a_run_with_other_settings_is_not_overwritten(line_folder, tmp_path, complaint):
