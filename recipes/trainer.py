@@ -155,7 +155,7 @@ def train(task, data, validation, output, schedule, settings):
 def make_adam(rate, clip_norm):
     """Adam that takes for 0 what is not finite in a gradient, so that no single batch ends a run.
 
-    On CPUs with AMX it comes up now and then in bfloat16, see ``DeepSpeech.collate``.
+    On CPUs with AMX it comes up now and then in bfloat16; ``DeepSpeech.collate`` avoids one of the causes.
 
     Args:
         rate: a learning rate or a schedule of it.
