@@ -1,13 +1,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test clean
+.PHONY: quickstart check test clean
 
 quickstart: .venv/train
-	$(BIN)/python -m recipes.quickstart
+	$(BIN)/python -m studies.quickstart
+
+# Under two minutes: what needs no training.
+check: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test: .venv/test
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 # A stamp is made anew, and the packages with it, when setup.py has changed.

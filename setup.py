@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 version = re.search(r'^__version__ = "(.+)"$', (here / "zoo/__init__.py").read_text(encoding="utf-8"), re.M)[
@@ -47,6 +47,7 @@ extras = {
         "pytest>=9",
         "pytest-xdist>=3.7",
         "hypothesis>=6.100",
+        "import-linter>=2.5",
         "librosa>=0.11",
         "ruff>=0.17",
     ],
@@ -61,7 +62,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
-    packages=["zoo", "zoo.data", "zoo.layers", "zoo.tasks", "recipes", "export"],
+    packages=find_packages(include=["zoo", "zoo.*", "recipes", "recipes.*", "export", "studies"]),
     package_data={"zoo": ["presets/*/*"]},
     install_requires=base,
     extras_require=extras,

@@ -32,18 +32,17 @@ def main():
     options = parser.parse_args()
 
     import zoo
+    from zoo.families.captioner.corpus import load_captions
 
     models = {title: zoo.load(path) for title, path in (item.split("=", 1) for item in options.models)}
     if options.data:
         print("| model | decoding | BLEU-1 | BLEU-2 | BLEU-3 | BLEU-4 | ROUGE-L | CIDEr-D |")
         print("|---|---|---|---|---|---|---|---|")
     for title, task in models.items() if options.data else ():
-        corpus = task.load_corpus(
-            options.data, only=options.only, config={"image_size": task.config.image_size}
-        )
+        corpus = load_captions(options.data, options.only, size=task.config.image_size)
         for how, decoding in DECODING.items():
             report = task.reader.evaluate(corpus, progress=True, **decoding)
-            figures = " | ".join(form.format(report[name]) for name, form in task.reader.figures.items())
+            figures = " | ".join(one.form.format(report[one.name]) for one in task.reader.metrics)
             print(f"| {title} | {how} | {figures} |", flush=True)
     if options.scenes:
         drawn = list(scenes().values())

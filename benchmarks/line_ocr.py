@@ -29,9 +29,9 @@ def main():
     options = parser.parse_args()
 
     from export import runtime
-    from zoo.data.lines import load_lines
-    from zoo.metrics import text_error_rates
-    from zoo.vocabulary import normalise
+    from zoo.families.line_ocr.corpus import load_lines
+    from zoo.metrics.text import text_error_rates
+    from zoo.text.normalise import normalise
 
     corpus = load_lines(options.data, only=options.only)
     images, texts = next(corpus.chunks(len(corpus)))
@@ -88,7 +88,7 @@ def tesseract(paths, language, mode, processes):
 
 
 def report(name, expected, read, seconds, cores):
-    from zoo.metrics import text_error_rates
+    from zoo.metrics.text import text_error_rates
 
     rates = text_error_rates(expected, read)
     print(

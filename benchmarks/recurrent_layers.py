@@ -34,7 +34,9 @@ HEADER = """\
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", metavar="FILE", help="write the results as Markdown")
+    parser.add_argument(
+        "--output", metavar="FILE", help="write the results as Markdown; further sections of the file stay"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="onnxruntime's, by default one a core")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="for each number, default: 2")
     parser.add_argument("--quick", action="store_true", help="a few tiny layers, to see that all works")
@@ -68,8 +70,10 @@ def main(arguments=None):
         from zoo.files import atomic_write
 
         text = "\n".join([opening(report, arguments), HEADER, *rows, "", closing(faster), ""])
-        with atomic_write(options.output) as file:
-            file.write(text.encode())
+        output = Path(options.output)
+        _, heading, others = (output.read_text("utf-8") if output.is_file() else "").partition("\n## ")
+        with atomic_write(output, text=True) as file:
+            file.write(text + heading + others)
 
 
 def cases(quick):

@@ -24,14 +24,14 @@ def main():
     from sacrebleu.metrics import BLEU
 
     import zoo
-    from recipes import trainer
+    from recipes.training import setup
+    from recipes.training.schedule import Schedule
+    from zoo.families.translator.corpus import load_parallel
 
     for i, item in enumerate(options.models):
         title, path = item.split("=", 1)
         task = zoo.load(path)
-        corpus = task.load_corpus(
-            options.data, config={"source": task.config.source, "target": task.config.target}
-        )
+        corpus = load_parallel(options.data, task.config.source, task.config.target)
         length = np.array([len(source.split()) for source in corpus.sources])
         edges = np.quantile(length, (0.25, 0.5, 0.75)).astype(int)
         group = np.searchsorted(edges, length)  # an edge belongs to the class that it ends
@@ -39,7 +39,7 @@ def main():
             classes = [f"to {edges[0]}", *(f"to {edge}" for edge in edges[1:]), f"from {edges[-1] + 1}"]
             print("| model | weights | perplexity | BLEU | " + " | ".join(classes) + " words |")
             print("|---" * (4 + len(classes)) + "|")
-        perplexity = task.perplexity(trainer.pipeline(task, corpus, trainer.Schedule(), even=True).once())
+        perplexity = task.perplexity(setup.pipeline(task, corpus, Schedule(), even=True).once())
         read = task.predict(corpus.sources, beam_width=options.beam_width)
         texts = corpus.texts
         scores = [BLEU().corpus_score(read, [texts]).score]

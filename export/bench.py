@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 from export import contenders, runtime
-from zoo import presets
+from zoo import hub
 from zoo.backend import import_tensorflow, quiet_logging
 from zoo.errors import UserError
 
@@ -163,7 +163,7 @@ def main(options):
     if options.model.lower().endswith(".onnx"):
         raise UserError(f"{options.model}: this is an export; give a preset, a task folder or a .keras file")
     if not options.model.lower().endswith(".keras"):
-        presets.find(options.model)  # so that a wrong name is told before TensorFlow is there
+        hub.find(options.model)  # so that a wrong name is told before TensorFlow is there
     import_tensorflow()
     report = bench(options.model, steps=options.steps, threads=options.threads)
     print(json.dumps(report, indent=1) if options.format == "json" else table(report))

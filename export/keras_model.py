@@ -12,8 +12,8 @@ import keras
 import numpy as np
 
 from export.verify import ExportError
+from zoo.contract.serving import Serving, TensorSpec
 from zoo.errors import UserError
-from zoo.task import Serving, TensorSpec
 
 
 def load(path):
@@ -48,8 +48,8 @@ class KerasModel:
         network: the model.
         states: ``{name: (layer, index)}``, the states of its stateful layers, which are inputs and, as
             ``NAME_next``, outputs of what is exported.
-        serving: its ``zoo.task.Serving``. Inputs are the model's by their names, outputs by the names of
-            their layers, or by their keys where the model gives a dict.
+        serving: its ``zoo.contract.serving.Serving``. Inputs are the model's by their names, outputs by the
+            names of their layers, or by their keys where the model gives a dict.
     """
 
     def __init__(self, model):

@@ -12,9 +12,9 @@ from pathlib import Path
 import zoo
 from export import keras_model, onnx_graph, quantize, recurrent, runtime, verify
 from export.verify import ExportError
+from zoo.contract.task import Task
 from zoo.errors import UserError
 from zoo.files import atomic_write
-from zoo.task import Task
 
 
 def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, float16=False):
@@ -24,7 +24,7 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     cannot say keeps its loop, and the report says why.
 
     Args:
-        model: a ``zoo.task.Task``, or what ``zoo.load`` takes; or a functional or Sequential
+        model: a ``zoo.contract.task.Task``, or what ``zoo.load`` takes; or a functional or Sequential
             ``keras.Model``, or the name of a ``.keras`` file.
         path: the file to write; an older one is replaced only by a verified one.
         preset: the name to put into the file, by default the name that the model was loaded by.

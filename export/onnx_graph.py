@@ -22,7 +22,7 @@ def build(serving, function, operations=None, opset=OPSET):
     0 by its bits; ``ops.top_k(x, 1)`` has.
 
     Args:
-        serving: the task's ``zoo.task.Serving``, for names and symbolic dimensions.
+        serving: the task's ``zoo.contract.serving.Serving``, for names and symbolic dimensions.
         function: ``export.verify.serving_function`` of the task.
         operations: ``export.recurrent.Fusion.operations`` of the tracing.
         opset: the operator set, one of ``OPSETS``.

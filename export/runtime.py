@@ -11,12 +11,12 @@ Copy it to a deployment host as it is, or install the base package; there is no 
 
 From a shell: ``python runtime.py reader.onnx scan1.png scan2.png`` prints a line for each image.
 
-Where the package is installed, ``load`` opens models of the other tasks, too, and gives the reader that
-``READERS`` names.
+Where the package is installed, ``load`` opens models of the other tasks, too, and gives their reader.
 """
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import importlib
 import io
@@ -24,20 +24,34 @@ import itertools
 import json
 import math
 import os
-import pathlib
 import re
 import sys
 import typing
 import unicodedata
 
-import numpy as np
-import onnxruntime
-from PIL import Image
+# onnxruntime writes a database of events and a device id under HOME and sends them to its maker, unless it
+# finds this when it is imported (disable_telemetry_events() does not stop it).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import numpy as np  # noqa: E402
+import onnxruntime  # noqa: E402
+from PIL import (  # noqa: E402  (those of IMAGE_FORMATS; Image.open would else load all that Pillow has)
+    BmpImagePlugin,  # noqa: F401
+    ExifTags,
+    GifImagePlugin,  # noqa: F401
+    Image,
+    Jpeg2KImagePlugin,  # noqa: F401
+    JpegImagePlugin,
+    PngImagePlugin,  # noqa: F401
+    PpmImagePlugin,  # noqa: F401
+    TiffImagePlugin,  # noqa: F401
+    WebPImagePlugin,  # noqa: F401
+)
 
 FORMAT = "1"  # the version of the metadata that this file understands
 MIN_HEIGHT = 8  # pixels; lower than this no letter can be told from another
 MAX_ASPECT = 250  # width / height; the longest lines of print stay below 100
-MAX_PIXELS = 1 << 25  # of one image; a page at 600 dpi has as many, a line far fewer
+MAX_PIXELS = 1 << 26  # of one image, decoded; with its copies below a gigabyte
 WINDOW = 512  # images held in memory and sorted by width at a time
 BATCH_PIXELS = 1 << 23  # padded pixels of one batch; preprocessing holds some 20 bytes for each
 
@@ -60,7 +74,7 @@ class Line:
 
     Attributes:
         text: in logical (reading) order.
-        confidence: the mean probability of its characters, 0 to 1; 1 for an empty line.
+        confidence: the mean probability of its characters, 0 to 1; 0 where nothing was read.
         characters: list of ``Character`` in the order of the text.
     """
 
@@ -85,11 +99,38 @@ def load(path, threads=None):
         threads: processor cores to use; by default all that this process may run on.
 
     Returns:
-        A ``Reader`` of line images, or for another task the reader that ``READERS`` names.
+        A ``Reader`` of line images, or for another task its ``zoo.contract.reader.Reader``.
 
     Raises:
         ReaderError: there is no such file, it is no ONNX file, seqzoo did not write it, or it is no reader
             of line images and the package is not installed.
+    """
+    session, metadata = open_file(path)
+    threads = threads or cores()
+    names = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
+    try:
+        if names.issuperset(("image", "size", *_DECODED, *_SEARCHED)):
+            return Reader.of_session(session, metadata, threads)
+        package = importlib.import_module("zoo.registry")  # nothing of it is needed for lines
+        if metadata.get("task") not in package.FAMILIES:
+            raise ReaderError(unknown_model(path, metadata))
+        return package.reader_class(metadata["task"]).of_session(session, metadata, threads)
+    except ReaderError:
+        raise
+    except ImportError as error:
+        raise ReaderError(
+            f"{path}: a {metadata.get('task')} model, which needs more than this file (no {error.name} "
+            "here): install seqzoo"
+        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
+
+
+def open_file(path):
+    """The onnxruntime session of a file that seqzoo exported, and its metadata, keys without ``seqzoo.``.
+
+    Raises:
+        ReaderError: there is no such file, it is no ONNX file, or it holds no model of seqzoo's tasks.
     """
     if not os.path.isfile(path):
         raise ReaderError(f"{path}: there is no such file; give an .onnx file that `zoo export` wrote")
@@ -111,29 +152,17 @@ def load(path, threads=None):
         )
     if "format" not in metadata:
         raise ReaderError(f"{path}: an ONNX file, but not one of seqzoo's; export it with `zoo export`")
-    if metadata["format"] != FORMAT or metadata.get("task") not in READERS:
-        raise ReaderError(
-            f"{path}: task {metadata.get('task')!r}, format {metadata['format']}, which this version does "
-            "not read; update seqzoo, or take the runtime.py of the one that exported it"
-        )
-    try:
-        return reader_class(metadata["task"]).of_session(session, metadata, threads or cores())
-    except ImportError as error:
-        raise ReaderError(
-            f"{path}: a {metadata['task']} model, which needs more than this file (no {error.name} here): "
-            "install seqzoo"
-        ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
+    if metadata["format"] != FORMAT:
+        raise ReaderError(unknown_model(path, metadata))
+    return session, metadata
 
 
-def reader_class(task):
-    """What reads the models of a task: ``Reader``, or a class of the package, imported now."""
-    found = READERS[task]
-    if isinstance(found, str):
-        module, _, name = found.rpartition(".")
-        found = getattr(importlib.import_module(module), name)
-    return found
+def unknown_model(path, metadata):
+    """The sentence on a file of a later version."""
+    return (
+        f"{path}: task {metadata.get('task')!r}, format {metadata['format']}, which this version does "
+        "not read; update seqzoo, or take the runtime.py of the one that exported it"
+    )
 
 
 def cores():
@@ -144,6 +173,10 @@ def cores():
 class Reader:
     """Reads images of single text lines.
 
+    Args:
+        run: the engine: a list of output names and the dict of arrays that the model takes -> list of arrays.
+        config, vocabulary, direction, metadata, threads: see below.
+
     Attributes:
         metadata: dict of str, as the file states them: task, preset, licence, figures (JSON), …
         config: dict, the model's configuration.
@@ -152,11 +185,9 @@ class Reader:
         threads: batches read at a time.
     """
 
-    def __init__(self, session, metadata, threads):
-        self.session, self.metadata, self.threads = session, metadata, threads
-        self.direction = metadata["direction"]
-        self.config = json.loads(metadata["config"])
-        self.vocabulary = json.loads(metadata["vocabulary"])
+    def __init__(self, run, config, vocabulary, direction, metadata, threads):
+        self.run, self.config, self.vocabulary, self.direction = run, config, vocabulary, direction
+        self.metadata, self.threads = metadata, threads
         strides = [*self.config["strides"], *self.config["pools"]]
         # Columns of an image that one output frame stands for, per pixel of the image's height.
         self._frame = math.prod(along for along, _ in strides) / self.config["height"]
@@ -164,7 +195,8 @@ class Reader:
     @classmethod
     def of_session(cls, session, metadata, threads):
         """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
-        return cls(session, metadata, threads)
+        config, vocabulary = json.loads(metadata["config"]), json.loads(metadata["vocabulary"])
+        return cls(session.run, config, vocabulary, metadata["direction"], metadata, threads)
 
     def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise"):
         """Reads line images.
@@ -190,25 +222,25 @@ class Reader:
         numbered, results = enumerate(inputs), []
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             while window := list(itertools.islice(numbered, WINDOW)):
-                found = list(pool.map(_read_or_error, window))
+                found = list(pool.map(_opened, window))
                 bad = [item for item in found if isinstance(item, ReaderError)]
                 if bad and errors == "raise":
                     raise bad[0]
-                images = {i: item for i, item in enumerate(found) if not isinstance(item, ReaderError)}
+                images = {i: item for i, item in enumerate(found) if isinstance(item, np.ndarray)}
                 # Few images are spread over all threads rather than put into one batch.
                 size = max(1, min(batch_size, -(-len(images) // self.threads)))
                 batches = _batches(images, size)
                 for lines in pool.map(lambda batch: self._read(batch, beam_width), batches):
                     for i, line in lines.items():
-                        found[i] = line if details else line.text
+                        found[i] = line
                 results.extend(found)
-        return results
+        return results if details else [item.text if isinstance(item, Line) else item for item in results]
 
     def _read(self, batch, beam_width):
         """``{key: image}`` -> ``{key: Line}``, in one run of the model."""
         image, size = _pad(list(batch.values()))
         names = _SEARCHED if beam_width else _DECODED
-        values = self.session.run(names, {"image": image, "size": size})
+        values = self.run(names, {"image": image, "size": size})
         lines = {}
         for key, shape, *row in zip(batch, size.tolist(), *values, strict=True):
             lines[key] = self._search(*shape, *row, beam_width) if beam_width else self._line(*row)
@@ -230,106 +262,201 @@ class Reader:
         text = "".join(self.vocabulary[label - 1] for label in labels[:count])
         order = range(len(text))
         if self.direction == "rtl":
-            text, order = display_order(text)
+            text, order = reading_order(text)
         spans = [Character(c, float(starts[i]), float(ends[i])) for c, i in zip(text, order, strict=True)]
-        return Line(text, float(confidence), spans)
+        return Line(text, float(confidence) if text else 0.0, spans)
 
 
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
 _SEARCHED = ["log_probs", "lengths"]
-READERS = {  # those that take more than this file by their address in the package
-    "line_ocr": Reader,
-    "deep_speech": "export.speech.SpeechReader",
-    "translator": "zoo.translation.TranslationReader",
-    "captioner": "zoo.captioning.CaptionReader",
-    "char_lm": "zoo.text_generation.TextGenerator",
-    "text_classifier": "zoo.classification.ClassificationReader",
-}
+
 
 
 # === Images ===
+
+IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "PPM", "JPEG2000")  # no program runs for these
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".jp2"
+)  # fmt: skip
+CONTRAST = 24  # grey values; fewer apart is paper grain, not print
+INK = 0.002  # pixels of ink by the square of a line's height; a full stop has 0.005
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # by EXIF's orientation
+_CUT = "cut it into single lines"
 
 
 def read_image(item, name=None):
     """Reads one line image.
 
     Args:
-        item: a path, the bytes of a file, a PIL image, or a uint8 array ``[height, width]`` or
-            ``[height, width, 1 or 3]``.
+        item: a path, the bytes of a file of ``IMAGE_FORMATS``, a PIL image, or a uint8 array ``[height,
+            width]`` or ``[height, width, 1 or 3]``.
         name: what to call it in messages.
 
     Returns:
-        uint8 ``[height, width, 1]`` (grey) or ``[height, width, 3]`` (RGB). Transparent images are laid on
-        white, 16-bit ones scaled to 8.
+        uint8 ``[height, width, 1]`` (grey) or ``[height, width, 3]`` (RGB), turned upright as EXIF says.
+        Transparent images are laid on white, or on black where their ink is light; 16-bit ones scaled to 8.
 
     Raises:
-        ReaderError: it is no image, is damaged, or cannot be one line of text.
+        ReaderError: it is no image, is damaged, has several pages, or cannot be one line of text.
     """
+    name = image_name(item, name)
     if isinstance(item, np.ndarray):
-        pixels = item[:, :, None] if item.ndim == 2 else item
-        if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype != np.uint8:
-            raise ReaderError(
-                f"{name or 'the array'}: {item.dtype} of shape {item.shape}; give uint8 of shape "
-                "[height, width] or [height, width, 3]"
-            )
-        _check_size(pixels.shape[1], pixels.shape[0], name or "the array")
+        pixels = checked_array(item, name, _CUT)
+    else:
+        with open_image(item, name, _CUT) as picture, damage(name):
+            pages = 1 if picture is item else getattr(picture, "n_frames", 1)
+            if pages > 1:
+                raise ReaderError(f"{name}: it has {pages} pages; save each as an image, and {_CUT}")
+            check_pixels(*picture.size, name, _CUT)  # the header tells: nothing larger is decoded
+            picture.load()
+            turn, picture = upright(picture), eight_bits(picture)
+            picture = opaque(picture if turn is None else picture.transpose(turn))
+            pixels = np.asarray(picture).reshape(*picture.size[::-1], -1)
+    height, width = pixels.shape[:2]
+    if height < MIN_HEIGHT:
+        problem = f"too low to read; give lines {MIN_HEIGHT} pixels high or more"
+    elif width > MAX_ASPECT * height:
+        problem = f"longer than a line of text; {_CUT}"
+    else:
         return pixels
+    raise ReaderError(f"{name}: {width}x{height} pixels is {problem}")
+
+
+def image_name(item, name=None):
+    """What messages call an image that has no ``name``."""
+    if name is None and isinstance(item, np.ndarray | Image.Image | bytes):
+        return "the bytes" if isinstance(item, bytes) else "the image"
+    return name or os.fspath(item)
+
+
+@contextlib.contextmanager
+def open_image(item, name, mend):
+    """The PIL image of a path, of bytes or of itself, not yet decoded.
+
+    ``name`` begins the sentences of what is wrong, and ``mend`` ends that on one with too many pixels.
+
+    Raises:
+        ReaderError: it is missing, empty, or no image of ``IMAGE_FORMATS``.
+    """
     if isinstance(item, Image.Image):
-        return _picture_pixels(item, name or "the image")
-    name = name or ("the bytes" if isinstance(item, bytes) else os.fspath(item))
+        yield item
+        return
     try:
-        data = item if isinstance(item, bytes) else pathlib.Path(item).read_bytes()
+        file = io.BytesIO(item) if isinstance(item, bytes) else open(item, "rb")
     except OSError as error:
-        raise ReaderError(f"{name}: cannot be read ({error.strerror}); check the path") from error
-    if not data:
-        raise ReaderError(f"{name}: the file is empty; scan or copy it again")
-    try:
-        picture = Image.open(io.BytesIO(data))
-    except Exception as error:  # Pillow raises what comes to hand on damaged data
-        raise ReaderError(f"{name}: not a readable image; give a PNG, JPEG or TIFF file") from error
-    return _picture_pixels(picture, name)
+        if os.path.isdir(item):
+            some = any(os.scandir(item))
+            mend = "a folder; give the images in it" if some else "an empty folder; give images"
+            raise ReaderError(f"{name}: this is {mend}") from error
+        raise ReaderError(f"{name}: cannot be read ({error.strerror.lower()}); check the path") from error
+    with file:
+        start = file.read(4)
+        file.seek(0)
+        if not start:
+            raise ReaderError(f"{name}: the file is empty; scan or copy it again")
+        if start in _DOCUMENTS:
+            raise ReaderError(f"{name}: this is {_DOCUMENTS[start]}, no image; save its pages as PNG or TIFF")
+        try:
+            # Pillow's own limit is for images that are decoded whole, and it takes a photo with a preview for
+            # two: JPEGs pass by both.
+            jpeg = start.startswith(b"\xff\xd8")
+            picture = JpegImagePlugin.JpegImageFile(file) if jpeg else Image.open(file, formats=IMAGE_FORMATS)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise ReaderError(f"{name}: the image has too many pixels; {mend}") from error
+        except Exception as error:  # Pillow raises what comes to hand on damaged data
+            raise ReaderError(f"{name}: not a readable image; give a PNG, JPEG or TIFF file") from error
+        yield picture
 
 
-def _picture_pixels(picture, name):
-    _check_size(*picture.size, name)  # the header tells: nothing is decoded that cannot be a line
+_DOCUMENTS = {b"%PDF": "a PDF", b"%!PS": "PostScript"}
+
+
+@contextlib.contextmanager
+def damage(name):
+    """Turns what Pillow raises on damaged data, which is what comes to hand, into a ReaderError."""
     try:
-        return _pixels(picture)
+        yield
+    except ReaderError:
+        raise
     except Exception as error:
         raise ReaderError(f"{name}: the image is damaged ({error}); scan or copy it again") from error
 
 
-def _pixels(picture):
-    if picture.mode.startswith(("I", "F")):  # 16 and 32 bits
-        values = np.asarray(picture, np.float32)
-        top = 65535.0 if picture.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
-        return np.clip(values * (255.0 / top), 0, 255).astype(np.uint8)[:, :, None]
-    if picture.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(paper, picture).convert("RGB")
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"), np.uint8)[:, :, None]
-    return np.asarray(picture.convert("RGB"), np.uint8)
+def checked_array(array, name, mend):
+    """A uint8 array ``[height, width]`` or ``[height, width, 1 or 3]`` as ``[height, width, 1 or 3]``."""
+    pixels = array[:, :, None] if array.ndim == 2 else array
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype != np.uint8:
+        raise ReaderError(
+            f"{name}: {array.dtype} of shape {array.shape}; give uint8 of shape [height, width] or "
+            "[height, width, 3]"
+        )
+    check_pixels(pixels.shape[1], pixels.shape[0], name, mend)
+    return pixels
 
 
-def _check_size(width, height, name):
+def check_pixels(width, height, name, mend):
+    """ReaderError where an image has none, or more than ``MAX_PIXELS``; ``mend`` ends its sentence."""
     if not width or not height:
-        problem = "empty; cut the line again"
-    elif height < MIN_HEIGHT:
-        problem = f"too low to read; give lines {MIN_HEIGHT} pixels high or more"
-    elif width > MAX_ASPECT * height:
-        problem = "longer than a line of text; cut it into single lines"
-    elif width * height > MAX_PIXELS:
-        problem = "larger than a line of text; cut it into single lines"
-    else:
-        return
-    raise ReaderError(f"{name}: {width}x{height} pixels is {problem}")
+        raise ReaderError(f"{name}: the image is empty ({width}x{height} pixels); copy it again")
+    if width * height > MAX_PIXELS:
+        raise ReaderError(f"{name}: {width}x{height} pixels are too many; {mend}")
 
 
-def _read_or_error(numbered):
+def eight_bits(picture):
+    """A decoded PIL image in mode L, RGB or RGBA. Of 16 and 32 bits the values tell what is white."""
+    if picture.mode.startswith(("I", "F")):
+        values = np.nan_to_num(np.array(picture, np.float32), copy=False, posinf=0, neginf=0)
+        peak = values.max()
+        tops = (1, 255, 65535) if picture.mode == "F" else (255, 65535)
+        values /= next((top for top in tops if peak <= top), peak) / 255
+        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+    if picture.has_transparency_data:
+        return picture if picture.mode == "RGBA" else picture.convert("RGBA")
+    if picture.mode == "1":
+        return picture.convert("L")
+    return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
+
+
+def upright(picture):
+    """How to transpose a decoded picture for it to stand upright, or None. Pillow itself turns TIFFs."""
+    try:
+        return _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # EXIF that cannot be read says nothing
+        return None
+
+
+def opaque(picture):
+    """An RGBA image as RGB: on white, or on black where nothing to be seen is dark. Others stay."""
+    if picture.mode != "RGBA":
+        return picture
+    alpha = np.asarray(picture.getchannel("A"))
+    seen = np.asarray(picture.convert("L"))[alpha > alpha.max() / 2]
+    ground = "black" if seen.size and np.percentile(seen, 5) >= 128 else "white"
+    return Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture).convert("RGB")
+
+
+def is_blank(pixels):
+    """Whether a line image, uint8 ``[height, width, channels]``, has less ink on it than a full stop."""
+    grey = pixels[:, :, 0] if pixels.shape[2] == 1 else np.rint(pixels.mean(2)).astype(np.uint8)
+    paper = int(np.median(grey.ravel()[::61]))
+    ink = np.count_nonzero(grey <= paper - CONTRAST) + np.count_nonzero(grey >= paper + CONTRAST)
+    return ink < max(1, INK * len(grey) ** 2)
+
+
+def _opened(numbered):
+    """The pixels of an input with its number; an empty ``Line`` of a blank one, the error of a bad one."""
     number, item = numbered
     try:
-        return read_image(item, None if isinstance(item, str | os.PathLike) else f"input {number + 1}")
+        pixels = read_image(item, None if isinstance(item, str | os.PathLike) else f"input {number + 1}")
+        return Line("", 0.0, []) if is_blank(pixels) else pixels
     except ReaderError as error:
         return error
 
@@ -449,34 +576,102 @@ def align(log_probs, labels):
 
 # === Right-to-left text ===
 
-_MIRRORED = str.maketrans("()[]{}«»<>‹›", ")(][}{»«><›‹")
-_KINDS = {"L": "L", "EN": "D", "AN": "D", "R": "R", "AL": "R"} | dict.fromkeys(".,:/٫٬", "S")
-# What reads from left to right inside right-to-left text: the longest stretches with a left-to-right
-# letter and no right-to-left one, from letter or digit to letter or digit; and single numbers.
-_RUNS = re.compile("(?:D[^LR]*)?L(?:[^R]*[LD])?|D+(?:SD+)*")
+_PAIRS = dict(zip("([{⟨", ")]}⟩", strict=True))
+_MIRRORED = str.maketrans("()[]{}⟨⟩«»‹›<>≤≥", ")(][}{⟩⟨»«›‹><≥≤")
+_KINDS = {"L": "L", "R": "R", "AL": "A", "EN": "E", "AN": "N", "ES": "S", "CS": "C", "ET": "T", "NSM": "M"}
 
 
 def display_order(text):
-    """Turns a right-to-left line from the order of the image's columns to reading order, or back.
+    """Turns a right-to-left line from reading order to the order of the image's columns.
 
-    The text is reversed as a whole, while numbers and left-to-right words in it keep their own order,
-    and brackets outside those are mirrored (Unicode Bidirectional Algorithm, UAX #9, as far as a line
-    of print needs it). Applied twice it gives the text again.
+    It is that of the Unicode Bidirectional Algorithm (UAX #9) for a right-to-left paragraph without controls:
+    the text is reversed as a whole, with brackets mirrored, while numbers and left-to-right words in it
+    keep their own order. Marks stay with their letter, before it. A line with no right-to-left letter but
+    left-to-right ones stays as it is.
 
     Returns:
         (text, order): ``text[i]`` was at ``order[i]``.
     """
-    bidirectional = map(unicodedata.bidirectional, text)
-    kinds = (_KINDS.get(kind) or _KINDS.get(c, "N") for kind, c in zip(bidirectional, text, strict=True))
-    turned, pieces, end = list(text.translate(_MIRRORED)), [], 0
-    for start, stop in (run.span() for run in _RUNS.finditer("".join(kinds))):
-        pieces.extend([i] for i in range(end, start))
-        pieces.append(range(start, stop))
-        turned[start:stop] = text[start:stop]
-        end = stop
-    pieces.extend([i] for i in range(end, len(text)))
+    return _turned(text, _left_to_right(text))
+
+
+def reading_order(shown):
+    """Turns a line from the order of the image's columns to reading order: what ``display_order`` undoes.
+
+    Of several texts that look the same, it is the one whose numbers stay with the words at their left. Where
+    no text looks so ("5 GB" within right-to-left words), numbers stay with those at their right, too.
+
+    Returns:
+        (text, order): ``text[i]`` was at ``order[i]``.
+    """
+    first = inside = _left_to_right(shown, guess=True)
+    for _ in range(8):  # what is left to right depends on the order: guess, look, and guess again
+        text, order = _turned(shown, inside)
+        found = dict(zip(order, _left_to_right(text), strict=True))
+        if all(found[i] == inside[i] for i in order):
+            return text, order
+        inside = [found[i] for i in range(len(shown))]
+    return _turned(shown, first)
+
+
+def _turned(text, inside):
+    """The text reversed, except for the stretches that are ``inside``, which keep their order."""
+    mirrored, pieces = text.translate(_MIRRORED), []
+    for i in range(len(text)):
+        if i and inside[i] and inside[i - 1]:
+            pieces[-1].append(i)
+        else:
+            pieces.append([i])
     order = [i for piece in reversed(pieces) for i in piece]
-    return "".join(turned[i] for i in order), order
+    return "".join((text if inside[i] else mirrored)[i] for i in order), order
+
+
+def _left_to_right(text, guess=False):
+    """For each character whether UAX #9 gives it level 2 in a paragraph of level 1.
+
+    A ``guess`` is for a text in the order of the columns: numbers belong to the words beside them, and marks
+    of right-to-left scripts to the letter that follows.
+    """
+    kinds = "".join(_KINDS.get(unicodedata.bidirectional(c), "O") for c in text)
+    if "L" in kinds and not set(kinds) & set("RA"):
+        return [True] * len(text)
+    if guess:
+        pairs = zip(text, kinds, strict=True)
+        kinds = "".join("R" if kind == "M" and "\u0590" <= c < "\u0900" else kind for c, kind in pairs)
+    joined = "LEN" if guess else "L"
+
+    def to(kind, old=None):
+        return lambda match: match[0].replace(old, kind) if old else kind * len(match[0])
+
+    kinds = re.sub("(.)M+", lambda match: match[1] * len(match[0]), f"R{kinds}")  # W1, after the start's R
+    kinds = re.sub("A[^LR]*", to("N", "E"), kinds).replace("A", "R")  # W2, W3: numbers after Arabic letters
+    kinds = re.sub("(?<=E)[SC](?=E)", "E", kinds)  # W4
+    kinds = re.sub("(?<=N)C(?=N)", "N", kinds)
+    kinds = re.sub("(?<=E)T+|T+(?=E)", to("E"), kinds)  # W5: units beside numbers
+    kinds = re.sub("[SCT]", "O", kinds)  # W6
+    kinds = re.sub("L[^R]*", to("L", "E"), kinds)  # W7: numbers after left-to-right letters
+    kinds = _bracketed(text, kinds)
+    kinds = re.sub(f"(?<=[{joined}])O+(?=L)|(?<=L)O+(?=[{joined}])", to("L"), kinds)  # N1, N2
+    return [kind in "LEN" for kind in kinds[1:]]
+
+
+def _bracketed(text, kinds):
+    """Rule N0: brackets are left to right where their content and what stands before them is."""
+    opened, pairs, kinds = [], [], list(kinds)
+    for i, character in enumerate(text, 1):
+        if kinds[i] == "O" and character in _PAIRS:
+            opened.append(i)
+        elif kinds[i] == "O" and character in _PAIRS.values():
+            fitting = [at for at in opened if _PAIRS[text[at - 1]] == character]
+            if fitting:
+                pairs.append((fitting[-1], i))
+                del opened[opened.index(fitting[-1]) :]
+    for first, last in sorted(pairs):
+        content = set(kinds[first + 1 : last]) - {"O"}
+        before = next(kind for kind in reversed(kinds[:first]) if kind != "O")
+        if content:
+            kinds[first] = kinds[last] = "L" if content == {"L"} and before == "L" else "R"
+    return "".join(kinds)
 
 
 if __name__ == "__main__":

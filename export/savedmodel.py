@@ -21,7 +21,7 @@ def to_savedmodel(task, folder):
     from right to left is put in reading order by ``export.runtime``, outside the graph.)
 
     Args:
-        task: a ``zoo.task.Task``, or what ``zoo.load`` takes.
+        task: a ``zoo.contract.task.Task``, or what ``zoo.load`` takes.
         folder: the folder to write; an older SavedModel there is replaced only by a verified one.
 
     Returns:

@@ -11,7 +11,7 @@ import argparse
 
 import numpy as np
 
-from recipes import trainer
+from recipes.training import command_line
 from zoo.errors import UserError
 
 
@@ -21,7 +21,7 @@ def main(arguments):
     parser.add_argument("--output", required=True, metavar="FOLDER", help="task folder to write")
     options = parser.parse_args(arguments)
 
-    from zoo.task import load
+    from zoo.contract.task import load
 
     task, *others = map(load, options.runs)
     weights = task.weights()
@@ -39,4 +39,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

@@ -12,8 +12,8 @@ Stages, in one run folder, which goes on in any of them when the same command is
 have a folder of their own in it. First the LSTM learns, from features of the images that are computed once
 (`--training.*`, `frozen`). Then encoder and LSTM learn together, at a lower rate, from images varied anew
 (`--tuning.*`, `tuned`; with 0 epochs there is no such stage). If wanted, the LSTM then learns from captions
-that it draws itself, by their CIDEr-D (`--reward.*`, see zoo/self_critical.py). A batch is images with all
-their captions.
+that it draws itself, by their CIDEr-D (`--reward.*`, see zoo/families/captioner/reward.py). A batch is images
+with all their captions.
 """
 
 import dataclasses
@@ -22,13 +22,14 @@ import re
 import sys
 from pathlib import Path
 
-from recipes import trainer
+from recipes.training import command_line, loop, report, setup
+from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Tuning(trainer.Schedule):
-    """The second stage's schedule: see ``trainer.Schedule``.
+class Tuning(Schedule):
+    """The second stage's schedule: see ``Schedule``.
 
     Attributes:
         first: name of the encoder's first layer that learns; those before it see edges and colours, and take
@@ -43,8 +44,8 @@ class Tuning(trainer.Schedule):
 
 
 @dataclasses.dataclass(frozen=True)
-class Reward(trainer.Schedule):
-    """The third stage's schedule: see ``trainer.Schedule``.
+class Reward(Schedule):
+    """The third stage's schedule: see ``Schedule``.
 
     Attributes:
         draws: captions drawn for each image.
@@ -57,10 +58,11 @@ class Reward(trainer.Schedule):
     temperature: float = 0.5
 
 
-def main(arguments):
-    from zoo.tasks.captioner import Captioner, CaptionerConfig
+def main(arguments, prog=None):
+    from zoo.families.captioner.corpus import load_captions
+    from zoo.families.captioner.network import Captioner, CaptionerConfig
 
-    top, train, finetune = trainer.parser(__doc__)
+    top, train, finetune = command_line.parser(__doc__, prog=prog)
     train.add_argument(
         "--encoder-weights", default="imagenet", metavar="imagenet|none|FILE",
         help=".npz with arrays named layer.variable, or .h5; default: imagenet, downloaded",
@@ -73,32 +75,32 @@ def main(arguments):
     )
     finetune.add_argument("--extend", action="store_true", help="learn words that the preset lacks")
     for one in (train, finetune):
-        trainer.add_hold_out(one, "images")
-        trainer.add_fields(one, "tuning", Tuning)
-        trainer.add_fields(one, "reward", Reward)
-        trainer.add_fields(one, "model", CaptionerConfig)
+        command_line.add_hold_out(one, "images")
+        command_line.add_fields(one, "tuning", Tuning)
+        command_line.add_fields(one, "reward", Reward)
+        command_line.add_fields(one, "model", CaptionerConfig, preset=one is finetune)
     options = top.parse_args(arguments)
-    first = trainer.read_fields(options, "training", trainer.Schedule)
-    second = trainer.read_fields(options, "tuning", Tuning)
-    third = trainer.read_fields(options, "reward", Reward)
-    trainer.set_up(first)
+    first = command_line.read_fields(options, "training", Schedule)
+    second = command_line.read_fields(options, "tuning", Tuning)
+    third = command_line.read_fields(options, "reward", Reward)
+    setup.set_up(first)
 
     if options.action == "train":
-        task, config = None, trainer.read_fields(options, "model", CaptionerConfig)
+        task, config = None, command_line.read_fields(options, "model", CaptionerConfig)
         if options.encoder_model:
             own = _own_encoder(options.encoder_model)
             config = dataclasses.replace(config, encoder=own.to_json(), image_size=own.inputs[0].shape[1])
     else:
-        task = trainer.load_preset(options, Captioner)
+        task = setup.load_preset(options, Captioner)
         config = task.config
 
-    load_corpus = functools.partial(Captioner.load_corpus, config=dataclasses.asdict(config))
+    load_corpus = functools.partial(load_captions, size=config.image_size)
     learn, check = _split(load_corpus(options.data, progress=True), options, load_corpus)
     for sentence in learn.skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
     if task is None:
-        from zoo.encoders import load_weights
-        from zoo.words import Words
+        from zoo.layers.encoders import load_weights
+        from zoo.text.words import Words
 
         captions = (caption for captions in learn.references for caption in captions)
         task = Captioner(config, Words.learn(captions, options.minimum_count))
@@ -109,38 +111,35 @@ def main(arguments):
     else:
         words = {word for text in learn.texts for word in text.split()}
         missing = sorted(word for word in words if word not in task.vocabulary)
-        task = trainer.with_tokens(task, missing, "words of the captions", options)
+        task = setup.with_tokens(task, missing, "words of the captions", options)
     if second.first and second.first not in (layer.name for layer in task.encoder.layers):
         raise UserError(
             f"--tuning.first {second.first}: the encoder has no such layer; its last ones are "
             f"{', '.join(layer.name for layer in task.encoder.layers[-3:])}."
         )
-    print(
-        f"{len(learn)} images to learn ({learn.shown()} an epoch) with {sum(map(len, learn.references))} "
-        f"captions, {len(check)} to validate; {len(task.vocabulary)} words, "
-        f"{task.network.count_params():,} weights."
-    )
+    known = f"{sum(map(len, learn.references))} captions, {len(task.vocabulary)} words"
+    report.announce(task, learn, check, "images", known)
 
     output = Path(options.output)
-    settings = trainer.settings(task, first, options)
+    settings = setup.settings(task, first, options)
     last = "rewarded" if third.epochs else "tuned" if second.epochs else "frozen"
 
     def train_stage(name, data, schedule, by="perplexity"):
         folder = output if name == last else output / name
-        trainer.train(task, data, _validation(task, check, schedule, by), folder, schedule, settings)
+        loop.train(task, data, _validation(task, check, schedule, by), folder, schedule, settings)
 
     if first.epochs or last == "frozen":
-        train_stage("frozen", trainer.pipeline(task, learn, first), first)
+        train_stage("frozen", setup.pipeline(task, learn, first), first)
     if second.epochs:
-        settings |= {"tuning": dataclasses.asdict(second)}
+        settings |= {"tuning": second.defining()}
         task.tunes_encoder, task.tunes_norms, task.tunes_from = True, second.norms, second.first or None
-        train_stage("tuned", trainer.pipeline(task, learn, second), second)
+        train_stage("tuned", setup.pipeline(task, learn, second), second)
         task.tunes_encoder = False
     if third.epochs:
-        from zoo.self_critical import SelfCritical
+        from zoo.families.captioner.reward import SelfCritical
 
-        settings |= {"reward": dataclasses.asdict(third)}
-        data = trainer.pipeline(task, learn, third)
+        settings |= {"reward": third.defining()}
+        data = setup.pipeline(task, learn, third)
         task.drops = False
         drawn = SelfCritical(task, data, learn.references, third.draws, third.temperature)
         train_stage("rewarded", drawn, third, by="cider")
@@ -150,28 +149,26 @@ def main(arguments):
 
 
 def _validation(task, check, schedule, by):
-    """What the trainer calls after each epoch; by the first of its scores, ``by``, it chooses the best."""
-    from zoo import metrics
-
-    caption = functools.partial(task.predict, beam_width=1)
+    """The function called after each epoch; by the first of its scores, ``by``, the best epoch is chosen."""
     some = check.sample(300)
     if by == "cider":  # captions that please need not be likely ones
 
         def judge(scores):
             return {"minus_cider": -scores["cider"]}
     else:
-        data = trainer.pipeline(task, check, dataclasses.replace(schedule, cache="memory"))
+        data = setup.pipeline(task, check, schedule, check=True)
 
         def judge(scores):
             return {"perplexity": task.perplexity(data.once())}
 
     def validation():
-        scores = metrics.evaluate_captioner(caption, some)
+        scores = task.reader.evaluate(some, **task.reader.greedy)
         images, references = next(some.sample(3).chunks(3))
+        said = task.predict(images, **task.reader.greedy)
         return judge(scores) | {
             "bleu4": scores["bleu4"],
             "cider": scores["cider"],
-            "examples": list(zip((captions[0] for captions in references), caption(images), strict=True)),
+            "examples": list(zip((captions[0] for captions in references), said, strict=True)),
         }
 
     return validation
@@ -184,7 +181,7 @@ def _split(corpus, options, load_corpus):
     if not options.validation and not options.hold_out and 0 < len(held) < len(corpus):
         names = set(held.names)
         return corpus.select(lambda name: name not in names), held
-    return trainer.split(corpus, options, load_corpus, "images", group=lambda name: name)
+    return setup.split(corpus, options, load_corpus, "images", group=lambda name: name)
 
 
 def _own_encoder(path):
@@ -200,4 +197,4 @@ def _own_encoder(path):
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

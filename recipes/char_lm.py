@@ -19,22 +19,23 @@ import math
 import sys
 from pathlib import Path
 
-from recipes import trainer
+from recipes.training import command_line, loop, setup
+from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule(trainer.Schedule):
-    """See ``trainer.Schedule``; a sample is a stream."""
+class StreamSchedule(Schedule):
+    """See ``Schedule``; a sample is a stream."""
 
     batch_size: int = 64
     threads: int = 0
 
 
-def main(arguments):
-    from zoo.tasks.char_lm import CharLm, CharLmConfig
+def main(arguments, prog=None):
+    from zoo.families.char_lm.network import CharLm, CharLmConfig
 
-    top, train, finetune = trainer.parser(__doc__, Schedule)
+    top, train, finetune = command_line.parser(__doc__, StreamSchedule, prog)
     train.add_argument(
         "--minimum-count", type=int, default=1, metavar="N",
         help="characters that occur less often are learned as unknown ones; default: 1, there are none",
@@ -43,36 +44,36 @@ def main(arguments):
     for one in (train, finetune):
         one.add_argument(
             "--chunk", type=_positive, default=128, metavar="N",
-            help="characters that gradients flow back, default 128",
+            help="characters that gradients flow back; default: 128",
         )  # fmt: skip
         one.add_argument(
-            "--hold-out", type=trainer.share, default=0.05, metavar="SHARE",
-            help="of the text, from its end, to validate on, default 0.05",
+            "--hold-out", type=command_line.share, default=0.05, metavar="SHARE",
+            help="share of the text, from its end, to validate on; default: 0.05",
         )  # fmt: skip
-        trainer.add_fields(one, "model", CharLmConfig)
+        command_line.add_fields(one, "model", CharLmConfig, preset=one is finetune)
     options = top.parse_args(arguments)
-    schedule = trainer.read_fields(options, "training", Schedule)
-    trainer.set_up(schedule)
+    schedule = command_line.read_fields(options, "training", StreamSchedule)
+    setup.set_up(schedule)
 
     if options.action == "train":
-        task, config = None, trainer.read_fields(options, "model", CharLmConfig)
+        task, config = None, command_line.read_fields(options, "model", CharLmConfig)
     else:
-        task = trainer.load_preset(options, CharLm)
+        task = setup.load_preset(options, CharLm)
 
     learn, check = _texts(options)
     if task is None:
-        from zoo.plain_text import Characters
+        from zoo.text.plain import Characters
 
         task = CharLm(config, Characters.learn(learn, options.minimum_count))
     else:
         missing = task.vocabulary.unknown(learn)
-        task = trainer.with_tokens(task, missing, "characters of the text", options)
-    from zoo.data.continuous import Streams
+        task = setup.with_tokens(task, missing, "characters of the text", options)
+    from zoo.families.char_lm.corpus import Streams
 
     data = Streams(task.vocabulary.encode(learn), schedule.batch_size, options.chunk)
     print(
-        f"{len(learn):,} characters to learn in {data.streams} streams, {len(check):,} to validate; "
-        f"{len(task.vocabulary.characters)} different ones, {task.network.count_params():,} weights."
+        f"Learning from {len(learn):,} characters in {data.streams} streams; {len(check):,} kept aside to "
+        f"check. {len(task.vocabulary.characters)} different ones, {task.network.count_params():,} weights."
     )
 
     def validation():
@@ -85,8 +86,8 @@ def main(arguments):
             "examples": [(_on_one_line(prompt, follows), _on_one_line(prompt, *written))],
         }
 
-    settings = trainer.settings(task, schedule, options)
-    trainer.train(task, data, validation, options.output, schedule, settings)
+    settings = setup.settings(task, schedule, options)
+    loop.train(task, data, validation, options.output, schedule, settings)
     if not task.config.tied_embeddings:
         bits, calibrated = _calibrate(task, check)
         task.save(Path(options.output) / "best")
@@ -124,7 +125,7 @@ def _calibrate(task, text):
 
 def _texts(options):
     """The text to learn from, and the text to validate on."""
-    from zoo.data.continuous import load_texts
+    from zoo.families.char_lm.corpus import load_texts
 
     found = load_texts(options.data, progress=True)
     for sentence in found.skipped:
@@ -153,4 +154,4 @@ def _positive(text):
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

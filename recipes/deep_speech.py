@@ -13,12 +13,12 @@ speaker joined anew each time. As they are found with the preset, that has to un
 or fine-tune without it first, then the run with it.
 """
 
-from recipes import recognition, trainer
+from recipes.training import command_line, recognition
 
 
-def main(arguments):
+def main(arguments, prog=None):
     recognition.main(
-        arguments, __doc__, "deep_speech", "utterances",
+        arguments, prog, __doc__, "deep_speech", "utterances",
         group=lambda name: name.rpartition("/")[0] or name,
         assets=[("--language-model", "language_model.arpa", "words.arpa, used when the model is")],
         tuning=_add_splice, prepare=_splice,
@@ -27,13 +27,13 @@ def main(arguments):
 
 def _add_splice(parser):
     parser.add_argument(
-        "--splice", type=trainer.share, metavar="SHARE", help="of what is heard is joined from phrases"
+        "--splice", type=command_line.share, metavar="SHARE", help="of what is heard is joined from phrases"
     )
 
 
 def _splice(task, learn, options):
     if options.action == "finetune" and options.splice:
-        from zoo.data.splice import Splicer
+        from zoo.families.deep_speech.splice import Splicer
 
         task.splicer = Splicer.align(task, learn, options.splice)
         found = [len(one.words) for one in task.splicer.utterances]
@@ -41,4 +41,4 @@ def _splice(task, learn, options):
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

@@ -11,16 +11,16 @@ times an epoch. Without --validation, whole books are held out: lines whose name
 `_` count as one book; --hold-out REGEX names them instead.
 """
 
-from recipes import recognition, trainer
+from recipes.training import command_line, recognition
 
 
-def main(arguments):
+def main(arguments, prog=None):
     recognition.main(
-        arguments, __doc__, "line_ocr", "lines",
+        arguments, prog, __doc__, "line_ocr", "lines",
         group=lambda name: name.rpartition("_")[0] or name,
         directions=("ltr", "rtl"),
     )  # fmt: skip
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

@@ -19,36 +19,36 @@ import json
 import shlex
 from pathlib import Path
 
-from export.readers import reader_class
-from recipes import trainer
-from zoo import cli, presets
+from recipes.training import command_line
+from zoo import cli, hub
 from zoo.errors import UserError
-
-_METRICS = {"cer": "character error rate", "wer": "word error rate", "bleu": "BLEU", "chrf": "chrF"}
-_METRICS |= {f"bleu{n}": f"BLEU-{n}" for n in range(1, 5)} | {"rouge_l": "ROUGE-L", "cider": "CIDEr-D"}
-_METRICS |= {"accuracy": "accuracy", "macro_f1": "macro F1"}
-_METRICS |= {f"{unit}_per_character": f"{unit} per character" for unit in ("bits", "nats")}
+from zoo.registry import reader_class
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("run", help="run folder or task folder")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--card", required=True, help="Markdown file")
+    parser.add_argument("--name", required=True, help="of the preset")
+    parser.add_argument("--card", required=True, metavar="FILE.md", help="its card, Markdown")
     parser.add_argument("--description", required=True, help="one sentence")
     parser.add_argument("--licence", required=True, help="of the weights")
-    parser.add_argument("--figure", nargs="+", action="append", required=True, metavar="SET CORPUS REGEX")
+    parser.add_argument(
+        "--figure", nargs="+", action="append", required=True, metavar="TEXT",
+        help="SET CORPUS REGEX [OPTIONS]: measure it on a corpus; SET is how that is called",
+    )  # fmt: skip
     parser.add_argument("--headline", metavar="METRIC", help="by default the first that is measured")
-    parser.add_argument("--asset", action="append", default=[], metavar="FILE")
-    parser.add_argument("--config", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--asset", action="append", default=[], metavar="FILE", help="to put into the preset")
+    parser.add_argument(
+        "--config", action="append", default=[], metavar="FIELD=VALUE", help="to change in its configuration"
+    )
     parser.add_argument("--int8", action="store_true", help="store weights in 8 bits")
     parser.add_argument("--output", help="folder of the preset")
     options = parser.parse_args(arguments)
 
-    from zoo.task import load
+    from zoo.contract.task import load
 
     text = Path(options.card).read_text(encoding="utf-8")
-    output = Path(options.output or presets.home() / "presets" / options.name)
+    output = Path(options.output or hub.home() / "presets" / options.name)
     task = load(options.run)
     task.assets |= {Path(path).name: Path(path).read_bytes() for path in options.asset}
     changes = dict(item.split("=", 1) for item in options.config)
@@ -56,24 +56,29 @@ def main(arguments):
     task.config = dataclasses.replace(task.config, **changes)
     task.save(output, options.int8)  # what is measured below is what is shipped: weights as they are stored
     reader = reader_class(task.name)
-    forms = reader.figures
+    metrics = {metric.name: metric for metric in reader.metrics}
+    if options.headline not in (None, *metrics):
+        raise UserError(
+            f"--headline {options.headline!r} is not measured; choose one of {', '.join(metrics)}."
+        )
     measured = [_measured(output, options.name, reader, *given) for given in options.figure]
-    rows = ["| set | samples | " + " | ".join(_METRICS[m] for m in forms) + " | command |"]
-    rows.append("|---" * (3 + len(forms)) + "|")
+    rows = ["| set | samples | " + " | ".join(metric.title for metric in reader.metrics) + " | command |"]
+    rows.append("|---" * (3 + len(metrics)) + "|")
     for found in measured:
-        values = " | ".join(forms[one["metric"]].format(one["value"]) for one in found)
+        values = " | ".join(metrics[one["metric"]].form.format(one["value"]) for one in found)
         command = found[0]["command"].replace("|", "\\|")
         rows.append(f"| {found[0]['set']} | {found[0]['samples']} | {values} | `{command}` |")
     figures = [figure for found in measured for figure in found]
-    metric = options.headline or next(iter(forms))
-    headline = [f"{f['set']} {forms[metric].format(f['value'])}" for f in figures if f["metric"] == metric]
-    short = metric.upper() if metric in ("cer", "wer") else _METRICS[metric]
-    if not headline:
-        raise UserError(f"--headline {metric!r} is not measured; choose one of {', '.join(forms)}.")
+    metric = metrics[options.headline or reader.metrics[0].name]
+    shown = [
+        f"{one['set']} {metric.form.format(one['value'])} {metric.title}"
+        for one in figures
+        if one["metric"] == metric.name
+    ]
     task.card |= {
         "description": options.description,
         "licence": options.licence,
-        "headline": ", ".join(f"{text} {short}" for text in headline),
+        "headline": ", ".join(shown),
         "figures": figures,
         "text": text.replace("FIGURES", "\n".join(rows)),
     }
@@ -95,10 +100,10 @@ def _measured(folder, name, reader, title, corpus, only="", more=""):
     command += (f" --only '{only}'" if only else "") + (f" {more}" if more else "")
     count = next(found[unit] for unit in ("lines", "characters", reader.reads) if unit in found)
     return [
-        {"set": title, "metric": metric, "value": found[metric], "samples": count, "command": command}
-        for metric in reader.figures
+        {"set": title, "metric": one.name, "value": found[one.name], "samples": count, "command": command}
+        for one in reader.metrics
     ]
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

@@ -24,12 +24,12 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from recipes import trainer
+from recipes.training import command_line
 from zoo import files
-from zoo.data import audio
-from zoo.data.text_files import lines_of, read_file
-from zoo.data.transcripts import has_digits, normalise_transcript
+from zoo.audio import files as audio
 from zoo.errors import UserError
+from zoo.text.files import read_text, split_lines
+from zoo.text.normalise import has_digits, normalise_transcript
 
 PICO_LANGUAGES = {"de": "de-DE", "en": "en-US", "es": "es-ES", "fr": "fr-FR", "it": "it-IT"}
 ESPEAK_VARIANTS = (*(f"m{i}" for i in range(1, 8)), *(f"f{i}" for i in range(1, 6)))
@@ -154,8 +154,7 @@ def read_sentences(path):
 
     The file may be gzipped.
     """
-    lines = lines_of(read_file(Path(path)), path)
-    lines = [" ".join(line.split()) for line in lines]
+    lines = [" ".join(line.split()) for line in split_lines(read_text(path))]
     usable = [line for line in lines if normalise_transcript(line) and not has_digits(line)]
     if not usable:
         raise UserError(f"{path}: no line of it is a sentence without digits; give one sentence a line.")
@@ -189,4 +188,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

@@ -19,47 +19,52 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from recipes import trainer
+from recipes.training import command_line, loop, report, setup
+from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class LanguageModel(trainer.Schedule):
-    """The first stage's schedule: see ``trainer.Schedule``."""
+class LanguageModel(Schedule):
+    """The first stage's schedule: see ``Schedule``.
+
+    Attributes:
+        epochs: passes over the texts before labels are learned; 0 is none.
+    """
 
     epochs: int = 0
 
 
-def main(arguments):
-    from zoo.tasks.text_classifier import LanguageModels, TextClassifier, TextClassifierConfig
+def main(arguments, prog=None):
+    from zoo.families.text_classifier.network import LanguageModels, TextClassifier, TextClassifierConfig
 
-    top, train, finetune = trainer.parser(__doc__)
+    top, train, finetune = command_line.parser(__doc__, prog=prog)
     train.add_argument(
         "--minimum-count", type=int, default=2, metavar="N", help="learn words that occur N times, default 2"
     )
     train.add_argument(
         "--vocabulary-size", type=int, default=6000, metavar="N", help="subwords, default 6000"
     )
-    trainer.add_fields(train, "language-model", LanguageModel)
+    command_line.add_fields(train, "language-model", LanguageModel)
     for one in (train, finetune):
-        trainer.add_hold_out(one, "texts")
+        command_line.add_hold_out(one, "texts")
         one.add_argument(
             "--labels", nargs="+", metavar="NAME", help="names of labels that corpora number from 0, in order"
         )
         one.add_argument(
             "--class-weights", action="store_true", help="labels count alike, however many texts they have"
         )
-        trainer.add_fields(one, "model", TextClassifierConfig)
+        command_line.add_fields(one, "model", TextClassifierConfig, preset=one is finetune)
     options = top.parse_args(arguments)
-    schedule = trainer.read_fields(options, "training", trainer.Schedule)
-    trainer.set_up(schedule)
+    schedule = command_line.read_fields(options, "training", Schedule)
+    setup.set_up(schedule)
 
     if options.action == "finetune":
-        task = trainer.load_preset(options, TextClassifier)
+        task = setup.load_preset(options, TextClassifier)
         learn, check = _corpora(options)
         task = _with_labels(task, learn, options)
     else:
-        config = trainer.read_fields(options, "model", TextClassifierConfig)
+        config = command_line.read_fields(options, "model", TextClassifierConfig)
         learn, check = _corpora(options)
         task = TextClassifier(config, _vocabulary(config, learn, options))
     _check_labels(task.vocabulary, learn, check)
@@ -70,26 +75,24 @@ def main(arguments):
             for row in range(len(task.label_weights))
         ]
     listed = ", ".join(f"{counts[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
-    print(
-        f"{len(learn)} texts to learn ({learn.shown()} an epoch: {listed}), {len(check)} to validate; "
-        f"{len(task.vocabulary)} {task.config.vocabulary}, {task.network.count_params():,} weights."
-    )
+    known = f"{listed}; {len(task.vocabulary)} {task.config.vocabulary}"
+    report.announce(task, learn, check, "texts", known)
 
-    output, settings = Path(options.output), trainer.settings(task, schedule, options)
+    output, settings = Path(options.output), setup.settings(task, schedule, options)
     if options.action == "train":
-        first = trainer.read_fields(options, "language-model", LanguageModel)
-        settings["language_model"] = dataclasses.asdict(first)
+        first = command_line.read_fields(options, "language-model", LanguageModel)
+        settings["language_model"] = first.defining()
         if first.epochs:
             start = LanguageModels(task)
-            checked = trainer.pipeline(start, check, first)
+            checked = setup.pipeline(start, check, first, check=True)
 
             def say():
                 return {"perplexity": start.perplexity(checked.once()), "examples": []}
 
-            data = trainer.pipeline(start, learn, first)
-            trainer.train(start, data, say, output / "language_model", first, settings)
-    data = trainer.pipeline(task, learn, schedule)
-    trainer.train(task, data, _validation(task, check), output, schedule, settings)
+            data = setup.pipeline(start, learn, first)
+            loop.train(start, data, say, output / "language_model", first, settings)
+    data = setup.pipeline(task, learn, schedule)
+    loop.train(task, data, _validation(task, check), output, schedule, settings)
     print(f"The best model is in {output}/best; to classify texts with it, and to export it:")
     print(f"  zoo predict {output} -")
     print(f"  zoo export {output} --output {task.name}.onnx")
@@ -97,18 +100,18 @@ def main(arguments):
 
 def _corpora(options):
     """Texts to learn from, each once and none of them like one held out, and texts to validate on."""
-    from zoo.data.labelled import SHARED, load_labelled
+    from zoo.families.text_classifier.corpus import SHARED, load_labelled
 
     corpus = load_labelled(options.data, progress=True)
     for sentence in corpus.skipped[:5]:
         print(f"skipped: {sentence}", file=sys.stderr)
     print(f"{len(corpus)} texts, {len(corpus.skipped)} skipped.")
     keys = dict(zip(corpus.names, corpus.keys, strict=True))
-    learn, check = trainer.split(corpus, options, load_labelled, "texts", group=keys.get)
+    learn, check = setup.split(corpus, options, load_labelled, "texts", group=keys.get)
     free = learn.without_overlap(check)
     kept, dropped = free.without_duplicates()
-    dropped[f"with {SHARED} words in a row of a text held out"] = len(learn) - len(free)
-    print("not learned: " + (", ".join(f"{n} {why}" for why, n in dropped.items() if n) or "none") + ".")
+    dropped[f"shares {SHARED} or more words in a row with a text kept aside"] = len(learn) - len(free)
+    report.dropped(dropped)
     if not len(kept):
         raise UserError(f"{', '.join(options.data)}: nothing is left to learn; give more texts.")
     return kept, check
@@ -116,9 +119,10 @@ def _corpora(options):
 
 def _vocabulary(config, learn, options):
     """Of the texts to learn from, and the labels: those given, or theirs."""
-    from zoo.classification import TextVocabulary, normalise_text
-    from zoo.subwords import Subwords
-    from zoo.words import Words
+    from zoo.families.text_classifier.vocabulary import TextVocabulary
+    from zoo.text.normalise import normalise_text
+    from zoo.text.subwords import Subwords
+    from zoo.text.words import Words
 
     texts = list(map(normalise_text, learn.texts))
     if config.vocabulary == "words":
@@ -133,7 +137,10 @@ def _with_labels(task, learn, options):
     labels = options.labels or sorted(set(learn.labels))
     if all(label in task.vocabulary for label in labels):
         return task
-    print(f"The labels are not those of {options.preset}; what it knows of texts stays, labels are new.")
+    print(
+        f"Your labels differ from those of {options.preset}: its encoder is kept, a new output layer is "
+        "trained."
+    )
     return task.with_labels(labels)
 
 
@@ -152,13 +159,12 @@ def _check_labels(vocabulary, learn, check):
 
 
 def _validation(task, check):
-    """The function that the trainer calls after each epoch."""
-    from zoo import metrics
+    """The function called after each epoch."""
 
     def validation():
-        scores = metrics.evaluate_classifier(task.predict, task.vocabulary, check)
+        scores = task.reader.evaluate(check)
         few = check.sample(3)
-        found = [item.text.replace("\t", " ") for item in task.predict(few.texts, details=True)]
+        found = [item.line.replace("\t", " ") for item in task.predict(few.texts, details=True)]
         return {
             "error": 1 - scores["accuracy"],
             "macro_f1": scores["macro_f1"],
@@ -172,4 +178,4 @@ def _validation(task, check):
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

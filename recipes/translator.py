@@ -15,22 +15,23 @@ of its preset, which can spell everything. --training.batch-size counts sentence
 import dataclasses
 import sys
 
-from recipes import trainer
+from recipes.training import command_line, loop, report, setup
+from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule(trainer.Schedule):
-    """See ``trainer.Schedule``; sentences are short, so a step takes many."""
+class SentenceSchedule(Schedule):
+    """See ``Schedule``; sentences are short, so a step takes many."""
 
     batch_size: int = 64
     learning_rate: float = 1.5e-3
 
 
-def main(arguments):
-    from zoo.tasks.translator import Translator, TranslatorConfig
+def main(arguments, prog=None):
+    from zoo.families.translator.network import Translator, TranslatorConfig
 
-    top, train, finetune = trainer.parser(__doc__, Schedule)
+    top, train, finetune = command_line.parser(__doc__, SentenceSchedule, prog)
     train.add_argument(
         "--vocabulary-size", type=int, default=4000, metavar="N", help="subwords, default 4000"
     )
@@ -38,44 +39,39 @@ def main(arguments):
         one.add_argument(
             "--keep-all", action="store_true", help="learn pairs, too, that look like no translations"
         )
-        trainer.add_fields(one, "model", TranslatorConfig)
+        command_line.add_fields(one, "model", TranslatorConfig, preset=one is finetune)
     options = top.parse_args(arguments)
-    schedule = trainer.read_fields(options, "training", Schedule)
-    trainer.set_up(schedule)
+    schedule = command_line.read_fields(options, "training", SentenceSchedule)
+    setup.set_up(schedule)
 
     if options.action == "train":
-        task, config = None, trainer.read_fields(options, "model", TranslatorConfig)
+        task, config = None, command_line.read_fields(options, "model", TranslatorConfig)
     else:
-        task = trainer.load_preset(options, Translator)
+        task = setup.load_preset(options, Translator)
         config = task.config
 
     learn, check = _corpora(options, config)
     if task is None:
-        from zoo.subwords import Subwords
+        from zoo.text.subwords import Subwords
 
         sentences = [*learn.sources, *learn.texts]
         task = Translator(config, Subwords.learn(sentences, options.vocabulary_size))
-    print(
-        f"{len(learn)} pairs to learn ({learn.shown()} an epoch), {len(check)} to validate; "
-        f"{len(task.vocabulary)} subwords, {task.network.count_params():,} weights."
-    )
-    data = trainer.pipeline(task, learn, schedule, even=True)
-    checked = trainer.pipeline(task, check, schedule, even=True)
+    report.announce(task, learn, check, "pairs", f"{len(task.vocabulary)} subwords")
+    data = setup.pipeline(task, learn, schedule, even=True)
+    checked = setup.pipeline(task, check, schedule, check=True, even=True)
     some = check.sample(200)
 
     def validation():
-        from zoo import metrics
-
-        scores = metrics.evaluate_translator(lambda sentences: task.predict(sentences, beam_width=1), some)
+        scores = task.reader.evaluate(some, **task.reader.greedy)
         few = some.sample(3)
         return {
             "perplexity": task.perplexity(checked.once()),
             "bleu": scores["bleu"],
-            "examples": list(zip(few.texts, task.predict(few.sources, beam_width=1), strict=True)),
+            "examples": list(zip(few.texts, task.predict(few.sources, **task.reader.greedy), strict=True)),
         }
 
-    settings = trainer.settings(task, schedule, options)
-    trainer.train(task, data, validation, options.output, schedule, settings)
+    settings = setup.settings(task, schedule, options)
+    loop.train(task, data, validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to translate with it, and to export it:")
     print(f"  zoo predict {options.output} -")
     print(f"  zoo export {options.output} --output {task.name}.onnx")
@@ -83,7 +79,7 @@ def main(arguments):
 
 def _corpora(options, config):
     """Pairs to learn from, without those that no one translated, and pairs to validate on."""
-    from zoo.data.parallel import load_parallel
+    from zoo.families.translator.corpus import load_parallel
 
     learn = load_parallel(options.data, config.source, config.target, progress=True)
     for sentence in learn.skipped[:5]:
@@ -96,7 +92,7 @@ def _corpora(options, config):
         learn, check = _without_tails(learn)
     if not options.keep_all:
         learn, dropped = learn.clean()
-        print("not learned: " + (", ".join(f"{n} {why}" for why, n in dropped.items() if n) or "none") + ".")
+        report.dropped(dropped)
     if not len(learn) or not len(check):
         raise UserError(
             f"{', '.join(options.data)}: nothing is left to learn or to validate; give more pairs, or "
@@ -117,4 +113,4 @@ def _without_tails(corpus, share=0.05, most=1000):
 
 
 if __name__ == "__main__":
-    trainer.command(main)
+    command_line.command(main)

@@ -1,6 +1,11 @@
 """What several test modules share."""
 
 import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +24,28 @@ def zoo_home(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_HOME", str(home))
         yield home
+
+
+@pytest.fixture(scope="session")
+def passes_on_jax():
+    """A function that runs tests in a process of their own, on JAX, and gives how many of them passed.
+
+    It takes paths, absolute or from the repository's root, and an expression for pytest's ``-k``.
+    """
+    pytest.importorskip("jax")
+    if os.environ.get("KERAS_BACKEND") == "jax":
+        pytest.skip("runs on JAX already")
+
+    def run(*paths, tests=""):
+        command = [sys.executable, "-m", "pytest", "-qp", "no:cacheprovider", *map(str, paths), "-k", tests]
+        environment = os.environ | {"KERAS_BACKEND": "jax"}
+        root = Path(__file__).parents[1]
+        found = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        passed = re.search(r"^(\d+) passed", found.stdout, re.MULTILINE)
+        assert found.returncode == 0 and passed, found.stdout[-3000:] + found.stderr[-1000:]
+        return int(passed[1])
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +112,8 @@ def small_reader(some_texts):
     """A small LineOcr with random weights."""
     import keras
 
-    from zoo.tasks.line_ocr import LineOcr, LineOcrConfig
-    from zoo.vocabulary import Vocabulary
+    from zoo.families.line_ocr.network import LineOcr, LineOcrConfig
+    from zoo.text.characters import Vocabulary
 
     keras.utils.set_random_seed(3)
     config = LineOcrConfig(height=24, filters=(8, 12, 16), units=(24,))

@@ -123,11 +123,11 @@ def test_gates_are_those_of_the_layer(x):
     assert all(0 < gates[name].min() and gates[name].max() < 1 for name in ("input", "forget", "output"))
 
 
-def test_the_trainer_logs_the_curve(x, tmp_path):
-    from recipes import trainer
+def test_a_run_logs_the_curve(x, tmp_path):
+    from recipes.training.report import TensorBoard
 
     model = keras.Sequential([keras.Input((None, 3)), layers.SimpleRNN(4), layers.Dense(1)])
-    trainer._TensorBoard(tmp_path).write_influence(model, x, np.array([6, 0]), epoch=3)
+    TensorBoard(tmp_path).write_influence(model, x, np.array([6, 0]), epoch=3)
     (events,) = tmp_path.glob("events.*")
     data = events.read_bytes()
     assert b"influence" in data and b"\x89PNG" in data

@@ -24,7 +24,8 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encodi
 NOT_RUN = re.compile(r"make |pip install")
 # Of training, a few steps show that the command is right.
 SHORTER = {
-    "recipes.line_ocr": " --training.epochs 1",
+    "zoo finetune line_ocr_en": " --training.epochs 1",
+    "zoo train line_ocr": " --training.epochs 1",
     "recipes.deep_speech": " --training.epochs 1 --training.batch-size 2",
     "recipes.translator train": " --training.epochs 4 --training.learning-rate 0.01 --model.units 16"
     " --model.embedding 8 --vocabulary-size 330",
@@ -33,7 +34,6 @@ SHORTER = {
     "recipes.text_classifier": " --training.epochs 1 --model.units 8",
     "recipes.captioner": " --training.epochs 1 --training.batch-size 2 --tuning.epochs 1"
     " --tuning.batch-size 2",
-    "zoo.data.render": "",
 }
 
 
@@ -105,6 +105,7 @@ def run(command, desk):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_commands(desk):
     ran = 0
     for language, block in BLOCKS:
@@ -116,7 +117,7 @@ def test_commands(desk):
                 continue
             command = command.replace("--count 5000", "--count 40")
             for module, options in SHORTER.items():
-                command += options if f"-m {module} " in command else ""
+                command += options if f"-m {module} " in command or command.startswith(module) else ""
             in_python = re.match(r"zoo |python -m recipes\.\w+ (train|finetune) ", command)
             for_the_shell = not in_python or re.search("[*|<>&]", command)
             output = run(command, desk) if for_the_shell else run_here(command, desk)
@@ -127,6 +128,7 @@ def test_commands(desk):
     assert "This is scan." in run("zoo predict line_ocr_en scan.png", desk)
 
 
+@pytest.mark.slow
 def test_python_examples(desk):
     examples = [block for language, block in BLOCKS if language == "python"]
     assert len(examples) == 4

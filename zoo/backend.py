@@ -1,4 +1,4 @@
-"""Keeping TensorFlow and what comes with it from telling what no user can use."""
+"""What computes: TensorFlow, loaded in silence; the GPU, and who may use it."""
 
 import contextlib
 import logging
@@ -21,6 +21,63 @@ def import_tensorflow():
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+    hide_gpu()
+
+
+def hide_gpu():
+    """Hide the GPU from TensorFlow where Keras runs on JAX and TensorFlow only feeds it.
+
+    The first operation of TensorFlow would take nearly all of the GPU's memory.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import tensorflow
+
+        with contextlib.suppress(RuntimeError):  # it has the GPU already
+            tensorflow.config.set_visible_devices([], "GPU")
+
+
+def visible_gpus():
+    """The GPUs that TensorFlow may use, which are none where it only feeds JAX."""
+    import tensorflow as tf
+
+    return tf.config.get_visible_devices("GPU")
+
+
+def on_jax_gpu():
+    """Whether Keras computes with JAX on a GPU."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    return jax.default_backend() == "gpu"
+
+
+def gpu_precision():
+    """The dtype policy that the first GPU is made for, or None where Keras computes on no GPU.
+
+    The cores for products of matrices take float16 from compute capability 7 on (V100, T4), and bfloat16,
+    which needs no scaling of the loss, from 8 on (A100, RTX 3060). For other GPUs it is float32.
+    """
+    import keras
+
+    if on_jax_gpu():
+        import jax
+
+        known = getattr(jax.devices()[0], "compute_capability", "")
+        capability = tuple(int(part) for part in str(known).split(".") if part.isdecimal())
+    elif keras.backend.backend() == "tensorflow" and visible_gpus():
+        import tensorflow as tf
+
+        capability = tf.config.experimental.get_device_details(visible_gpus()[0]).get("compute_capability")
+    else:
+        return None
+    if not capability or capability < (7, 0):
+        return "float32"
+    return "mixed_bfloat16" if capability >= (8, 0) else "mixed_float16"
 
 
 @contextlib.contextmanager

@@ -12,13 +12,14 @@ import bz2
 import contextlib
 import ctypes
 import errno
+import glob
 import gzip
 import hashlib
+import io
 import lzma
 import os
 import secrets
 import shutil
-import sys
 import tarfile
 import tempfile
 import time
@@ -29,6 +30,12 @@ from zoo.errors import UserError
 
 STALE_SECONDS = 3600  # a temporary file untouched for so long belongs to a process that was killed
 FULL = (errno.ENOSPC, errno.EDQUOT)
+
+# A compressed file may unpack to RATIO times its size (text has some 5, white paper 100; one made to fill a
+# disk has 1000 as gzip, 7000 as xz), or to ALWAYS bytes where that is more, and never beyond LARGEST.
+RATIO, ALWAYS, LARGEST = 250, 1 << 28, 1 << 37
+
+_GZIP = b"\x1f\x8b"  # how such a file begins
 
 
 # === Writing ===
@@ -68,7 +75,7 @@ def atomic_write(path, text=False):
 
 
 @contextlib.contextmanager
-def atomic_folder(path, marker="config.json"):
+def atomic_folder(path, marker="config.json", keep=False):
     """Yield an empty folder that takes the name ``path`` only when all its files are on the disk.
 
     Args:
@@ -76,6 +83,8 @@ def atomic_folder(path, marker="config.json"):
         marker: name of a file by which an earlier version of the same thing is known, such as
             "config.json". An existing folder that holds it is replaced as a whole, in one step
             where the system can exchange two names; ``recover`` mends the one where it cannot.
+        keep: True leaves a folder that is there when the block ends, whatever is in it: another process
+            that makes the same was faster.
 
     Raises:
         UserError: the disk is full, ``path`` cannot be written there, or ``path`` is a file or a folder
@@ -85,17 +94,17 @@ def atomic_folder(path, marker="config.json"):
     recover(path)
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: a file of this name exists; remove it or choose another folder")
-    if path.is_dir() and any(path.iterdir()) and not (marker and (path / marker).exists()):
+    if path.is_dir() and any(path.iterdir()) and not keep and not (marker and (path / marker).exists()):
         raise UserError(f"{path}: this folder has other things in it, nothing was written; choose a new one")
     with _full_disk(path):
         temporary = _temporary(path, Path.mkdir)
         try:
             yield temporary
-            for folder, _, files in os.walk(temporary, topdown=False):
+            for folder, _, files in os.walk(temporary):
                 for name in files:
                     _sync(os.path.join(folder, name))
                 _sync(folder)
-            _take_name(temporary, path)
+            _take_name(temporary, path, keep)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         _sync(path.parent)
@@ -109,11 +118,15 @@ def recover(path):
         old.rename(path)
 
 
-def _take_name(temporary, path):
+def _take_name(temporary, path, keep):
     """Rename the folder ``temporary`` to ``path``; what stood there is afterwards ``temporary``, or gone."""
-    if not path.exists():
+    try:
         os.rename(temporary, path)
-    elif not _exchange(temporary, path):
+        return
+    except OSError:  # there is a folder, perhaps since a moment: what a look before would not tell for sure
+        if not path.is_dir():
+            raise
+    if not keep and not _exchange(temporary, path):
         old = _old(path)
         shutil.rmtree(old, ignore_errors=True)
         os.rename(path, old)  # a kill between this line and the next is what `recover` is for
@@ -123,12 +136,12 @@ def _take_name(temporary, path):
 
 def _exchange(one, other):
     """Swap two names in one step (Linux, renameat2 with RENAME_EXCHANGE); False where it cannot be done."""
-    if not sys.platform.startswith("linux"):
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, TypeError):  # of macOS, of Windows
         return False
-    with contextlib.suppress(AttributeError, OSError):
-        here = -100  # AT_FDCWD: paths are relative to the working folder
-        return ctypes.CDLL(None).renameat2(here, os.fsencode(one), here, os.fsencode(other), 2) == 0
-    return False
+    here = -100  # AT_FDCWD: paths are relative to the working folder
+    return renameat2(here, os.fsencode(one), here, os.fsencode(other), 2) == 0
 
 
 def _temporary(path, create):
@@ -142,16 +155,11 @@ def _temporary(path, create):
         if error.errno in FULL:
             raise
         raise UserError(f"{path}: cannot be written here ({_why(error)}); choose another place") from error
-    for stale in path.parent.glob(f"{_literal(start)}*.part*"):
+    for stale in path.parent.glob(f"{glob.escape(start)}*.part*"):
         with contextlib.suppress(OSError):
             if time.time() - stale.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
     return temporary
-
-
-def _literal(name):
-    """The name as a pattern that matches just itself."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
 def _old(path):
@@ -217,7 +225,8 @@ def open_members(path, wanted=None):
 
     Raises:
         UserError: nothing there, not a folder or tar, a tar that is truncated or damaged, or one with
-            absolute paths, "..", links or devices: it is refused before its first file is read.
+            absolute paths, "..", links or devices, or that unpacks to a size beyond reason: it is refused
+            before its first file is read.
     """
     path = Path(path)
     if os.path.isdir(path):
@@ -230,15 +239,63 @@ def open_members(path, wanted=None):
 
 
 def extract(archive, folder):
-    """Unpack a tar into a folder, atomically and with the refusals of ``open_members``."""
-    with atomic_folder(folder) as root:
-        for name, data in open_members(archive):
-            target = root / name
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
-            except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-                raise UserError(f"{archive}: {name!r} is a file and a folder in it; pack it again") from error
+    """Unpack a tar into a folder that is there, with the refusals of ``open_members``."""
+    for name, data in open_members(archive):
+        target = Path(folder, name)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise UserError(f"{archive}: {name!r} is a file and a folder in it; pack it again") from error
+
+
+def gunzip(data, name):
+    """The bytes of a file as they are, unpacked where they are gzip by their beginning.
+
+    Raises:
+        UserError: they are damaged, or unpack to more than any text does; ``name`` begins its sentence.
+    """
+    if not data.startswith(_GZIP):
+        return data
+    with _gunzipping(name):
+        return b"".join(_unpacked(gzip.GzipFile(fileobj=io.BytesIO(data)), len(data), name))
+
+
+def read_chunks(path):
+    """Iterate over the bytes of a file, some at a time, unpacked where they are gzip by their beginning.
+
+    Raises:
+        UserError: it cannot be read, or as ``gunzip``.
+    """
+    try:
+        with open(path, "rb") as file, _gunzipping(path):
+            if file.peek(2).startswith(_GZIP):
+                yield from _unpacked(gzip.GzipFile(fileobj=file), os.path.getsize(path), path)
+            while data := file.read1(1 << 20):
+                yield data
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({_why(error)}); check the name") from error
+
+
+@contextlib.contextmanager
+def _gunzipping(name):
+    try:
+        yield
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{name}: this gzip file is damaged; copy or download it again") from error
+
+
+def _unpacked(packed, size, name):
+    """Iterate over what a file of ``size`` bytes unpacks to, as long as that is likely."""
+    most, found = min(max(RATIO * size, ALWAYS), LARGEST), 0
+    while data := packed.read(1 << 20):
+        yield data
+        found += len(data)
+        if found > most:
+            raise UserError(
+                f"{name}: refused, it unpacks to more than {most >> 20} MiB, as a file made to fill a disk "
+                "does; if you trust it, unpack it yourself and give what is in it"
+            )
 
 
 def _read_members(members, wanted):
@@ -320,12 +377,9 @@ def _safe_name(path, member):
 
 def _read_member(path, tar, member):
     try:
-        data = tar.extractfile(member).read()
+        return tar.extractfile(member).read()
     except (tarfile.TarError, OSError) as error:
         raise _truncated(path) from error
-    if len(data) != member.size:
-        raise _truncated(path)
-    return data
 
 
 def _uncompressed(path):
@@ -336,18 +390,18 @@ def _uncompressed(path):
         file.seek(0)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({_why(error)})") from error
-    libraries = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ\0": lzma}
+    libraries = {_GZIP: gzip, b"BZh": bz2, b"\xfd7zXZ\0": lzma}
     library = next((library for magic, library in libraries.items() if start.startswith(magic)), None)
     if library is None:
         return file
     plain = tempfile.TemporaryFile()
     try:
         with file, library.open(file) as packed, _full_disk(tempfile.gettempdir()):
-            shutil.copyfileobj(packed, plain, 1 << 20)
+            plain.writelines(_unpacked(packed, os.path.getsize(path), path))
     except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
         if getattr(error, "errno", None) is None:  # the data's fault, not the system's
             raise _truncated(path) from error
-        raise
+        raise UserError(f"{path}: cannot be read ({_why(error)})") from error
     plain.seek(0)
     return plain
 

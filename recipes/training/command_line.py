@@ -1,0 +1,175 @@
+"""The command line that recipes share: ``train``, ``finetune``, and an option for each field of a config."""
+
+import argparse
+import ast
+import dataclasses
+import re
+import sys
+
+from recipes.training.schedule import Schedule
+from zoo.backend import import_tensorflow
+from zoo.contract.config import NotAChoice, choices_of, sentences_of
+from zoo.errors import UserError, train_extra
+
+
+def command(main):
+    """Run a recipe's ``main(arguments)``; a UserError ends with its sentence and exit status 2."""
+    try:
+        with train_extra():
+            import_tensorflow()
+            main(sys.argv[1:])
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Stopped. Give the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+
+
+def parser(doc, schedule=Schedule, prog=None):
+    """A parser with ``train`` and ``finetune`` and the options that every recipe has.
+
+    Args:
+        doc: the recipe's docstring. Its first line is shown, and what it says after ``CORPUS:``.
+        schedule: ``Schedule``, or a class derived from it with other defaults.
+        prog: the command that calls the recipe, such as ``zoo train line_ocr``; it gives the action, and the
+            preset. None where the recipe is called by itself.
+
+    Returns:
+        ``(parser, train, finetune)``.
+    """
+    module = re.search(r"python -m \S+", doc)
+    top = argparse.ArgumentParser(
+        prog=prog or (module and module[0]), description=doc.splitlines()[0], allow_abbrev=False
+    )
+    corpus = re.search(r"\nCORPUS: (.+?)(\n\n|$)", doc, re.DOTALL)
+    corpus = _escaped(" ".join(corpus[1].split()).replace("`", "")) if corpus else None
+    actions = top.add_subparsers(dest="action", required=True)
+    found = []
+    for action, text in (("train", "train from nothing"), ("finetune", "go on from a preset")):
+        preset = " --preset NAME" if action == "finetune" and not prog else ""
+        one = actions.add_parser(
+            action, prog=prog, usage=f"%(prog)s{preset} --data CORPUS [CORPUS ...] --output RUN [options]",
+            help=text, description=f"{top.description} Here: {text}.", allow_abbrev=False,
+        )  # fmt: skip
+        if action == "finetune":
+            about = "preset name, task folder or run folder to begin with"
+            one.add_argument("--preset", required=True, help=argparse.SUPPRESS if prog else about)
+        one.add_argument("--data", nargs="+", required=True, metavar="CORPUS", help=corpus)
+        one.add_argument(
+            "--validation", nargs="+", metavar="CORPUS",
+            help="corpora to check on after each epoch; by default some of --data are kept aside for it",
+        )  # fmt: skip
+        one.add_argument(
+            "--output", required=True, metavar="RUN",
+            help="run folder to write; an interrupted run goes on when the same command is given again",
+        )  # fmt: skip
+        add_fields(one, "training", schedule)
+        found.append(one)
+    return top, *found
+
+
+def add_hold_out(parser, unit):
+    """Option ``--hold-out``, for ``recipes.training.setup.split``."""
+    parser.add_argument(
+        "--hold-out", metavar="REGEX", help=f"validate on the {unit} whose CORPUS/NAME it matches"
+    )
+
+
+def share(text):
+    """A share between 0 and 1 as an option, for argparse."""
+    try:
+        if 0 < float(text) < 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no share between 0 and 1")
+
+
+# === Fields of a config dataclass ===
+
+
+def add_fields(parser, group, cls, preset=False):
+    """Options ``--group.field-name`` for every field of a config dataclass.
+
+    Args:
+        parser: gets a group with them.
+        group: what their names begin with.
+        cls: the dataclass, whose docstring says what its fields mean.
+        preset: whether a preset gives what is not given.
+    """
+    options = parser.add_argument_group(f"--{group}.* (you need none of these to begin)")
+    sentences = sentences_of(cls)
+    for field in dataclasses.fields(cls):
+        choices = choices_of(cls, field.name)
+        kind = f"one of {', '.join(choices)}" if choices else _kind(field.default)
+        default = "the preset's" if preset else shown(field.default)
+        options.add_argument(
+            _option(group, field.name), dest=f"{group}.{field.name}", metavar="VALUE",
+            help=_escaped(f"{sentences[field.name]} ({kind}; default: {default})"),
+        )  # fmt: skip
+
+
+def read_fields(arguments, group, cls, base=None):
+    """A config dataclass from the options of ``add_fields``; what was not given is as in ``base``.
+
+    Raises:
+        UserError: a value is not of its field's kind, or the config refuses it.
+    """
+    values = {} if base is None else dataclasses.asdict(base)
+    for field in dataclasses.fields(cls):
+        given = getattr(arguments, f"{group}.{field.name}")
+        if given is not None:
+            values[field.name] = _parse(_option(group, field.name), given, field.default)
+    try:
+        return cls(**values)
+    except NotAChoice as error:
+        raise UserError(
+            f"{_option(group, error.field)} must be one of {', '.join(error.choices)}; got "
+            f"{values[error.field]}."
+        ) from error
+    except ValueError as error:
+        raise UserError(f"--{group}.*: {error}.") from error
+
+
+def _option(group, name):
+    return f"--{group}.{name.replace('_', '-')}"
+
+
+def _escaped(text):
+    return text.replace("%", "%%")  # which argparse fills in
+
+
+def _kind(default):
+    if isinstance(default, tuple):
+        return "numbers with commas between them"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(default)]
+
+
+def shown(value):
+    """A value as a person would give it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(f"({shown(item)})" if isinstance(item, tuple) else str(item) for item in value)
+    return "none" if value == "" else str(value)
+
+
+def _parse(option, text, default):
+    if isinstance(default, str):
+        return text
+    try:
+        value = ast.literal_eval(text.capitalize() if isinstance(default, bool) else text)
+    except (ValueError, SyntaxError):
+        value = None
+    if isinstance(default, tuple):
+        value = _tuples(value if isinstance(value, list | tuple) else (value,))
+    elif isinstance(default, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(default) or value == (None,):
+        raise UserError(f"{option} must be {_kind(default)}, e.g. {shown(default)}; got {text}.")
+    return value
+
+
+def _tuples(value):
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,257 @@
+"""The loop of every recipe, and its run folder.
+
+A run folder holds ``best/`` (a task folder, the epoch with the lowest error), ``last.safetensors`` (weights,
+optimizer, random states and history: all that is needed to go on), ``history.csv``, ``curve.png``,
+``tensorboard/`` and ``run.json`` (the settings). Every file is replaced whole, so a run that is killed
+goes on from its last epoch when the same command is given again.
+"""
+
+import functools
+import json
+import math
+import re
+import sys
+import time
+from pathlib import Path
+
+from recipes.training import report
+from zoo import files
+from zoo.errors import UserError
+
+
+def train(task, data, validation, output, schedule, settings):
+    """Train a task, or go on with a run.
+
+    Args:
+        task: a ``Task``, fresh or from a preset. It is trained in place and ends with the best weights.
+        data: a ``zoo.data.pipeline.Pipeline`` of training samples.
+        validation: called without arguments after each epoch, gives a dict with the field's metric first
+            (lower is better) and ``examples``, a list of (expected, read).
+        output: the run folder.
+        schedule: a ``Schedule``.
+        settings: JSON-able dict of all that defines the run; a run folder with other settings is refused.
+
+    Returns:
+        The history, a list of dicts, one an epoch. ``left_out`` counts samples without a finite loss, from
+        which nothing is learned: the pipeline leaves out those that augmentation made too short for their
+        text, ``zoo.layers.training.TrainingModel`` others. ``unstable_steps`` counts steps whose gradient was
+        not finite.
+
+    Raises:
+        UserError: the folder is not this run's, or an epoch had no finite loss at all.
+    """
+    import keras
+
+    output = Path(output)
+    check_settings(output, settings)
+    steps = data.steps * schedule.epochs
+    warmup = max(1, int(steps * schedule.warmup))
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), warmup_target=schedule.learning_rate, warmup_steps=warmup
+    )
+    adam = make_adam(rate, schedule.clip_norm)
+    model = task.training_model()
+    model.compile(adam, jit_compile="auto" if keras.backend.backend() == "jax" else False)
+    model.optimizer.build(model.trainable_variables)  # in float16, what scales the loss is around Adam
+    state = _State(output / "last.safetensors", task, model.optimizer, aside=adam.unstable)
+    history = state.restore()
+    if history:
+        print(f"Going on with {output} after epoch {len(history)}.")
+    log = report.TensorBoard(output / "tensorboard")
+
+    metric = history[-1]["metric"] if history else None
+    for epoch in range(len(history), schedule.epochs):
+        best = min((row[metric], row["epoch"]) for row in history) if history else (float("inf"), 0)
+        if history and len(history) - best[1] >= schedule.patience:
+            print(f"No improvement for {schedule.patience} epochs: finished.")
+            break
+        start = time.perf_counter()
+        batches = data.epoch(epoch, schedule.seed, schedule.augment)
+        one_epoch = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda *_: setattr(model, "stop_training", True)
+        )
+        for counter in (model.seen, model.left_out, adam.unstable):
+            counter.assign(0)
+        taken = int(adam.iterations)
+        fitted = model.fit(
+            batches, initial_epoch=epoch, epochs=schedule.epochs, steps_per_epoch=data.steps, shuffle=False,
+            callbacks=[one_epoch], verbose="auto" if sys.stdout.isatty() else 0,
+        )  # fmt: skip
+        seconds = time.perf_counter() - start
+        # In float16, a step whose gradient is not finite is not taken, but the loss scaled less from then on.
+        taken = int(adam.iterations) - taken
+        loss = float(fitted.history["loss"][0])
+        if int(model.left_out) == int(model.seen) or not math.isfinite(loss):
+            raise UserError(
+                f"{output}: in epoch {epoch + 1} no sample had a finite loss: the training has diverged; "
+                f"start again in another folder, with a learning rate below {schedule.learning_rate:g}."
+            )
+        scores = dict(validation())
+        examples = scores.pop("examples")
+        metric = next(iter(scores))
+        row = {
+            "epoch": epoch + 1,
+            "loss": loss,
+            **scores,
+            "left_out": int(model.left_out) + len(getattr(data, "left_out", ())),
+            "unstable_steps": int(adam.unstable) + data.steps - taken,
+            "learning_rate": float(rate(adam.iterations)),
+            "seconds": round(seconds, 1),
+            "samples_per_second": round(data.count / seconds, 1),
+            "metric": metric,
+        }
+        history.append(row)
+        if row[metric] < best[0]:
+            task.save(output / "best")
+        state.save(history)
+        report.write_history(output, history)
+        log.write(row)
+        if schedule.influence:
+            inputs = next(iter(batches))[0]
+            # Where steps have lengths of their own, there is nothing to see in the padding.
+            lengths = task.logit_lengths(inputs) if hasattr(task, "logit_lengths") else None
+            log.write_influence(model, inputs, lengths, epoch + 1)
+        for expected, read in examples:
+            print(f"  expected  {expected}\n  read      {read}")
+        whole = time.perf_counter() - start
+        print(report.epoch_line(history, scores, schedule.epochs, whole), flush=True)
+    if not history:
+        raise UserError(f"{output}: there is nothing to train in 0 epochs; give one or more.")
+    best = min(history, key=lambda row: row[metric])
+    print(f"Best epoch: {best['epoch']}, {report.shown_score(metric, best[metric])}.")
+    _load_best(task, output)
+    return history
+
+
+def make_adam(rate, clip_norm):
+    """Adam that takes for 0 what is not finite in a gradient, so that no single batch ends a run.
+
+    On CPUs with AMX it comes up now and then in bfloat16; ``DeepSpeech.collate`` avoids one of the causes.
+    Its variable ``unstable`` counts the steps with such a gradient.
+
+    Args:
+        rate: a learning rate or a schedule of it.
+        clip_norm: the greatest norm of a gradient, over all variables.
+    """
+    import keras
+    from keras import ops
+
+    class Adam(keras.optimizers.Adam):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.unstable = self.add_variable((), "zeros", "int32", name="unstable")
+
+        def apply(self, grads, trainable_variables=None):
+            # Those of an embedding are sparse in TensorFlow.
+            grads = [grad if grad is None else ops.convert_to_tensor(grad) for grad in grads]
+            finite = ops.all(ops.stack([ops.all(ops.isfinite(grad)) for grad in grads if grad is not None]))
+            self.unstable.assign_add(1 - ops.cast(finite, "int32"))
+            zeroed = functools.partial(ops.nan_to_num, posinf=0.0, neginf=0.0)
+            grads = [grad if grad is None else zeroed(grad) for grad in grads]
+            return super().apply(grads, trainable_variables)
+
+    return Adam(rate, global_clipnorm=clip_norm)
+
+
+def _load_best(task, output):
+    from zoo.contract.task import load_folder
+
+    task.set_weights(load_folder(output / "best").weights())
+
+
+class _State:
+    """Everything a run needs to go on, in one file that is replaced atomically.
+
+    Args:
+        path: the file.
+        task: the ``Task``.
+        optimizer: the optimizer, built.
+        aside: a variable of the optimizer that is not needed.
+    """
+
+    def __init__(self, path, task, optimizer, aside):
+        self._path = path
+        # Random states are among the network's.
+        variables = [*task.network.variables, *(one for one in optimizer.variables if one is not aside)]
+        self._variables = {f"{i:04d} {variable.path}": variable for i, variable in enumerate(variables)}
+
+    def save(self, history):
+        import numpy as np
+        from safetensors.numpy import save
+
+        arrays = {name: np.array(variable, copy=True) for name, variable in self._variables.items()}
+        with files.atomic_write(self._path) as file:
+            file.write(save(arrays, metadata={"history": json.dumps(history)}))
+
+    def restore(self):
+        from safetensors import safe_open
+
+        if not self._path.is_file():
+            return []
+        try:
+            with safe_open(self._path, framework="numpy") as stored:
+                for name, variable in self._variables.items():
+                    variable.assign(stored.get_tensor(name))
+                return json.loads(stored.metadata()["history"])
+        except Exception as error:  # safetensors' own error type, a missing name, a wrong shape
+            raise UserError(
+                f"{self._path} does not belong to this run ({error}); remove it or choose another --output."
+            ) from error
+
+
+# === Settings ===
+
+_TEMPORARY = re.compile(r"\..+\.part(\..+)?")  # what a killed process leaves, see ``zoo.files``
+
+
+def check_settings(output, settings):
+    """Write ``run.json`` into a new run folder, or see that it has the same settings.
+
+    Raises:
+        UserError: it was started with others, or the folder is not a run's.
+    """
+    settings = json.loads(json.dumps(settings))
+    path = output / "run.json"
+    if path.is_file():
+        changed = list(_changes(json.loads(path.read_text(encoding="utf-8")), settings))
+        if changed:
+            raise UserError(f"{output} {_told(changed)}. Use the same, or another --output.")
+        return
+    # A run of several stages has those before the last as runs inside it.
+    for item in output.iterdir() if output.is_dir() else ():
+        if not (item / "run.json").is_file() and not _TEMPORARY.fullmatch(item.name):
+            raise UserError(
+                f"{output} has other things in it, such as {item.name}; choose a new folder for --output."
+            )
+    with files.atomic_write(path, text=True) as file:
+        json.dump(settings, file, ensure_ascii=False, indent=1)
+
+
+def _changes(stored, settings):
+    """Iterate over ``(name, value of the run, value now)`` of what differs.
+
+    Of a group of fields, such as a schedule's, those count that both have: others are of another version.
+    """
+    for name in dict.fromkeys((*settings, *stored)):
+        old, new = stored.get(name), settings.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            both = [field for field in new if field in old]
+            yield from ((field, old[field], new[field]) for field in both if old[field] != new[field])
+        elif old != new:
+            yield name, old, new
+
+
+def _told(changed):
+    presets = [(old, new) for name, old, new in changed if name == "preset" and old and new]
+    if presets:  # all else that differs comes from that
+        return "began from {}; you asked for {}".format(*presets[0])
+    changed = [one for one in changed if one[0] != "characters"] or changed
+    was = ", ".join(f"{name} {_value(old)}" for name, old, _ in changed)
+    return f"was started with {was}; you asked for {', '.join(_value(new) for *_, new in changed)}"
+
+
+def _value(value):
+    if value is None or value == "":
+        return "none"
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

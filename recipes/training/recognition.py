@@ -1,0 +1,115 @@
+"""What the recipes of recognisers (text from images, from speech) share: their command line and their course.
+
+CORPUS is what the family's ``load_corpus`` takes; `CORPUS@4` shows a small one four times an epoch.
+"""
+
+import dataclasses
+import functools
+import sys
+from pathlib import Path
+
+from recipes.training import command_line, loop, report, setup
+from recipes.training.schedule import Schedule
+from zoo import registry
+from zoo.errors import UserError
+
+
+def main(arguments, prog, doc, name, unit, group, directions=("ltr",), assets=(), tuning=None, prepare=None):
+    """Train or fine-tune a recogniser as the command line says.
+
+    Args:
+        arguments: list of str.
+        prog, doc: see ``recipes.training.command_line.parser``.
+        name: the task.
+        unit: what a corpus consists of, in the plural: "lines".
+        group: the name of a sample -> what it must not share with samples held out (a book, a speaker).
+        directions: those that its text may have; more than one gives an option.
+        assets: ``(option, file name, help)`` of files that go with the model.
+        tuning: called with the parser of ``finetune``, adds options of its own.
+        prepare: called with the task, the samples to learn from and the options before training.
+    """
+    from zoo.text.characters import Vocabulary
+
+    top, train, finetune = command_line.parser(doc, prog=prog)
+    cls = registry.task_class(name)
+    for one in (train, finetune):
+        command_line.add_hold_out(one, unit)
+        for option, file, text in assets:
+            one.add_argument(option, dest=file, metavar="FILE", help=text)
+    train.add_argument("--characters", default="", help="characters to know besides those of the transcripts")
+    if len(directions) > 1:
+        train.add_argument(
+            "--direction", choices=directions, help="of the text; default: that of most letters"
+        )
+    else:
+        train.set_defaults(direction=directions[0])
+    for one in (train, finetune):
+        command_line.add_fields(one, "model", cls.Config, preset=one is finetune)
+    finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
+    finetune.add_argument("--ignore-unknown", action="store_true", help="leave them out of the transcripts")
+    if tuning:
+        tuning(finetune)
+    options = top.parse_args(arguments)
+    schedule = command_line.read_fields(options, "training", Schedule)
+    setup.set_up(schedule)
+
+    preset = setup.load_preset(options, cls) if options.action == "finetune" else None
+    config = preset.config if preset else command_line.read_fields(options, "model", cls.Config)
+    load_corpus = functools.partial(registry.load_corpus, name, config=dataclasses.asdict(config))
+    corpus = load_corpus(options.data, progress=True)
+    learn, check = setup.split(corpus, options, load_corpus, unit, group)
+    if preset:
+        task = _adapt(preset, learn, options, directions)
+    else:
+        vocabulary = Vocabulary.from_texts([*learn.texts, options.characters], options.direction)
+        task = cls(config, vocabulary)
+    task.assets |= {file: _read(getattr(options, file)) for _, file, _ in assets if getattr(options, file)}
+    too_long = task.too_long(learn)
+    for sentence in (*corpus.skipped, *too_long.values()):
+        print(f"skipped: {sentence}", file=sys.stderr)
+    learn = learn.select(lambda name: name not in too_long)
+    if not len(learn):
+        raise UserError(
+            f"{', '.join(options.data)}: none of these {unit} can be learned; see what is said above."
+        )
+    known = f"{len(task.vocabulary.characters)} characters"
+    report.announce(task, learn, check, unit, known, len(corpus.skipped) + len(too_long))
+
+    if prepare:
+        prepare(task, learn, options)
+    data = setup.pipeline(task, learn, schedule)
+
+    def validation():
+        scores, few = task.reader.evaluate(check, **task.reader.greedy), check.sample(4)
+        read = task.predict(next(few.chunks(4))[0], **task.reader.greedy)
+        examples = list(zip(few.texts, read, strict=True))
+        return {"cer": scores["cer"], "wer": scores["wer"], "examples": examples}
+
+    settings = setup.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
+    loop.train(task, data, validation, options.output, schedule, settings)
+    print(f"The best model is in {options.output}/best; to export it:")
+    print(f"  zoo export {options.output} --output {name}.onnx")
+
+
+def _adapt(task, learn, options, directions):
+    """The preset, its alphabet extended where the transcripts need it."""
+    from zoo.text.characters import direction_of
+
+    missing = sorted({c for text in learn.texts for c in task.vocabulary.unknown(text)})
+    if missing and not (options.extend or options.ignore_unknown):
+        raise UserError(
+            f"{', '.join(options.data)}: {len(missing)} characters ({' '.join(missing[:20])}) are not in the "
+            f"alphabet of {options.preset}; add --extend to learn them, or --ignore-unknown to leave them "
+            "out."
+        )
+    if not options.extend or not missing:
+        return task
+    direction = direction_of("".join(learn.texts)) if len(directions) > 1 else directions[0]
+    return task.with_vocabulary(task.vocabulary.extended(missing, direction))
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path.") from error

@@ -1,0 +1,138 @@
+"""What a run tells of itself: a line an epoch, ``history.csv``, ``curve.png`` and TensorBoard."""
+
+import csv
+
+from zoo import files
+
+SHARES = ("cer", "wer", "error")  # metrics that are shown in percent
+
+
+def announce(task, learn, check, unit, known, left_out=None):
+    """Say what a run learns from, and what of.
+
+    Args:
+        task: the ``Task``.
+        learn: the samples to learn from.
+        check: those to validate on.
+        unit: what they are, in the plural: "lines".
+        known: what its vocabulary holds: "120 characters".
+        left_out: how many samples cannot be used, if that was not said before.
+    """
+    shown = "" if learn.shown() == len(learn) else f" ({learn.shown()} an epoch)"
+    unused = "" if left_out is None else f"; {left_out or 'none'} left out"
+    print(
+        f"Learning from {len(learn)} {unit}{shown}; {len(check)} kept aside to check{unused}. {known}, "
+        f"{task.network.count_params():,} weights."
+    )
+
+
+def dropped(reasons):
+    """Say how many samples are not learned, from ``{reason: number}``."""
+    told = [f"{number} ({reason})" for reason, number in reasons.items() if number]
+    print(f"left out of training: {', '.join(told) or 'none'}.")
+
+
+def epoch_line(history, scores, epochs, seconds):
+    """What an epoch came to, on one line.
+
+    Args:
+        history: rows of all epochs so far.
+        scores: ``{metric: value}`` of the last one; the first chooses the best epoch.
+        epochs: how many there may be.
+        seconds: that the last one took, validation included.
+    """
+    row, metric = history[-1], history[-1]["metric"]
+    shown = [shown_score(name, value) for name, value in scores.items()]
+    if len(history) > 1:
+        best = min(row[metric] for row in history[:-1])
+        shown[0] += f" (best before {shown_score(metric, best, name=False)})"
+    parts = [*shown, f"loss {row['loss']:.4f}"]
+    if row["left_out"]:
+        parts.append(f"{_count(row['left_out'], 'sample')} without a finite loss")
+    if row["unstable_steps"]:
+        parts.append(f"{_count(row['unstable_steps'], 'step')} with a gradient that is not finite")
+    if row["epoch"] < epochs:
+        parts.append(f"about {_duration(seconds * (epochs - row['epoch']))} left")
+    return f"epoch {row['epoch']} of at most {epochs}: {', '.join(parts)}"
+
+
+def shown_score(metric, value, name=True):
+    """A score as a person reads it: "cer 4.35%"."""
+    text = f"{value:.2%}" if metric in SHARES else f"{value:.4f}"
+    return f"{metric} {text}" if name else text
+
+
+def _count(number, noun):
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _duration(seconds):
+    for unit, size in (("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * size:
+            return _count(round(seconds / size), unit)
+    return _count(max(1, round(seconds)), "second")
+
+
+def write_history(output, history):
+    """``history.csv`` and ``curve.png`` of a run folder, from the rows of all epochs."""
+    with files.atomic_write(output / "history.csv", text=True) as file:
+        table = csv.DictWriter(
+            file, [name for name in history[-1] if name != "metric"], extrasaction="ignore"
+        )
+        table.writeheader()
+        table.writerows(history)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    left = figure.subplots()
+    epochs = [row["epoch"] for row in history]
+    left.plot(epochs, [row["loss"] for row in history], color="tab:grey", label="training loss")
+    left.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    right = left.twinx()
+    metric = history[-1]["metric"]
+    values = [row[metric] for row in history]
+    right.plot(epochs, values, color="tab:blue", marker=".", label=f"validation {metric}")
+    right.set(ylabel=f"validation {metric}", yscale="log" if min(values) > 0 else "linear")
+    right.set_title(
+        f"lowest validation {metric}: {min(values):.4g} (epoch {epochs[values.index(min(values))]})"
+    )
+    with files.atomic_write(output / "curve.png") as file:
+        figure.savefig(file, format="png", dpi=100)
+
+
+class TensorBoard:
+    """The rows of a run as events in a folder."""
+
+    def __init__(self, folder):
+        import tensorflow as tf
+
+        self._summary = tf.summary
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def write(self, row):
+        with self._writer.as_default(step=row["epoch"]):
+            for name, value in row.items():
+                if name not in ("epoch", "metric"):
+                    self._summary.scalar(name, value)
+        self._writer.flush()
+
+    def write_influence(self, model, inputs, lengths, epoch):
+        """The curve of influence over lag on a batch; lengths as ``zoo.diagnostics.influence`` has them."""
+        import io
+
+        import numpy as np
+        from matplotlib.figure import Figure
+        from PIL import Image
+
+        from zoo.diagnostics import influence, over_lag
+
+        figure = Figure(figsize=(6, 4), dpi=100, layout="constrained")
+        axes = figure.subplots()
+        lengths = None if lengths is None else np.maximum(lengths, 1)
+        axes.plot(over_lag(influence(model, inputs, lengths), lengths))
+        axes.set(xlabel="lag: steps before the last", ylabel="influence", yscale="log")
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        with self._writer.as_default(step=epoch):
+            self._summary.image("influence", np.asarray(Image.open(drawn))[None, :, :, :3])
+        self._writer.flush()

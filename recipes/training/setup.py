@@ -1,0 +1,141 @@
+"""From options to what is trained: seeds and precision, samples to learn and to validate on, the preset."""
+
+import dataclasses
+import hashlib
+import re
+
+from recipes.training.command_line import read_fields, shown
+from zoo.backend import gpu_precision
+from zoo.errors import UserError
+
+
+def set_up(schedule):
+    """Seeds, threads and precision; call it before anything else touches the backend."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(schedule.seed)
+    gpu = gpu_precision()
+    if schedule.threads and not gpu:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(schedule.threads)
+        except RuntimeError:
+            pass  # TensorFlow is running already; only speed is at stake
+    precision = schedule.precision
+    if precision == "auto":
+        precision = gpu or "float32"
+    keras.config.set_dtype_policy(precision)
+
+
+# === Samples ===
+
+
+def split(corpus, options, load, unit, group):
+    """Samples to learn from and samples to validate on: no group in both.
+
+    Args:
+        corpus: what there is.
+        options: ``data``, ``validation`` and ``hold_out``, as given.
+        load: the function that loads corpora.
+        unit: what a corpus consists of, in the plural: "lines".
+        group: the name of a sample -> what it must not share with samples held out (a book, a speaker).
+    """
+    if options.validation:
+        return corpus, load(options.validation, progress=True)
+    if options.hold_out:
+        try:
+            pattern = re.compile(options.hold_out)
+        except re.error as error:
+            raise UserError(f"--hold-out {options.hold_out!r} is no regular expression ({error}).") from error
+        held = {name for name in corpus.names if pattern.search(name)}
+    else:
+        held = _hold_out(corpus.names, group)
+    learn, check = corpus.select(lambda name: name not in held), corpus.select(lambda name: name in held)
+    if not len(learn) or not len(check):
+        raise UserError(
+            f"{', '.join(options.data)}: {len(corpus)} {unit} cannot be split into {unit} to learn and to "
+            "validate; give more, or corpora with --validation."
+        )
+    return learn, check
+
+
+def _hold_out(names, group, share=0.1):
+    """Whole groups, in an order given by their names alone, up to about ``share`` of the samples."""
+    groups = {}
+    for name in names:
+        groups.setdefault(group(name), []).append(name)
+    if len(groups) == 1:  # nothing to be told from another: single samples
+        groups = {name: [name] for name in names}
+    held = set()
+    for one in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).digest()):
+        if len(held) + len(groups[one]) > max(1, share * len(names)) and held:
+            continue
+        held.update(groups[one])
+        if len(held) >= share * len(names):
+            break
+    return held
+
+
+def pipeline(task, corpus, schedule, check=False, **options):
+    """The ``zoo.data.pipeline.Pipeline`` of samples to learn from, or to ``check`` on."""
+    from zoo.data.pipeline import Pipeline
+
+    # A file has room for one set of samples: those that are learned.
+    cache = "memory" if check and schedule.cache != "none" else schedule.cache
+    return Pipeline(task, corpus, schedule.batch_size, cache=cache, **options)
+
+
+# === The task ===
+
+
+def load_preset(options, cls):
+    """The task that ``--preset`` names, its configuration as the ``--model`` options say.
+
+    Raises:
+        UserError: it cannot be loaded, is of another class, or its weights do not fit what is asked for.
+    """
+    from zoo.contract.task import load
+
+    task = load(options.preset)
+    if not isinstance(task, cls):
+        raise UserError(f"{options.preset} is a model for {task.name}; give one for {cls.name}.")
+    config = read_fields(options, "model", task.Config, task.config)
+    if config == task.config:
+        return task
+    new = type(task)(config, task.vocabulary, assets=task.assets)
+    try:
+        new.set_weights(task.weights())
+    except UserError as error:
+        old, given = dataclasses.asdict(task.config), dataclasses.asdict(config)
+        changed = [name for name in given if given[name] != old[name]]
+        asked = " ".join(f"--model.{name.replace('_', '-')} {shown(given[name])}" for name in changed)
+        weights = ", ".join(shown(old[name]) for name in changed)
+        raise UserError(
+            f"{asked} does not fit {options.preset}, whose weights are for {weights}; leave it out, or train "
+            "from nothing."
+        ) from error
+    return new
+
+
+def with_tokens(task, missing, kind, options):
+    """The preset, with tokens that it lacks if ``--extend`` asks for them; otherwise it is said.
+
+    Args:
+        missing: a sequence of str.
+        kind: what they are, such as "words of the captions".
+    """
+    if missing and options.extend:
+        return task.with_vocabulary(task.vocabulary.extended(missing))
+    if missing:
+        print(
+            f"{len(missing)} {kind} ({' '.join(map(repr, list(missing)[:10]))}) are not among those of "
+            f"{options.preset}, which learns that there is an unknown one; add --extend to learn them, too."
+        )
+    return task
+
+
+def settings(task, schedule, options):
+    """All that defines a run: what was given, and what it made of the task."""
+    given = {key: value for key, value in vars(options).items() if "." not in key and key != "output"}
+    about = {"training": schedule.defining(), "model": dataclasses.asdict(task.config)}
+    return {"recipe": task.name, **given, **about}

@@ -1,0 +1,115 @@
+"""What every task and every shipped preset keeps: the Task contract."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers import scene
+
+import zoo
+from zoo import hub
+from zoo.contract.serving import Serving
+from zoo.contract.task import Task
+from zoo.metrics.text import text_error_rates
+
+TEXTS = {
+    "line_ocr_en": ["The quick brown fox jumps over the lazy dog.", "Vol. 14, pp. 66-75, 1991 (see Fig. 3)"],
+}
+
+
+@pytest.fixture
+def some_input(task, draw_line):
+    """What a person might give to this task, or what comes near it without a voice."""
+    if task.name == "deep_speech":
+        time = np.arange(16000) / 16000
+        return (0.1 * np.sin(2 * np.pi * 300 * time) * np.sin(20 * time)).astype("float32")
+    if task.name == "translator":
+        return "A man in a blue shirt is riding a bicycle."
+    if task.name == "char_lm":
+        return "The "
+    if task.name == "text_classifier":
+        return "A film that is as warm as it is wise."
+    if task.name == "captioner":
+        return scene()
+    return draw_line("Figure 7 shows 1991.", size=32)
+
+
+@pytest.fixture(scope="module", params=hub.names())
+def preset(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def task(preset):
+    return zoo.load(preset)
+
+
+def test_presets_are_there():
+    lines, speech, translation, captions, text = (
+        {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic"},
+        {"deep_speech_digits", "deep_speech_en", "deep_speech_de"},
+        {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
+        {"captioner_flickr8k"},
+        {"sentiment_en", "char_lm_shakespeare", "char_lm_c", "char_lm_latex"},
+    )
+    assert lines | speech | translation | captions | text <= set(hub.names())
+
+
+@pytest.mark.slow
+def test_the_contract(task):
+    assert isinstance(task, Task) and isinstance(task.serving, Serving)
+    example = task.serving.example(3, seed=1)
+    assert set(example) == {spec.name for spec in task.serving.inputs}
+    for spec in task.serving.inputs:
+        assert example[spec.name].dtype == spec.dtype and example[spec.name].ndim == len(spec.shape)
+    outputs = task.serving.function(example)
+    assert set(outputs) == {spec.name for spec in task.serving.outputs}
+    for spec in task.serving.outputs:
+        value = np.asarray(outputs[spec.name])
+        assert value.dtype == spec.dtype and value.shape[0] == 3 and value.ndim == len(spec.shape)
+
+
+def test_what_is_said_of_a_preset(preset, task):
+    folder = hub.find(preset)
+    about = hub.info(folder)
+    assert about["name"] == preset and about["task"] == task.name
+    assert about["parameters"] == task.network.count_params()
+    assert about["headline"] and about["licence"] and about["description"]
+    for figure in about["figures"]:
+        assert figure["command"].startswith(f"zoo evaluate {preset} --data ")
+        most = {"cer": 1, "wer": 1, "cider": 10}.get(figure["metric"], 100)
+        assert 0 <= figure["value"] < most and figure["samples"] > 0
+    card = hub.card(folder)
+    for heading in ("## Figures", "## Data", "## Limits", "## Licence"):
+        assert heading in card
+    assert json.loads((folder / "config.json").read_text())["task"] == task.name
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_reads_rendered_lines(name, draw_line):
+    texts = TEXTS[name]
+    read = zoo.load(name).predict([draw_line(text, size=32) for text in texts])
+    assert text_error_rates(texts, read)["cer"] < 0.05, read
+
+
+@pytest.fixture
+def decoding(task):
+    """What makes results repeatable, where some are drawn."""
+    return {"seed": 0, "length": 60} if task.name == "char_lm" else {}
+
+
+@pytest.mark.slow
+def test_predicts(task, some_input, decoding):
+    alone, twice = task.predict(some_input, **decoding), task.predict([some_input, some_input], **decoding)
+    assert twice == 2 * alone and all(isinstance(text, str) for text in twice)
+    found = task.predict(some_input, details=True, **decoding)[0]
+    assert found.text == alone[0] and 0 <= found.confidence <= 1 and found.to_json()
+
+
+@pytest.mark.slow
+def test_saved_again_it_is_the_same(task, tmp_path, some_input, decoding):
+    task.save(tmp_path / "copy")
+    copy = zoo.load(tmp_path / "copy")
+    wanted = task.predict(some_input, details=True, **decoding)
+    assert copy.predict(some_input, details=True, **decoding) == wanted
+    assert copy.card["figures"] == task.card["figures"] and copy.assets == task.assets

@@ -1,0 +1,93 @@
+"""The same text and figure from Python, from the command and from the exported file, for every preset."""
+
+import io
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import scene
+from PIL import Image
+
+import zoo
+from export import to_onnx
+from zoo import cli, hub
+
+SPEECH = Path(__file__).parents[1] / "data" / "speech.ogg"
+LINES = ["The quick brown fox jumps over the lazy dog.", "Figure 7 shows 1991."]
+SAID = "we went to the park and then we came home the weather was good"
+
+pytestmark = pytest.mark.slow
+
+
+def line_ocr(folder, draw_line):
+    for i, text in enumerate(LINES):
+        Image.fromarray(draw_line(text, size=32)).save(folder / f"{i}.png")
+        (folder / f"{i}.gt.txt").write_text(text)
+    return [str(folder / f"{i}.png") for i in range(2)], folder
+
+
+def deep_speech(folder, draw_line):
+    shutil.copy(SPEECH, folder / "a.ogg")
+    (folder / "transcripts.tsv").write_text(f"id\tspeaker\ttranscript\na\tb\t{SAID}\n")
+    return [str(folder / "a.ogg")], folder
+
+
+def translator(folder, draw_line):
+    (folder / "text.en").write_text("A man rides a bicycle.\nTwo dogs play in the snow.\n")
+    for language in ("de", "fr"):
+        (folder / f"text.{language}").write_text("Ein Mann.\nZwei Hunde.\n")
+    return ["A man rides a bicycle.", "Two dogs play in the snow."], folder / "text"
+
+
+def captioner(folder, draw_line):
+    Image.fromarray(scene()).save(folder / "a.png")
+    (folder / "captions.csv").write_text("image,caption\na.png,a green field\n")
+    return [str(folder / "a.png")], folder
+
+
+def char_lm(folder, draw_line):
+    (folder / "text.txt").write_text("The end of the play. " * 9)
+    return ["The "], folder / "text.txt"
+
+
+def text_classifier(folder, draw_line):
+    (folder / "t.tsv").write_text("label\ttext\npositive\tA warm, wise film.\nnegative\tDull and endless.\n")
+    return ["A warm, wise film.", "Dull and endless."], folder / "t.tsv"
+
+
+@pytest.mark.parametrize("preset", hub.names())
+def test_read_alike(preset, tmp_path, draw_line, monkeypatch, capsys):
+    task, path = zoo.load(preset), str(tmp_path / "model.onnx")
+    to_onnx(task, path, preset)
+    (tmp_path / "corpus").mkdir()
+    inputs, corpus = globals()[task.name](tmp_path / "corpus", draw_line)
+    flags = ["--seed", "3", "--length", "40"] if task.name == "char_lm" else []
+    options = {"seed": 3, "length": 40} if flags else {}
+    python, exported = task.predict(inputs, **options), zoo.load(path).predict(inputs, **options)
+    assert python == exported and any(python)
+
+    details = [item.to_json() for item in task.predict(inputs, details=True, **options)]
+    for model in (preset, path):
+        if task.reader.takes == "files":
+            given = inputs
+        elif task.reader.takes == "lines":
+            monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(inputs)))
+            given = ["-"]
+        else:
+            given = ["--prompt", *inputs]
+        assert cli.main(["predict", model, *given, *flags, "--format", "json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        for one, other in zip(found, details, strict=True):
+            assert {key: one[key] for key in ("text", "label") if key in one} == {
+                key: other[key] for key in ("text", "label") if key in other
+            }
+            assert one["confidence"] == pytest.approx(other["confidence"], abs=2e-3)
+
+    wanted = task.evaluate(corpus)
+    for model in (preset, path):
+        assert cli.main(["evaluate", model, "--data", str(corpus), "--format", "json"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        for metric in task.reader.metrics:
+            assert report[metric.name] == pytest.approx(wanted[metric.name], abs=1e-4)

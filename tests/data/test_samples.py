@@ -1,0 +1,79 @@
+"""What corpora of every kind have in common."""
+
+import random
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from zoo.families.line_ocr.corpus import Lines, load_lines
+from zoo.families.text_classifier.corpus import load_labelled
+
+
+@pytest.fixture
+def two(line_folder, tmp_path):
+    """Two corpora of the same name."""
+    shutil.copytree(line_folder, tmp_path / "more" / "lines")
+    return [line_folder, tmp_path / "more" / "lines"]
+
+
+def test_names_are_unique(two):
+    corpus = load_lines([*two, two[0]])
+    assert len(corpus) == len(set(corpus.names)) == 60
+    assert {name.partition("/")[0] for name in corpus.names} == {"lines", "lines-2", "lines-3"}
+    few = corpus.sample(4)
+    assert len(few) == 4
+    assert len(load_lines(two, only="^lines-2/")) == len(load_lines(two, only="^lines/")) == 20
+
+
+def test_a_name_with_a_number_is_not_taken_twice(line_folder, tmp_path):
+    shutil.copytree(line_folder, tmp_path / "lines-2")
+    corpus = load_lines([line_folder, line_folder, tmp_path / "lines-2"])
+    assert len(set(corpus.names)) == 60
+    assert {name.partition("/")[0] for name in corpus.names} == {"lines", "lines-2", "lines-2-2"}
+
+
+def test_single_samples_are_those_of_the_dataset(two):
+    corpus = load_lines([f"{two[0]}@3", two[1]]).select(lambda name: "2_" not in name)
+    for repeat in (False, True):
+        wanted = list(corpus.dataset(repeat).as_numpy_iterator())
+        found = tf.data.Dataset.range(len(wanted)).map(corpus.at(repeat))
+        assert len(wanted) == (corpus.shown() if repeat else len(corpus))
+        for one, other in zip(found.as_numpy_iterator(), wanted, strict=True):
+            assert one["text"] == other["text"]
+            np.testing.assert_array_equal(one["image"], other["image"])
+
+
+def test_single_texts_are_those_of_the_dataset(tmp_path):
+    rows = [f"{i % 2}\tfilm number {i}" for i in range(9)]
+    (tmp_path / "films.tsv").write_text("\n".join(["label\ttext", *rows]))
+    (tmp_path / "more.tsv").write_text("label\ttext\n1\tmore")
+    corpus = load_labelled([f"{tmp_path}/films.tsv@2", tmp_path / "more.tsv"])
+    corpus = corpus.select(lambda name: not name.endswith("4"))
+    for repeat in (False, True):
+        wanted = list(corpus.dataset(repeat).as_numpy_iterator())
+        found = tf.data.Dataset.range(len(wanted)).map(corpus.at(repeat))
+        assert list(found.as_numpy_iterator()) == wanted
+
+
+def test_preparing_a_corpus_leaves_seeds_as_they_are(line_folder, tmp_path):
+    shutil.copytree(line_folder, tmp_path / "new")
+    before = random.getstate()
+    load_lines(tmp_path / "new")
+    assert random.getstate() == before
+
+
+def test_a_corpus_is_prepared_anew_when_it_is_read_differently(line_folder, monkeypatch, capsys):
+    load_lines(line_folder)
+    capsys.readouterr()
+    load_lines(line_folder, progress=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(Lines, "version", Lines.version + 1)
+    load_lines(line_folder, progress=True)
+    said = capsys.readouterr().err
+    assert f"{line_folder}: 20 lines read; a copy is kept in " in said and "nothing leaves" in said
+    assert "ownload" not in said
+    capsys.readouterr()
+    load_lines(line_folder, progress=True)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,378 @@
+"""Recurrent layers as fused ONNX operations: every option, mask, length and batch gives what Keras gives."""
+
+import collections
+import functools
+import itertools
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+import zoo.layers
+from export import onnx_file, onnx_graph, to_onnx, verify
+from export.keras_model import KerasModel
+from export.recurrent import _activation
+
+FEATURES, UNITS = 4, 3
+PLAIN = {
+    "lstm": layers.LSTM,
+    "gru": functools.partial(layers.GRU, reset_after=True),
+    "gru_before": functools.partial(layers.GRU, reset_after=False),
+    "simple": layers.SimpleRNN,
+}
+PADDINGS = ("none", "right", "left", "holes", "all")
+
+
+def flags(*names):
+    """Every combination of boolean options."""
+    every = itertools.product((False, True), repeat=len(names))
+    return [dict(zip(names, values, strict=True)) for values in every]
+
+
+def title(*parts, **options):
+    return "_".join([*map(str, parts), *(f"{name}{int(value)}" for name, value in options.items())])
+
+
+@pytest.fixture(autouse=True)
+def fresh_names():
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(1)
+
+
+def outputs_of(made, x, **call):
+    """``{name: tensor}`` of all that layers give: the states too."""
+    found = {}
+    for name, layer in made.items():
+        for i, value in enumerate(keras.tree.flatten(layer(x, **call))):
+            found[f"{name}.{i}"] = value
+    for seed, layer in enumerate(made.values()):  # equal layers would become one operation
+        set_weights(layer, seed)
+    return found
+
+
+def set_weights(layer, seed, scale=0.6):
+    """Random ones; biases are zero at first, which would hide their order."""
+    random = np.random.default_rng(seed)
+    layer.set_weights([random.normal(size=weight.shape, scale=scale) for weight in layer.get_weights()])
+
+
+def inputs(batch, time, padding, seed):
+    """``[batch, time, features]``, with zeros in masked steps, and the mask."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=(batch, time, FEATURES)).astype("float32")
+    lengths, step = random.integers(0, time + 1, (batch, 1)), np.arange(time)[None, :]
+    mask = {
+        "none": step >= 0,
+        "right": step < lengths,
+        "left": step >= time - lengths,
+        "holes": random.random((batch, time)) < 0.6,
+        "all": step < 0,
+    }[padding]
+    mask = np.broadcast_to(mask, (batch, time)).copy()
+    x[~mask] = 0
+    return x, mask
+
+
+def compare(model, feeds, operations=None, fused=True):
+    """Exports a model of named outputs and compares them with Keras; returns the number of comparisons."""
+    import tensorflow as tf
+
+    # What `to_onnx` does, less its own verification: that would take as long again.
+    subject = KerasModel(model)
+    exported, fusion = onnx_file._convert(subject, onnx_graph.OPSET)
+    if fused:
+        assert fusion.layers and not fusion.fallbacks
+        assert not {"Loop", "Scan"} & set(onnx_graph.operations_of(exported.graph))
+    if operations:
+        found = collections.Counter(onnx_graph.operations_of(exported.graph))
+        assert {kind: found[kind] for kind in ("LSTM", "GRU", "RNN")} == {
+            "LSTM": 0,
+            "GRU": 0,
+            "RNN": 0,
+        } | operations
+    data = exported.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    known = [value.name for value in session.get_inputs()]
+    reference = verify.serving_function(subject)
+    count = 0
+    for feed in feeds:
+        expected = reference(*(tf.constant(feed[spec.name]) for spec in subject.serving.inputs))
+        found = session.run(list(expected), {name: feed[name] for name in known})
+        for (name, one), other in zip(expected.items(), found, strict=True):
+            np.testing.assert_allclose(other, one, atol=2e-5, rtol=1e-4, err_msg=name)
+            count += 1
+    return count
+
+
+def feeds(**more):
+    for seed, (padding, batch, time) in enumerate(itertools.product(PADDINGS, (1, 3), (1, 7))):
+        x, mask = inputs(batch, time, padding, seed)
+        yield {"x": x} | ({"mask": mask} if more.get("mask") else {})
+
+
+def masked_input(source):
+    """(inputs, x, arguments of a layer's call)"""
+    x = keras.Input((None, FEATURES), name="x")
+    if source == "none":
+        return {"x": x}, x, {}
+    if source == "masking":
+        return {"x": x}, layers.Masking()(x), {}
+    mask = keras.Input((None,), dtype="bool", name="mask")
+    return {"x": x, "mask": mask}, x, {"mask": mask}
+
+
+MASKED = [(kind, "masking") for kind in PLAIN]
+UNMASKED = [("lstm", "none"), ("simple", "none")]  # what a mask does not touch is soon seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "source"), [*MASKED, *UNMASKED, ("lstm", "given")])
+def test_every_option(kind, source):
+    options = flags("return_sequences", "return_state", "go_backwards")
+    for i, some in enumerate(options):
+        some["use_bias"] = i % 3 > 0
+    made = {title(kind, **some): PLAIN[kind](UNITS, **some) for some in options}
+    if source != "none":
+        made |= {
+            title(kind, "zero", **some): PLAIN[kind](UNITS, zero_output_for_mask=True, **some)
+            for some in flags("return_sequences", "go_backwards")
+        }
+    given, x, call = masked_input(source)
+    model = keras.Model(given, outputs_of(made, x, **call))
+    name = {"lstm": "LSTM", "simple": "RNN"}.get(kind, "GRU")
+    count = compare(model, feeds(mask=source == "given"), {name: len(made)})
+    assert count >= 20 * len(made)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "source"), [*MASKED, ("lstm", "none")])
+def test_bidirectional_of_every_merge(kind, source):
+    made = {}
+    for merge in ("concat", "sum", "mul", "ave", None):
+        # The states are not merged, so that one or two merges show them.
+        for some in flags("return_sequences", *(["return_state"] if merge in ("concat", None) else [])):
+            layer = layers.Bidirectional(PLAIN[kind](UNITS, **some), merge_mode=merge)
+            made[title(kind, merge, **some)] = layer
+    given, x, call = masked_input(source)
+    model = keras.Model(given, outputs_of(made, x, **call))
+    name = {"lstm": "LSTM", "simple": "RNN"}.get(kind, "GRU")
+    compare(model, feeds(), {name: len(made)})
+
+
+@pytest.mark.slow
+def test_bidirectional_of_unlike_directions():
+    made = {
+        "kinds": layers.Bidirectional(layers.GRU(3), backward_layer=layers.SimpleRNN(3, go_backwards=True)),
+        "activations": layers.Bidirectional(
+            layers.LSTM(3), backward_layer=layers.LSTM(3, activation="softsign", go_backwards=True)
+        ),
+    }
+    given, x, call = masked_input("masking")
+    model = keras.Model(given, outputs_of(made, x, **call))
+    compare(model, feeds(), {"LSTM": 1, "GRU": 1, "RNN": 1})
+
+
+ACTIVATIONS = {
+    "linear": "linear", "relu": "relu", "hard_sigmoid": "hard_sigmoid", "softsign": "softsign",
+    "softplus": "softplus", "elu": "elu", "leaky_relu": "leaky_relu", "sigmoid": "sigmoid",
+    "elu_half": functools.partial(keras.activations.elu, alpha=0.5),
+    "leaky_tenth": functools.partial(keras.activations.leaky_relu, negative_slope=0.1),
+    "doubled": lambda x: 2.0 * x + 0.25,
+}  # fmt: skip
+CLIPPED = {"relu6": "relu6", "clip20": layers.ReLU(max_value=20.0), "clip_low": layers.ReLU(max_value=0.3)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["lstm", "gru", "simple"])
+def test_activations(kind):
+    made = {name: PLAIN[kind](UNITS, activation=function) for name, function in ACTIVATIONS.items()}
+    if kind == "simple":
+        made |= {name: PLAIN[kind](UNITS, activation=function) for name, function in CLIPPED.items()}
+    else:
+        made |= {
+            f"gates_{name}": PLAIN[kind](UNITS, recurrent_activation=name)
+            for name in ("hard_sigmoid", "softsign", "tanh")
+        }
+        made["clip20"] = PLAIN[kind](UNITS, activation=layers.ReLU(max_value=20.0))
+    given, x, call = masked_input("masking")
+    model = keras.Model(given, outputs_of(made, x, **call))
+    # Unbounded activations grow from step to step; weights of a third keep them apart and finite.
+    for seed, layer in enumerate(made.values()):
+        set_weights(layer, seed, scale=0.2)
+    compare(model, feeds())
+
+
+def test_activations_are_known_by_what_they_do():
+    names = {name: _activation(keras.activations.get(f))[0][0] for name, f in ACTIVATIONS.items()}
+    assert names == {
+        "linear": "Affine", "relu": "Relu", "hard_sigmoid": "HardSigmoid", "softsign": "Softsign",
+        "softplus": "Softplus", "elu": "Elu", "leaky_relu": "LeakyRelu", "sigmoid": "Sigmoid",
+        "elu_half": "Elu", "leaky_tenth": "LeakyRelu", "doubled": "Affine",
+    }  # fmt: skip
+    assert _activation(layers.ReLU(max_value=20.0)) == (("Relu", None, None), 20.0)
+
+
+@pytest.mark.slow
+def test_cells_and_stacks_of_cells():
+    def lstm():
+        return layers.LSTMCell(3)
+
+    made = {}
+    for some in flags("return_sequences", "go_backwards"):
+        some["return_state"] = True
+        made[title("lstm", **some)] = layers.RNN(layers.LSTMCell(3), **some)
+        made[title("gru", **some)] = layers.RNN(layers.GRUCell(3, reset_after=False), **some)
+        made[title("simple", **some)] = layers.RNN(layers.SimpleRNNCell(3), **some)
+        stack = [lstm(), layers.GRUCell(5), layers.SimpleRNNCell(2)]
+        made[title("stack", **some)] = layers.RNN(stack, **some)
+    given, x, call = masked_input("masking")
+    model = keras.Model(given, outputs_of(made, x, **call))
+    compare(model, feeds(), {"LSTM": 8, "GRU": 8, "RNN": 8})
+
+
+def test_a_stack_of_one_cell():
+    """Keras itself fails on one with a mask, so there is none."""
+    stack = layers.RNN(layers.StackedRNNCells([layers.LSTMCell(UNITS)]), return_sequences=True)
+    x = keras.Input((None, FEATURES), name="x")
+    compare(keras.Model({"x": x}, outputs_of({"one": stack}, x)), feeds(), {"LSTM": 1})
+
+
+@pytest.mark.slow
+def test_initial_states_and_layers_after_one_another():
+    given, x, call = masked_input("masking")
+    encoded, h, c = layers.LSTM(UNITS, return_state=True, return_sequences=True)(x)
+    both = layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True, return_state=True))
+    outputs = {
+        "decoder": layers.LSTM(UNITS, return_sequences=True)(encoded, initial_state=[h, c]),
+        "gru": layers.GRU(UNITS, return_state=True)(x, initial_state=h)[1],
+        "both": both(encoded, initial_state=[h, c, c, h])[0],
+        "last_state": both(encoded, initial_state=[c, h, h, c])[4],
+        "deep": layers.GRU(2)(layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True))(encoded)),
+    }
+    compare(keras.Model(given, outputs), feeds(), {"LSTM": 4, "GRU": 2, "RNN": 1})
+
+
+@pytest.mark.slow
+def test_embedding_with_mask_and_lengths(tmp_path):
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    lengths = keras.Input((), dtype="int32", name="lengths")
+    x = layers.Embedding(11, FEATURES, mask_zero=True)(tokens)
+    steps = layers.Embedding(11, FEATURES)(tokens)
+    outputs = {
+        "masked": layers.Bidirectional(layers.GRU(UNITS, return_sequences=True))(x),
+        "sum": zoo.layers.Bidirectional(layers.SimpleRNN(2, return_sequences=True), "sum")(steps, lengths),
+        "lstm": zoo.layers.Bidirectional(zoo.layers.LSTM(UNITS))(steps, lengths),
+    }
+    model = keras.Model({"tokens": tokens, "lengths": lengths}, outputs)
+    to_onnx(model, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    random = np.random.default_rng(0)
+    for batch, time in ((1, 1), (4, 9), (2, 5)):
+        given = random.integers(0, 11, (batch, time)).astype("int32")
+        valid = random.integers(1, time + 1, batch).astype("int32")
+        given[np.arange(time)[None] >= valid[:, None]] = 0
+        found = session.run(None, {"tokens": given, "lengths": valid})
+        expected = model({"tokens": given, "lengths": valid})
+        for value, output in zip(found, session.get_outputs(), strict=True):
+            np.testing.assert_allclose(value, expected[output.name], atol=1e-5)
+            assert not value[np.arange(time)[None] >= valid[:, None]].any()
+
+
+def test_states_become_inputs_and_outputs(tmp_path):
+    x = keras.Input(batch_shape=(2, None, FEATURES), name="x")
+    y = layers.LSTM(UNITS, stateful=True, return_sequences=True, name="memory")(x)
+    both = layers.Bidirectional(layers.GRU(UNITS, stateful=True), name="both")(x)
+    model = keras.Model(x, {"y": y, "both_ways": both})
+    report = to_onnx(model, tmp_path / "m.onnx")
+    assert set(report["recurrent"].values()) == {"fused"}
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    names = [value.name for value in session.get_inputs()]
+    assert names[0] == "x"
+    assert set(names[1:]) == {"memory_h", "memory_c", "forward_gru_h", "backward_gru_h"}
+    states = {name: np.zeros((2, UNITS), "float32") for name in names[1:]}
+    for seed in range(3):  # chunk by chunk, as a stream is read
+        chunk = np.random.default_rng(seed).normal(size=(2, 4, FEATURES)).astype("float32")
+        outputs = [value.name for value in session.get_outputs()]
+        found = dict(zip(outputs, session.run(None, {"x": chunk, **states}), strict=True))
+        expected = model(chunk)
+        for name in expected:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+        states = {name: found[f"{name}_next"] for name in states}
+
+
+@pytest.mark.slow
+def test_what_onnx_cannot_say_stays_a_loop_and_is_named(tmp_path):
+    class Custom(layers.Layer):
+        state_size = output_size = UNITS
+
+        def call(self, inputs, states):
+            return inputs[:, :UNITS] + states[0], [inputs[:, :UNITS] - states[0]]
+
+    given, x, call = masked_input("masking")
+    outputs = {
+        "gelu": layers.LSTM(UNITS, activation="gelu", name="a_gelu")(x),
+        "relu6": layers.GRU(UNITS, activation="relu6", name="a_clip")(x),
+        "custom": layers.RNN(Custom(), name="a_cell")(x),
+        "softmax": layers.SimpleRNN(UNITS, activation="softmax", name="a_softmax")(x),
+        "dropped": layers.Bidirectional(layers.LSTM(UNITS, activation="silu"), name="pair")(x),
+    }
+    report = to_onnx(keras.Model(given, outputs), tmp_path / "m.onnx")
+    reasons = report["recurrent"]
+    assert "gelu" in reasons["a_gelu"] and "clips the gates" in reasons["a_clip"]
+    assert "Custom" in reasons["a_cell"] and "mixes units" in reasons["a_softmax"]
+    assert "silu" in reasons["pair/forward_lstm"] and "silu" in reasons["pair/backward_lstm"]
+    assert report["nodes"]["Loop"] == 6
+    model = keras.Model(given, outputs)
+    compare(model, feeds(), fused=False)
+
+
+@pytest.mark.slow
+def test_inside_a_loop_over_time(tmp_path):
+    x = keras.Input((None, 6, FEATURES), name="x")
+    model = keras.Model(x, layers.TimeDistributed(layers.LSTM(UNITS))(x))
+    report = to_onnx(model, tmp_path / "m.onnx")
+    assert report["recurrent"] == {"lstm": "fused"} and report["nodes"]["LSTM"] == 1
+    assert report["other_loops"] == report["nodes"]["Loop"]
+
+
+def test_only_what_is_read_is_computed(tmp_path):
+    x = keras.Input((None, FEATURES), name="x")
+    to_onnx(keras.Model(x, layers.LSTM(UNITS)(x)), tmp_path / "m.onnx")
+    (node,) = [node for node in onnx.load(tmp_path / "m.onnx").graph.node if node.op_type == "LSTM"]
+    assert [bool(name) for name in node.output] == [False, True]
+    assert len(node.input) == 4, "no lengths and no zero states"
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(data=st.data())
+def test_stacks_drawn_at_random(data):
+    """Up to three layers over one another, with any masks, lengths and options."""
+    keras.utils.clear_session()
+    given_, x, call = masked_input(data.draw(st.sampled_from(["none", "masking", "given"])))
+    depth = data.draw(st.integers(1, 3))
+    for i in range(depth):
+        kind = PLAIN[data.draw(st.sampled_from(list(PLAIN)))]
+        options = {
+            "return_sequences": i + 1 < depth or data.draw(st.booleans()),
+            "use_bias": data.draw(st.booleans()),
+            "zero_output_for_mask": data.draw(st.booleans()),
+        }
+        layer = kind(data.draw(st.integers(1, 5)), **options)
+        if data.draw(st.booleans()):
+            layer = layers.Bidirectional(layer, data.draw(st.sampled_from(["concat", "sum", "ave"])))
+        x = layer(x, **call)
+    model = keras.Model(given_, {"y": x})
+    set_weights(model, 3, scale=0.5)
+    case = st.tuples(st.integers(1, 5), st.integers(1, 12), st.sampled_from(PADDINGS))
+    cases = data.draw(st.lists(case, min_size=4, max_size=8))
+    rows = []
+    for seed, (batch, time, padding) in enumerate(cases):
+        values, mask = inputs(batch, time, padding, seed)
+        rows.append({"x": values} | ({"mask": mask} if call else {}))
+    compare(model, rows)

@@ -1,0 +1,443 @@
+import functools
+import io
+import json
+import os
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from zoo.data import samples as corpora
+from zoo.errors import UserError
+from zoo.families.deep_speech import corpus as speech
+from zoo.families.deep_speech.corpus import load_speech
+
+TEXTS = {
+    "ann-1-0": "We call it bear.",
+    "ann-1-1": "Don’t stop",
+    "bob-2-0": "ONE, two; three!",
+    "bob-2-1": "Weißenburg-Gunzenhausen",
+}
+HEARD = ["we call it bear", "don't stop", "one two three", "weißenburg gunzenhausen"]
+SECONDS = [0.5, 0.75, 1.0, 1.25]
+
+
+def write_audio(path, seconds=0.5, rate=16000, channels=1, level=0.5):
+    """A tone whose frequency tells its length."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(round(seconds * rate)) / rate
+    tone = level * np.sin(2 * np.pi * 400 * seconds * time)
+    container = "OGG" if path.suffix == ".opus" else None
+    soundfile.write(path, np.repeat(tone[:, None], channels, 1), rate, format=container)
+
+
+def write(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def clips(folder, suffix, **options):
+    for name, seconds in zip(TEXTS, SECONDS, strict=True):
+        write_audio(folder / f"{name}{suffix}", seconds, **options)
+
+
+def transcripts(folder):
+    clips(folder, ".wav")
+    rows = [f"{name}\t{name[:3]}\t{s}\t{TEXTS[name]}" for name, s in zip(TEXTS, SECONDS, strict=True)]
+    write(folder / "transcripts.tsv", "id\tspeaker\tseconds\ttranscript", *rows)
+
+
+def transcripts_of_no_one(folder):
+    clips(folder, ".flac", rate=8000, channels=2)
+    write(folder / "transcripts.tsv", "id\ttranscript", *(f"{name}\t{text}" for name, text in TEXTS.items()))
+
+
+def ljspeech(folder):
+    clips(folder / "wavs", ".wav", rate=22050)
+    write(folder / "metadata.csv", *(f"{name}|{text} 12|{text}" for name, text in TEXTS.items()))
+
+
+def librispeech(folder):
+    for name, text in TEXTS.items():
+        place = folder / "dev-clean" / name[:3] / name[4]
+        write_audio(place / f"{name}.flac", SECONDS[list(TEXTS).index(name)])
+        with open(place / f"{name[:5]}.trans.txt", "a", encoding="utf-8") as file:
+            file.write(f"{name} {text}\n")
+
+
+def common_voice(folder):
+    clips(folder / "clips", ".mp3", rate=48000)
+    rows = [f"{name[:3]}\t{name}.mp3\t{text}\t2\t0" for name, text in TEXTS.items()]
+    header = "client_id\tpath\tsentence\tup_votes\tdown_votes"
+    write(folder / "train.tsv", header, *rows[:2])
+    write(folder / "dev.tsv", header, *rows[2:3])
+    write(folder / "test.tsv", header, rows[3])
+    write(folder / "other.tsv", header, "ann\tmissing.mp3\tnot validated\t1\t1")
+
+
+def deep_speech(folder):
+    clips(folder / "audio", ".wav")
+    rows = [f'audio/{name}.wav,1234,"{text}"' for name, text in TEXTS.items()]
+    rows[1] = rows[1].replace("audio/", "/data/elsewhere/audio/")  # made before the corpus was moved
+    rows[2] = rows[2].replace("audio/", f"{folder}/audio/")
+    write(folder / "train.csv", "wav_filename,wav_filesize,transcript", *rows[:3])
+    write(folder / "dev.csv", "wav_filename,wav_filesize,transcript", *rows[3:])
+
+
+def nemo(folder):
+    clips(folder / "audio", ".opus")
+    rows = [
+        {"audio_filepath": f"audio/{name}.opus", "duration": s, "text": TEXTS[name], "speaker": name[:3]}
+        for name, s in zip(TEXTS, SECONDS, strict=True)
+    ]
+    write(folder / "manifest.json", *map(json.dumps, rows))
+
+
+SPEAKER, PLAIN, IN_AUDIO = "{0:.3}/{0}", "{0}", "audio/{0}"
+LAYOUTS = [
+    (transcripts, SPEAKER), (transcripts_of_no_one, PLAIN), (ljspeech, PLAIN), (librispeech, SPEAKER),
+    (common_voice, SPEAKER), (deep_speech, IN_AUDIO), (nemo, "{0:.3}/audio/{0}"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    transcripts(tmp_path / "talk")
+    return tmp_path / "talk"
+
+
+# === Layouts ===
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "pattern"), LAYOUTS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_layouts(make, pattern, packed, tmp_path):
+    path = tmp_path / "corpus"
+    make(path)
+    if packed:
+        with tarfile.open(tmp_path / "corpus.tar.gz", "w:gz") as tar:
+            tar.add(path, ".")
+        shutil.rmtree(path)
+        path = tmp_path / "corpus.tar.gz"
+    found = load_speech(path)
+    assert found.skipped == [] and len(found) == 4
+    by_name = dict(zip(found.names, zip(found.texts, found.lengths, strict=True), strict=True))
+    for name, heard, seconds in zip(TEXTS, HEARD, SECONDS, strict=True):
+        text, length = by_name[f"corpus/{pattern.format(name)}"]
+        assert text == heard
+        # MP3 comes with silence at its ends.
+        assert seconds * 16000 - 1 <= length <= seconds * 16000 + (2400 if make is common_voice else 1)
+    (recordings, texts), *rest = found.chunks(4)
+    assert not rest and texts == found.texts and [len(r) for r in recordings] == list(found.lengths)
+    for recording in recordings:
+        spectrum = np.abs(np.fft.rfft(recording * np.hanning(len(recording)), 16000))
+        expected = 400 * min(SECONDS, key=lambda s: abs(s * 16000 - len(recording)))
+        assert recording.dtype == np.float32 and abs(np.argmax(spectrum) - expected) <= 2
+        assert 0.4 < np.abs(recording[2000:6000]).max() < 0.6
+
+
+def test_common_voice_prefers_what_is_validated(tmp_path):
+    common_voice(tmp_path / "cv")
+    header, row = (tmp_path / "cv" / "test.tsv").read_text(encoding="utf-8").splitlines()
+    write(tmp_path / "cv" / "validated.tsv", header, row.replace(".mp3", ""))  # old ones leave out ".mp3"
+    assert load_speech(tmp_path / "cv").texts == HEARD[3:]
+    for table in set(os.listdir(tmp_path / "cv")) - {"other.tsv", "clips"}:
+        (tmp_path / "cv" / table).unlink()
+    with pytest.raises(UserError, match="missing.mp3 is missing"):
+        load_speech(tmp_path / "cv")
+
+
+@pytest.mark.parametrize(
+    ("make", "table", "count"),
+    [(transcripts, "transcripts.tsv", 4), (common_voice, "dev.tsv", 1), (deep_speech, "train.csv", 3),
+     (nemo, "manifest.json", 4), (ljspeech, "metadata.csv", 4)],
+)  # fmt: skip
+def test_a_table_is_a_corpus(make, table, count, tmp_path):
+    make(tmp_path / "corpus")
+    found = load_speech(tmp_path / "corpus" / table)
+    assert len(found) == count and found.skipped == []
+    assert all(name.startswith(f"{table.partition('.')[0]}/") for name in found.names)
+
+
+def test_a_table_may_name_audio_anywhere_and_notes_when_it_changes(tmp_path):
+    write_audio(tmp_path / "audio" / "a.wav", 0.5)
+    write_audio(tmp_path / "audio" / "b.wav", 0.6)
+    table = tmp_path / "lists" / "all.csv"
+    absolute = tmp_path / "audio" / "b.wav"
+    write(table, "wav_filename,wav_filesize,transcript", "../audio/a.wav,1,one", f"{absolute},1,two")
+    assert sorted(load_speech(table).lengths) == [8000, 9600]
+    write_audio(absolute, 0.7)
+    assert sorted(load_speech(table).lengths) == [8000, 11200]
+
+
+def test_a_folder_never_reads_outside(tmp_path):
+    write_audio(tmp_path / "outside.wav")
+    folder = tmp_path / "inside"
+    lines = ["../outside.wav,1,one", f"{tmp_path}/outside.wav,1,two"]
+    write(folder / "all.csv", "wav_filename,wav_filesize,transcript", *lines)
+    with pytest.raises(UserError, match="missing"):
+        load_speech(folder)
+
+
+def test_parts_of_a_long_recording(tmp_path):
+    write_audio(tmp_path / "nemo" / "talk.wav", 10)
+    parts = [("one", 0, 1.5), ("two", 1.5, 2), ("three", 9, 1), ("four", 9.95, 1), ("five", 9.5, 5)]
+    rows = [{"audio_filepath": "talk.wav", "text": t, "offset": o, "duration": d} for t, o, d in parts]
+    write(tmp_path / "nemo" / "all.jsonl", *map(json.dumps, rows))
+    found = load_speech(tmp_path / "nemo")
+    assert dict(zip(found.names, found.lengths, strict=True)) == {
+        "nemo/talk": 24000, "nemo/talk-1.50": 32000, "nemo/talk-9.00": 16000,
+    }  # fmt: skip
+    assert len(found.skipped) == 2
+    assert "0.05 seconds, too short" in found.skipped[0] and "0.5 of its 5.0 seconds" in found.skipped[1]
+
+
+def test_recordings_come_at_the_rate_that_is_asked_for(corpus):
+    usual, half = load_speech(corpus), speech.load_corpus(corpus, {"sampling_rate": 8000})
+    assert (usual.rate, half.rate) == (16000, 8000) and half.names == usual.names
+    assert half.lengths.tolist() == (usual.lengths // 2).tolist()
+    for found in (usual, half):
+        for sample, length in zip(found.dataset().as_numpy_iterator(), found.lengths, strict=True):
+            peak = np.abs(np.fft.rfft(sample["audio"].astype(float))).argmax() * found.rate / length
+            assert abs(peak - 400 * length / found.rate) < 2  # the tone tells the length in seconds
+
+
+def test_quotes_of_tables(tmp_path):
+    """pandas encloses what has quotes; Common Voice's tables have quotes as they were."""
+    write_audio(tmp_path / "talk/clips/a.wav")
+    write_audio(tmp_path / "talk/clips/b.wav")
+    rows = ['a.wav\t"We go', 'b.wav\t"He says ""don\'t"" to me"']
+    write(tmp_path / "talk/validated.tsv", "path\tsentence", *rows)
+    write(tmp_path / "more/all.csv", "wav_filename,transcript", '../talk/clips/a.wav,"one,\ntwo ""three"""')
+    found = load_speech([tmp_path / "talk", tmp_path / "more/all.csv"])
+    assert sorted(found.texts) == ["he says don't to me", "one two three", "we go"]
+    write(tmp_path / "bad.csv", "wav_filename,transcript", 'talk/clips/a.wav,"one')
+    with pytest.raises(UserError, match="bad.csv: line 2 cannot be read"):
+        load_speech(tmp_path / "bad.csv")
+
+
+# === What cannot be used ===
+
+
+def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path):
+    folder = tmp_path / "mixed"
+    for name in ("good", "blank", "digits", "binary", "twice", "few", "half", "signs"):
+        write_audio(folder / f"{name}.wav")
+    write_audio(folder / "short.wav", 0.05)
+    write_audio(folder / "quiet.wav", level=0)
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("no audio at all")
+    (folder / "cut.wav").write_bytes((folder / "good.wav").read_bytes()[:5000])
+    nan = np.full(16000, np.nan, "float32")
+    soundfile.write(folder / "nan.wav", nan, 16000, subtype="FLOAT")
+    names = ["good", "quiet", "short", "empty", "text", "cut", "nan", "missing", "half"]
+    rows = [f"{name}\t{9 if name == 'half' else 0.5}\tsome words" for name in names]
+    rows += [
+        "blank\t0.5\t ",
+        "signs\t0.5\t…!",
+        "digits\t0.5\troom 7",
+        "twice\t0.5\tonce",
+        "twice\t0.5\tagain",
+        "few",
+    ]
+    rows += ["soon\tsoon\twords"]
+    (folder / "transcripts.tsv").write_bytes(
+        "\n".join(["id\tseconds\ttranscript", *rows]).encode() + b"\nbinary\t0.5\t\xff\xfe\r\n\r\n"
+    )
+    found = load_speech(folder)
+    assert sorted(found.names) == ["mixed/good", "mixed/quiet", "mixed/twice"]
+    assert found.texts[found.names.index("mixed/twice")] == "once"
+    reasons = {
+        "short.wav": "too short", "empty.wav": "is empty", "text.wav": "not a readable audio file",
+        "cut.wav": "truncated", "nan.wav": "not numbers", "the audio missing": "is missing",
+        "half.wav": "0.5 of its 9.0 seconds", "line 11": "transcript is empty",
+        "line 12": "transcript is empty",
+        "line 13": "digits ('room 7'); spell them out", "twice comes": "a second time",
+        "line 16": "1 columns under a header of 3", "line 17": "'soon' is no time", "line 18": "not UTF-8",
+    }  # fmt: skip
+    assert len(found.skipped) == len(reasons), "\n".join(found.skipped)
+    for place, reason in reasons.items():
+        assert any(place in sentence and reason in sentence for sentence in found.skipped), (
+            place,
+            found.skipped,
+        )
+    for sentence in found.skipped:
+        assert sentence.startswith(f"{folder}: ") and sentence.endswith(".") and "\n" not in sentence
+
+
+def test_bad_lines_of_a_manifest(tmp_path):
+    write_audio(tmp_path / "nemo" / "a.wav")
+    good = json.dumps({"audio_filepath": "a.wav", "text": "one"})
+    bad = ["{", "[1]", '{"text": "no audio"}', '{"audio_filepath": "a.wav", "text": "x", "offset": -1}',
+           '{"audio_filepath": "a.wav", "text": "x", "duration": [1]}', "[" * 100_000]  # fmt: skip
+    write(tmp_path / "nemo" / "all.json", *bad, "", good)
+    write(tmp_path / "nemo" / "settings.json", '{"unrelated": true}')
+    found = load_speech(tmp_path / "nemo")
+    assert found.texts == ["one"]
+    assert [int(s.partition("line ")[2].split()[0]) for s in found.skipped] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({}, "it is empty"),
+        ({"a.wav": b"RIFF"}, "it is empty"),
+        ({"transcripts.tsv": b"id\ttranscript\n"}, "it is empty"),
+        ({"transcripts.tsv": b"id\ttranscript\na\twords\n"}, "line 2: the audio a is missing"),
+        ({"transcripts.tsv": b"id\ttranscript\na\twords\n", "a.wav": b"text"}, "a.wav: not a readable audio"),
+        ({"words.tsv": b"name\tsize\na\t1\n", "x.csv": b"\0\n", "y.csv": b""}, "it is empty"),
+    ],
+)
+def test_unusable_corpora(content, reason, tmp_path, zoo_home):
+    prepared = set((zoo_home / "corpora").rglob("*"))
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+    with pytest.raises(UserError, match="corpus: no utterance.*transcripts.tsv") as caught:
+        load_speech(folder)
+    assert reason in str(caught.value)
+    assert set((zoo_home / "corpora").rglob("*")) == prepared, "half-prepared files left"
+
+
+def test_missing_and_damaged_corpora(tmp_path):
+    (tmp_path / "cut.tar.gz").write_bytes(b"\x1f\x8b\x08\x00trash")
+    write_audio(tmp_path / "one.wav")
+    for name, reason in {
+        "none": "no such file",
+        "cut.tar.gz": "damaged",
+        "one.wav": "neither a folder",
+    }.items():
+        with pytest.raises(UserError, match=f"{name}.*{reason}"):
+            load_speech(tmp_path / name)
+
+
+# === The same for all kinds of corpora ===
+
+
+def test_selection_and_repeats(corpus):
+    found = load_speech([f"{corpus}@3"], only="/bob/")
+    assert sorted(found.texts) == sorted(HEARD[2:])
+    assert found.shown() == 6 and sum(1 for _ in found.dataset(repeat=True)) == 6
+    assert len(found.dataset(repeat=False).as_numpy_iterator().next()["audio"]) == found.lengths[0]
+    assert len(found.sample(1)) == 1
+    assert [len(part) for part, _ in found.chunks(1)] == [1, 1]
+    with pytest.raises(UserError, match="matches no utterance"):
+        load_speech(corpus, only="/eve/")
+
+
+def test_the_order_is_fixed_and_the_audio_exact(corpus):
+    found, again = load_speech(corpus), load_speech(corpus)
+    assert found.names == again.names
+    for one, other, name in zip(found.dataset(), again.dataset(), found.names, strict=True):
+        assert set(one) == {"audio", "text"} and one["audio"].dtype == "int16"
+        np.testing.assert_array_equal(one["audio"], other["audio"])
+        samples, _ = soundfile.read(corpus / f"{name.rpartition('/')[2]}.wav", dtype="int16")
+        np.testing.assert_array_equal(one["audio"], samples)
+
+
+def test_prepared_once_until_it_changes(corpus, monkeypatch):
+    load_speech(corpus)
+    with monkeypatch.context() as patch:
+        patch.setattr(speech, "read_utterances", lambda *_: pytest.fail("read again"))
+        assert len(load_speech(corpus)) == 4
+    with open(corpus / "transcripts.tsv", "a", encoding="utf-8") as file:
+        file.write("ann-1-0\tcid\t0.5\tagain\n")
+    assert "talk/cid/ann-1-0" in load_speech(corpus).names
+
+
+def test_louder_than_full_scale_is_clipped_not_wrapped():
+    np.testing.assert_array_equal(
+        speech.pcm16(np.array([-1.5, -1, 0, 0.99999, 2])), [-32768, -32768, 0, 32767, 32767]
+    )
+
+
+def test_lines_and_speech_of_one_folder_are_kept_apart(corpus, line_folder):
+    shutil.copytree(line_folder, corpus, dirs_exist_ok=True)
+    from zoo.families.line_ocr.corpus import load_lines
+
+    assert len(load_speech(corpus)) == 4 and len(load_lines(corpus)) == 20
+
+
+@pytest.mark.slow
+def test_a_public_set_by_name(monkeypatch, tmp_path):
+    import tensorflow_datasets as tfds
+
+    class ToySpeech(tfds.core.GeneratorBasedBuilder):
+        """A set such as LibriSpeech's, at another rate."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            sound = tfds.features.Audio(sample_rate=8000)
+            text = tfds.features.Text()
+            features = {"id": text, "speech": sound, "text": text, "speaker_id": np.int64}
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(0, 6), "test": self._generate_examples(6, 8)}
+
+        def _generate_examples(self, first, last):
+            texts = ["ONE", "TWO'S", "3", "", "FIVE", "SIX", "SEVEN", "8"]
+            for i in range(first, last):
+                count = 100 if i == 4 else 8000 + 800 * i
+                tone = np.sin(np.arange(count) * 2 * np.pi * 1000 / 8000)
+                yield (
+                    i,
+                    {
+                        "id": f"u{i}",
+                        "speech": (tone * 16000).astype(int),
+                        "text": texts[i],
+                        "speaker_id": 7 * i,
+                    },
+                )
+
+    class ToyMute(ToySpeech):
+        """A set without a rate."""
+
+        def _info(self):
+            features = {"speech": tfds.features.Audio(), "text": tfds.features.Text()}
+            return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+        def _split_generators(self, dl_manager):
+            return {"train": iter([(0, {"speech": np.zeros(8000, int), "text": "one"})])}
+
+    monkeypatch.setattr(corpora.tfds, "builder", functools.partial(tfds.builder, data_dir=str(tmp_path)))
+    train = load_speech("tfds:toy_speech")
+    found = dict(zip(train.names, zip(train.texts, train.lengths, strict=True), strict=True))
+    assert found == {
+        "toy_speech/0/u0": ("one", 16000), "toy_speech/7/u1": ("two's", 17600),
+        "toy_speech/35/u5": ("six", 24000),
+    }  # fmt: skip
+    assert len(train.skipped) == 3 and sum("digits ('3')" in sentence for sentence in train.skipped) == 1
+    for recordings, texts in train.chunks(1):
+        assert texts[0] in train.texts and np.argmax(np.abs(np.fft.rfft(recordings[0][:16000]))) == 1000
+        assert np.abs(recordings[0]).max() == pytest.approx(16000 / 32768, abs=0.02)
+    with monkeypatch.context() as patch:
+        patch.setattr(corpora, "_index", lambda *_: pytest.fail("read again"))
+        assert load_speech("tfds:toy_speech").names == train.names
+    assert load_speech("tfds:toy_speech:test").texts == ["seven"]
+    with pytest.raises(UserError, match="toy_mute does not say"):
+        load_speech("tfds:toy_mute")
+    with pytest.raises(UserError, match="tfds:no_such_set"):
+        load_speech("tfds:no_such_set")
+
+
+def test_a_tar_is_not_read_whole_for_its_tables(corpus, tmp_path, monkeypatch):
+    with tarfile.open(tmp_path / "talk.tar", "w") as tar:
+        tar.add(corpus, "talk")
+        huge = tarfile.TarInfo("talk/unlisted.wav")
+        huge.size = 1000
+        tar.addfile(huge, io.BytesIO(bytes(1000)))
+    read = []
+    from zoo import files
+
+    real = files._read_member
+    monkeypatch.setattr(files, "_read_member", lambda p, t, m: read.append(m.name) or real(p, t, m))
+    assert len(load_speech(tmp_path / "talk.tar")) == 4
+    assert sorted(read) == [
+        "talk/" + name for name in sorted([f"{n}.wav" for n in TEXTS] + ["transcripts.tsv"])
+    ]

@@ -1,0 +1,38 @@
+"""What several test modules call."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+
+# What `pip install seqzoo` does not bring, made impossible to import.
+BASE_INSTALL = """
+import sys
+EXTRA = {"tensorflow", "keras", "tf2onnx", "onnx", "jiwer", "sacrebleu", "tensorflow_datasets", "safetensors",
+         "matplotlib", "fontTools", "tensorboard", "jax", "h5py", "scipy", "setuptools", "pytest"}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in EXTRA:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def python(program, *arguments, **options):
+    options = {"capture_output": True, "encoding": "utf-8", "cwd": ROOT, "timeout": 60} | options
+    return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], **options)
+
+
+def zoo_on_base(*arguments, **options):
+    return python(BASE_INSTALL + "from zoo.cli import main; sys.exit(main())", *arguments, **options)
+
+
+def scene():
+    """A photograph of sorts: something brown on grass under the sky, uint8 ``[300, 400, 3]``."""
+    rows, columns = np.mgrid[:300, :400]
+    image = np.where((rows < 150)[..., None], np.array([90, 150, 230]), np.array([60, 140, 50]))
+    image[(rows - 170) ** 2 + (columns - 200) ** 2 < 3000] = 120, 70, 30
+    return image.astype("uint8")

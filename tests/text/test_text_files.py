@@ -1,0 +1,70 @@
+import gzip
+import io
+import sys
+import types
+
+import pytest
+
+from zoo.errors import UserError
+from zoo.text.files import decode_text, read_data, read_text, split_lines, stream_lines
+
+TEXT = "größer\r\nA\rB\x0b\n\nlast"
+LINES = ["größer", "A\rB\x0b", "", "last"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_plain_and_gzip_with_and_without_a_mark(pack, mark, tmp_path, monkeypatch):
+    data = pack((mark + TEXT).encode())
+    path = tmp_path / "text"
+    path.write_bytes(data)
+    assert read_data(path) == (mark + TEXT).encode()
+    assert read_text(str(path)) == decode_text(data, "x") == TEXT
+    assert split_lines(TEXT) == list(stream_lines(path)) == LINES
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(data)))
+    assert read_text("-") == TEXT
+
+
+def test_lines_end_as_they_may(tmp_path):
+    ends = {"": [], "\n": [""], "a": ["a"], "a\n": ["a"], "a\n\n": ["a", ""], "a\r": ["a"]}
+    for text, lines in ends.items():
+        (tmp_path / "x").write_text(text, newline="")
+        assert split_lines(text) == list(stream_lines(tmp_path / "x")) == lines
+
+
+def test_streams_keep_what_is_no_utf8_and_what_chunks_cut(tmp_path):
+    lines = [f"{'ä' * 300} {i}" for i in range(4000)]  # 2.4 MB
+    (tmp_path / "x").write_bytes(b"\xe4 \xff\n" + "\n".join(lines).encode() + b"\n\xc3")
+    found = list(stream_lines(tmp_path / "x"))
+    assert found == ["\udce4 \udcff", *lines, "\udcc3"]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"\n\xff", "line 2 is not UTF-8 at its byte 1"),
+        (b"a\nbc\xff", "line 2 is not UTF-8 at its byte 3, perhaps Latin-1; save it as UTF-8, or convert it"),
+        ("a".encode("utf-16"), "this text is UTF-16; save it as UTF-8"),
+        (b"a\0b", "byte 2 is NUL, so this is no text"),
+        (gzip.compress(b"ab")[:-9], "this gzip file is damaged"),
+        (gzip.compress(b"\xff"), "line 1 is not UTF-8 at its byte 1"),
+    ],
+)
+def test_what_is_no_text(data, problem, tmp_path):
+    (tmp_path / "x").write_bytes(data)
+    for read in (lambda: decode_text(data, tmp_path / "x"), lambda: read_text(tmp_path / "x")):
+        with pytest.raises(UserError, match=f"^{tmp_path / 'x'}: {problem}"):
+            read()
+
+
+def test_a_stray_nul_is_a_control_character():
+    assert decode_text(b"\0" + b"x" * 999, "x") == "\0" + "x" * 999
+    with pytest.raises(UserError, match="byte 1 is NUL"):
+        decode_text(b"\0" + b"x" * 998, "x")
+
+
+def test_missing_files(tmp_path):
+    for read in (read_text, read_data, lambda path: list(stream_lines(path))):
+        for path in (tmp_path, tmp_path / "none"):
+            with pytest.raises(UserError, match=f"^{path}: cannot be read .*; check the name"):
+                read(path)

@@ -1,0 +1,86 @@
+"""What several commands share: finding the model that is meant, and the options of its reader."""
+
+import os
+import sys
+
+import zoo
+from zoo import hub, registry
+from zoo.backend import import_tensorflow
+from zoo.contract.model import is_file
+from zoo.contract.reader import Reader
+from zoo.errors import UserError
+
+MODEL = "preset name, task or run folder, address with sha256, or .onnx file"
+
+
+def complain(problem):
+    print(f"zoo: {problem}", file=sys.stderr)
+
+
+def load(model):
+    """The ``zoo.contract.model.Model`` of what a person calls it."""
+    if not is_file(model):
+        hub.find(model)  # so that a wrong name is told at once, and where there is no TensorFlow, too
+        import_tensorflow()
+    return zoo.load(model)
+
+
+def add_model(parser, arguments):
+    """The argument MODEL; the class of its reader, which tells its options, or ``Reader`` without one.
+
+    The options hold that class as ``reader``, and a file that had to be loaded for it as ``loaded``. Raises
+    UserError where there is no such model.
+    """
+    parser.add_argument("model", metavar="MODEL", help=MODEL)
+    # Values of options stand among the arguments, too: the first that names a model is meant.
+    words = [text for text in arguments if not text.startswith("-")]
+    model = next((text for text in words if _names_model(text)), words[0] if words else None)
+    loaded = load(model) if model and is_file(model) else None
+    if loaded:
+        kind = type(loaded.reader)
+    else:  # without the seconds that loading weights takes
+        kind = registry.reader_class(hub.info(hub.find(model)).get("task")) if model else Reader
+    if not model:
+        parser.epilog = f"`{parser.prog} MODEL --help` lists the options of that model."
+    parser.set_defaults(reader=kind, loaded=loaded)
+    return kind
+
+
+def _names_model(text):
+    if is_file(text) or "://" in text or hub.folder(text):
+        return True
+    return any(os.path.isfile(os.path.join(text, *best, "preset.json")) for best in ((), ("best",)))
+
+
+def add_options(parser, reader, evaluates):
+    """The options of a class of readers, as those of ``zoo predict`` or, with ``evaluates``, ``zoo
+    evaluate``.
+    """
+    options = [option for option in reader.options if option.evaluates or not evaluates]
+    group = parser.add_argument_group(f"options of models that read {reader.reads}") if options else None
+    for option in options:
+        group.add_argument(
+            option.flag, type=option.kind, metavar=option.metavar, choices=option.choices, help=option.help
+        )
+
+
+def given(options, reader):
+    """The options of a reader that were given, as keyword arguments of its ``stream``."""
+    values = ((option.name, getattr(options, option.name, None)) for option in reader.options)
+    return {name: value for name, value in values if value is not None}
+
+
+def refuse(options, further):
+    """UserError on an option that the model's reader does not have."""
+    flag = next((text.partition("=")[0] for text in further if text.startswith("-")), further[0])
+    own, others = options.reader, []
+    for family in registry.FAMILIES:
+        kind = registry.reader_class(family)
+        flags = {*(option.flag for option in kind.options), *(["--plot"] if kind.plots else [])}
+        if flag in flags and kind is own:
+            raise UserError(f"{flag} is for `zoo predict`; leave it out")
+        others += [family] if flag in flags else []
+    if others:
+        families = " and ".join(others)
+        raise UserError(f"{options.model}: reads {own.reads}, but {flag} is for {families}; leave it out")
+    raise UserError(f"{flag}: there is no such option; see `zoo predict {options.model} --help`")

@@ -1,0 +1,101 @@
+"""``zoo export``: write a model as one ONNX file or as a SavedModel."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import zoo
+from zoo import hub
+from zoo.backend import import_tensorflow
+from zoo.cli import common
+from zoo.contract.model import is_file
+from zoo.contract.options import positive
+from zoo.errors import UserError
+
+
+def add_arguments(parser, arguments):
+    parser.add_argument(
+        "model", metavar="MODEL", help="preset name, task or run folder, address with sha256, or .keras file"
+    )
+    parser.add_argument("--output", metavar="PATH", required=True, help="the file, or SavedModel's folder")
+    parser.add_argument("--format", choices=("onnx", "savedmodel"), default="onnx", help="default: onnx")
+    parser.add_argument("--int8", action="store_true", help="weights in 8 bits: a quarter of the size")
+    parser.add_argument("--float16", action="store_true", help="weights in 16 bits: half the size")
+    parser.add_argument("--opset", type=positive, metavar="N", help="ONNX operator set, default 17")
+    parser.add_argument(
+        "--data", metavar="CORPUS", nargs="+", help="measure the file on corpora, also before --int8"
+    )
+    parser.add_argument("--only", metavar="REGEX", help="just the samples whose CORPUS/NAME it matches")
+
+
+def run(options):
+    if is_file(options.model):
+        raise UserError(
+            f"{options.model}: this is exported already; give a preset, a task, run folder or .keras file"
+        )
+    use_tensorflow()
+    is_keras = options.model.lower().endswith(".keras")
+    if options.format == "savedmodel" and (options.int8 or options.float16 or options.opset or options.data):
+        raise UserError("--int8, --float16, --opset and --data are for ONNX; leave out --format savedmodel")
+    if is_keras and (options.format == "savedmodel" or options.data):
+        raise UserError(
+            f"{options.model}: a Keras model is no task of the zoo, which --format savedmodel and --data need"
+        )
+    if is_keras:
+        import_tensorflow()
+        model, name = options.model, None
+    else:
+        model, name = common.load(options.model), _model_name(options.model)
+    output = Path(options.output)
+    if options.format == "savedmodel":
+        from export.savedmodel import to_savedmodel
+
+        to_savedmodel(model, output)
+        size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
+        print(f"{output}: {size / 1e6:.1f} MB, gives the same results as Keras")
+        return
+    from export.onnx_file import to_onnx
+
+    settings = {"int8": options.int8, "float16": options.float16}
+    settings |= {"opset": options.opset} if options.opset else {}
+    before = None
+    if options.data and (options.int8 or options.float16):
+        with tempfile.TemporaryDirectory() as folder:
+            full = str(Path(folder, "full.onnx"))
+            to_onnx(model, full, preset=name)
+            before = _measure(full, options)
+    report = to_onnx(model, output, preset=name, **settings)
+    for layer, kind in report["recurrent"].items():
+        if kind != "fused":
+            common.complain(f"the layer {layer!r} stays a loop, right but slow: {kind}")
+    same = "gives the same results as Keras"
+    if "stored" in report:
+        same = f"{report['stored']}, outputs within {report['stored_difference']:.2g} of Keras"
+    print(f"{output}: {report['size'] / 1e6:.1f} MB, {same}")
+    if options.data:
+        for i, (metric, after) in enumerate(_measure(str(output), options)):
+            print(f"{metric:8} {f'{before[i][1]} -> ' if before else ''}{after}")
+
+
+def use_tensorflow():
+    """Keras on TensorFlow for this command, whatever else it is set to; before Keras is imported."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        common.complain("this command needs Keras on TensorFlow; it runs there")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+
+def _measure(path, options):
+    """The figures of an exported file on corpora: list of ``(metric, text)``."""
+    model = zoo.load(path)
+    with contextlib.redirect_stdout(sys.stderr):
+        report = model.evaluate(options.data, options.only, progress=True)
+    return [(metric.name, metric.form.format(report[metric.name])) for metric in model.reader.metrics]
+
+
+def _model_name(model):
+    """What to call a model in its exported file: a run by its folder, as each has a "best"."""
+    root = hub.find(model)
+    name = hub.info(root).get("name") or root.name
+    return root.resolve().parent.name if name == "best" else name

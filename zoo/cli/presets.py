@@ -1,0 +1,28 @@
+"""``zoo list``."""
+
+from zoo import hub
+from zoo.cli.common import complain
+from zoo.errors import UserError
+
+
+def add_arguments(parser, arguments):
+    pass
+
+
+def run(options):
+    rows, status = [], 0
+    if not hub.names():
+        complain(f"no presets in {hub.PACKAGED} or {hub.home() / 'presets'}")
+    for name in hub.names():
+        try:
+            about = hub.info(hub.folder(name))
+            size = f"{about['size_bytes'] / 1e6:.1f} MB" if "size_bytes" in about else ""
+            rows.append((name, about.get("task", ""), size, about.get("headline", "")))
+        except UserError as error:
+            complain(error)
+            status = 2
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, task, size, headline in rows:
+        line = f"{name:{widths[0]}}  {task:{widths[1]}}  {size:>{widths[2]}}  {headline}"
+        print(line.rstrip())
+    return status

@@ -1,0 +1,86 @@
+"""Models as their user has them: a ``Task`` on Keras, or a file that was exported from one. Both read
+alike.
+"""
+
+from zoo import registry
+from zoo.errors import UserError
+
+
+class Model:
+    """What a task and an exported file have in common.
+
+    Attributes:
+        name: the family, of ``zoo.registry.FAMILIES``.
+        reader: the family's ``zoo.contract.reader.Reader``.
+    """
+
+    name = None
+    reader = None
+
+    def predict(self, inputs, details=False, errors="raise", progress=False, **decoding):
+        """What a person has -> what a person reads, as ``zoo predict`` does it.
+
+        Args:
+            inputs: an iterable of inputs, or one: what the family's reader takes.
+            details, errors, progress: see ``zoo.contract.reader.Reader``.
+            decoding: the keyword arguments of the family's ``Reader.stream``.
+
+        Returns:
+            A list of str, or with ``details`` of the family's results.
+
+        Raises:
+            UserError: an input cannot be read, or the options contradict each other.
+        """
+        return self.reader(inputs, details, errors, progress, **decoding)
+
+    def evaluate(self, corpora, only=None, progress=False, **decoding):
+        """What ``zoo evaluate`` prints, as a dict: the field's metrics on corpora.
+
+        Args:
+            corpora: a list of corpora, or one: paths or ``tfds:NAME``.
+            only: a regular expression; samples are kept whose ``CORPUS/NAME`` it matches somewhere.
+            progress: show progress bars.
+            decoding: as in ``predict``.
+
+        Raises:
+            UserError: a corpus cannot be read or has no sample that can be used.
+        """
+        corpus = registry.load_corpus(self.name, corpora, self.reader.config, only, progress)
+        return self.reader.evaluate(corpus, progress, **decoding)
+
+
+class ExportedModel(Model):
+    """An ONNX file that ``zoo export`` wrote, run by onnxruntime. TensorFlow is needed for ``evaluate``
+    alone.
+
+    Args:
+        path: the file.
+        threads: processor cores to use; by default all that this process may run on.
+
+    Attributes:
+        metadata: dict of str, what the file says of itself, keys without ``seqzoo.``.
+
+    Raises:
+        UserError: see ``export.runtime.open_file``.
+    """
+
+    def __init__(self, path, threads=None):
+        from export import runtime
+
+        try:
+            session, self.metadata = runtime.open_file(path)
+        except runtime.ReaderError as error:
+            raise UserError(error) from error
+        self.name = self.metadata.get("task")
+        if self.name not in registry.FAMILIES:
+            raise UserError(runtime.unknown_model(path, self.metadata))
+        kind = registry.reader_class(self.name)
+        try:
+            self.reader = kind.of_session(session, self.metadata, threads or runtime.cores())
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: its metadata is damaged ({error}); export it again") from error
+
+
+def is_file(name):
+    """Whether this is the name of an exported file."""
+    return str(name).lower().endswith(".onnx")

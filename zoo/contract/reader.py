@@ -1,0 +1,207 @@
+"""Readers: what a person has -> what a person reads. The same code whether Keras or onnxruntime computes.
+
+A family's reader is the one way to use its models: ``Task.predict``, ``Task.evaluate``, the ``zoo`` command
+and ``zoo.load("model.onnx")`` all go through it. It needs neither Keras nor TensorFlow.
+"""
+
+import concurrent.futures
+import dataclasses
+import itertools
+import json
+import os
+import re
+
+from zoo.errors import UserError
+from zoo.formats.streams import Json, Text, Tsv
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A figure by which models are compared.
+
+    Attributes:
+        name: its key in a report: ``cer``.
+        title: its name: "character error rate".
+        form: how it is written: ``"{:.2%}"``.
+    """
+
+    name: str
+    title: str
+    form: str
+
+
+class Reader:
+    """Reads with an engine that takes and gives dicts of arrays.
+
+    A subclass has ``stream``, ``evaluate`` and what it says of itself. Each result has ``text``,
+    ``confidence`` (0 to 1; 0 where nothing was read) and ``to_json()``; ``line``, where a line of ``zoo
+    predict`` shows more than the text.
+
+    Args:
+        run: the engine, from the dict of arrays to the dict of arrays that the task serves.
+        config: dict, the model's configuration.
+        vocabulary: of the task's ``Vocabulary``.
+        assets: ``{file name: text}``, what the model ships besides.
+        metadata: dict of str, what else is known of the model.
+        threads: concurrent engine calls; one a core is best where each call uses one core.
+
+    Attributes:
+        Vocabulary: the class of its vocabulary.
+        reads: what it reads, in the plural: "images".
+        one: one of these, for messages: "image".
+        takes: "files", where each input is the path of one; "lines", where each line of a text is one;
+            "prompts", where each is a whole text to continue: ``write(prompt, **decoding)`` gives that in
+            pieces.
+        options: tuple of ``zoo.contract.options.Option``, the keyword arguments of ``stream``.
+        greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
+            them.
+        formats: ``{name: class}``, what ``zoo predict --format`` may be.
+        plots: what a plot is of: "one" input, or "all" of them together; None where there is none.
+        plot_help: what a plot shows.
+        metrics: tuple of ``Metric``, the first of which chooses among models.
+    """
+
+    Vocabulary = None
+    reads = one = None
+    takes = "files"
+    options = ()
+    greedy = {}
+    formats = {"text": Text, "tsv": Tsv, "json": Json}
+    plots = plot_help = None
+    metrics = ()
+
+    def __init__(self, run, config, vocabulary, assets=None, metadata=None, threads=1):
+        self.run, self.config, self.vocabulary = run, config, vocabulary
+        self.assets, self.metadata, self.threads = assets or {}, metadata or {}, threads
+
+    @classmethod
+    def of_session(cls, session, metadata, threads):
+        """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``.
+
+        Raises:
+            KeyError, TypeError, ValueError: the metadata is damaged.
+        """
+        names = [output.name for output in session.get_outputs()]
+
+        def run(inputs):
+            return dict(zip(names, session.run(names, inputs), strict=True))
+
+        config, vocabulary = json.loads(metadata["config"]), cls.read_vocabulary(metadata)
+        assets = {key[6:]: text for key, text in metadata.items() if key.startswith("asset.")}
+        return cls(run, config, vocabulary, assets, metadata, threads)
+
+    @classmethod
+    def read_vocabulary(cls, metadata):
+        """The vocabulary of a file's metadata. Raises ValueError or KeyError where it is damaged."""
+        return cls.Vocabulary.from_json(json.loads(metadata["vocabulary"]))
+
+    def __call__(self, inputs, details=False, errors="raise", progress=False, **decoding):
+        """Reads inputs.
+
+        Args:
+            inputs: an iterable of inputs, or one.
+            details: give a result with all that is known for each instead of its text.
+            errors: "raise", or "return" to get the UserError of a bad input in its place.
+            progress: show a bar.
+            decoding: what is not to be as the model's configuration says, see ``stream``.
+
+        Returns:
+            A list of str or results, one for each input and in their order. Each is what the input alone
+            would get.
+
+        Raises:
+            UserError: an input cannot be read, or the options contradict each other.
+        """
+        found = self.stream(self.several(inputs), errors, progress, **decoding)
+        return [item if details or isinstance(item, UserError) else item.text for item in found]
+
+    @staticmethod
+    def several(inputs):
+        """Inputs as an iterable, where there may be one alone."""
+        return [inputs] if isinstance(inputs, str | bytes | os.PathLike) else inputs
+
+    def stream(self, inputs, errors="raise", progress=False, **decoding):
+        """Iterate over the results, in the order of the inputs. Arguments as in a call."""
+        raise NotImplementedError
+
+    def picture(self, item, path, **decoding):
+        """Draw how an input was read, as a PNG file.
+
+        Where ``plots`` is "all", ``item`` is a list of inputs, and ``found``, which is not among
+        ``decoding``, a list of their results.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, corpus, progress=False, **decoding):
+        """The report on a loaded corpus of the family: a dict with the ``metrics`` and ``skipped``."""
+        raise NotImplementedError
+
+    def rows(self, report):
+        """A report as a person reads it: list of ``(name, text)``."""
+        figures = [(metric.name, metric.form.format(report[metric.name])) for metric in self.metrics]
+        return [*figures, ("skipped", str(len(report["skipped"])))]
+
+    def in_windows(self, numbered, prepare, answer, size, errors, **bar):
+        """Iterate over the results of inputs, of which ``size`` at a time are in memory.
+
+        Args:
+            numbered: an iterator of ``(number, input)``.
+            prepare: ``(number, input)`` -> what is read of it. Raises UserError for a bad one.
+            answer: ``({number: prepared}, pool, bar)`` -> ``{number: result}``, with the threads of a pool;
+                it updates the bar by each input.
+            size: inputs of a window.
+            errors: "raise", or "return" to get the UserError of a bad input in its place.
+            bar: ``desc``, ``unit`` and ``disable``, as tqdm has them.
+        """
+        from tqdm import tqdm
+
+        def prepared(pair):
+            try:
+                return prepare(*pair)
+            except UserError as error:
+                return error
+
+        with (
+            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
+            tqdm(total=0, delay=1, leave=False, **bar) as bar,
+        ):
+            while window := list(itertools.islice(numbered, size)):
+                bar.total += len(window)
+                found, ready = {}, {}
+                for (number, _), item in zip(window, pool.map(prepared, window), strict=True):
+                    if isinstance(item, UserError) and errors == "raise":
+                        raise item
+                    (found if isinstance(item, UserError) else ready)[number] = item
+                bar.update(len(found))
+                found |= answer(ready, pool, bar)
+                bar.clear()
+                yield from (found[number] for number, _ in window)
+                bar.refresh()
+
+
+class SpellingReader(Reader):
+    """What readers that spell have in common: error rates are what they are measured by.
+
+    Attributes:
+        unit: what a corpus consists of, in the plural: "lines".
+    """
+
+    metrics = (Metric("cer", "character error rate", "{:.2%}"), Metric("wer", "word error rate", "{:.2%}"))
+    unit = None
+
+    def rows(self, report):
+        rows = [(self.unit, f"{report['lines']} ({report['characters']} characters)"), *super().rows(report)]
+        if report["unknown_characters"]:
+            listed = " ".join(f"{c}×{count}" for c, count in report["unknown_characters"].items())
+            rows.append(("unknown", f"{listed} (not in the vocabulary, counted as errors)"))
+        return rows
+
+
+def check_utf8(text, number):
+    """UserError where line ``number`` was not UTF-8, and so came with surrogates."""
+    bad = _SURROGATE.search(text)
+    if bad:
+        position = len(text[: bad.start()].encode()) + 1
+        raise UserError(f"line {number}, byte {position}: this is not UTF-8; convert the text to UTF-8")

@@ -1,0 +1,30 @@
+"""What exporters know of a task: its tensors, and the function from raw input to decoded output."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """An input or output of a served model. Dimensions are ints or the names of variable ones."""
+
+    name: str
+    dtype: str
+    shape: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Serving:
+    """From raw input to decoded output: all that the exporters know of a task.
+
+    Attributes:
+        inputs, outputs: tuples of ``TensorSpec``.
+        function: maps a dict of TensorFlow tensors to a dict of TensorFlow tensors.
+        example: ``example(batch, seed)`` gives a dict of random valid NumPy inputs of several lengths.
+        decoding_loops: how many loops its decoding needs; an export with more has to say why.
+    """
+
+    inputs: tuple
+    outputs: tuple
+    function: callable
+    example: callable
+    decoding_loops: int = 0

@@ -1,0 +1,226 @@
+"""The Task contract: preprocessing, network and decoding in one object, and its folder on disk.
+
+A task folder holds ``config.json``, ``vocabulary.json``, ``weights.safetensors`` and ``preset.json``
+(what ``zoo list`` shows, and the sha256 of every other file), ``card.md`` where there is one, and the
+task's assets, such as a language model.
+Nothing in it is executed when it is loaded.
+"""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from zoo import files, hub, registry
+from zoo.contract.compiled import compiled
+from zoo.contract.model import Model
+from zoo.errors import UserError
+from zoo.text.characters import Vocabulary
+
+
+class Task(Model):
+    """A model family's code around one set of weights.
+
+    A subclass sets ``name``, ``Config`` (a frozen dataclass) and, if it writes no single characters, the
+    class of its ``Vocabulary``, builds ``network`` (a functional ``keras.Model``) and defines ``serving``
+    and, for training, ``training_model`` and what ``zoo.data.pipeline`` names.
+
+    Args:
+        config: a ``Config``.
+        vocabulary: a ``Vocabulary``, of that class.
+        card: dict, what ``preset.json`` says of the model; ``text`` is its card.
+        assets: ``{file name: bytes}``, further files that belong to the model.
+    """
+
+    name = None
+    Config = None
+    Vocabulary = Vocabulary
+    rounded, static = {}, ()  # see ``zoo.contract.compiled.compiled``
+
+    def __init__(self, config, vocabulary, card=None, assets=None):
+        self.config = config
+        self.vocabulary = vocabulary
+        self.card = dict(card or {})
+        self.assets = dict(assets or {})
+        self.network = self.build_network()
+
+    # === Weights ===
+
+    def weights(self):
+        """``{path: float32 array}`` of everything the network learned."""
+        return {variable.path: np.array(variable, "float32") for variable in self.network.weights}
+
+    def set_weights(self, weights):
+        """Assign ``{path: array}``; every variable must be there in its own shape."""
+        for variable in self.network.weights:
+            if variable.path not in weights:
+                raise UserError(f"The weights lack {variable.path!r}; they belong to another configuration.")
+            value = weights[variable.path]
+            if tuple(value.shape) != tuple(variable.shape):
+                raise UserError(
+                    f"The weights' {variable.path!r} has shape {tuple(value.shape)} where the configuration "
+                    f"says {tuple(variable.shape)}; they belong to another configuration."
+                )
+            variable.assign(value.astype("float32"))
+
+    def with_vocabulary(self, vocabulary):
+        """The same model for a vocabulary that has further tokens behind those of the present one."""
+        new = type(self)(self.config, vocabulary, assets=self.assets)
+        weights, fresh = self.weights(), new.weights()
+        for path, value in weights.items():
+            if value.shape != fresh[path].shape:  # rows or columns, one for each token
+                fresh[path][tuple(slice(size) for size in value.shape)] = value
+                weights[path] = fresh[path]
+        new.set_weights(weights)
+        return new
+
+    # === Folder ===
+
+    def save(self, folder, int8=False):
+        """Write a task folder, whole or not at all; an older one at the same place is replaced.
+
+        Args:
+            folder: its path.
+            int8: store matrices in 8 bits, half of what they take else.
+        """
+        from safetensors.numpy import save
+
+        stored = {}
+        for path, value in self.weights().items():
+            half = value.astype("float16")
+            if int8 and value.ndim > 1:
+                stored[path], stored[path + _SCALE] = _in_8_bits(value)
+            else:
+                stored[path] = half if np.isfinite(half).all() else value  # beyond what float16 holds
+        with files.atomic_folder(folder, marker="config.json") as new:
+            new = Path(new)
+            config = {"task": self.name, "config": dataclasses.asdict(self.config)}
+            _write_json(new / "config.json", config)
+            _write_json(new / "vocabulary.json", self.vocabulary.to_json())
+            (new / "weights.safetensors").write_bytes(save(stored))
+            if self.card.get("text"):
+                (new / "card.md").write_text(self.card["text"], encoding="utf-8")
+            for name, data in self.assets.items():
+                (new / name).write_bytes(data)
+            listed = sorted(path.name for path in new.iterdir())
+            about = {"name": Path(folder).name, "task": self.name}
+            about |= {key: value for key, value in self.card.items() if key != "text"}
+            about["parameters"] = int(self.network.count_params())
+            about["size_bytes"] = sum((new / name).stat().st_size for name in listed)
+            about["files"] = {name: files.sha256(new / name) for name in listed}
+            _write_json(new / "preset.json", about)
+
+    # === What a subclass defines ===
+
+    def build_network(self):
+        """A functional ``keras.Model``, usable on its own."""
+        raise NotImplementedError
+
+    @property
+    def serving(self):
+        """The ``Serving`` of this task."""
+        raise NotImplementedError
+
+    # === Reading ===
+
+    @functools.cached_property
+    def compiled_serve(self):
+        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
+        serving = self.serving
+        return compiled(
+            self.network, serving.function, serving.inputs, serving.outputs, self.rounded, self.static
+        )
+
+    @functools.cached_property
+    def reader(self):
+        """What reads with this task: the family's ``zoo.contract.reader.Reader``."""
+
+        def run(inputs):
+            return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
+
+        assets = {name: data.decode() for name, data in self.assets.items()}
+        config, metadata = dataclasses.asdict(self.config), {"task": self.name}
+        return registry.reader_class(self.name)(run, config, self.vocabulary, assets, metadata)
+
+
+_SCALE = ":scale"  # behind the name of weights in 8 bits: what they are to be multiplied with
+
+
+def _in_8_bits(value):
+    """Weights as int8, and their float32 scales along the axis where that is the most exact.
+
+    A scale has four significant bits, so that its products with them are float16, too: a task that was loaded
+    from int8 and is saved as float16 stays the same.
+    """
+    tries = []
+    for kept in range(value.ndim):
+        others = tuple(axis for axis in range(value.ndim) if axis != kept)
+        fraction, exponent = np.frexp(np.abs(value).max(others, keepdims=True) / 127 + 2**-20)
+        scale = np.ldexp(np.ceil(fraction * 16) / 16, exponent).astype("float32")
+        rounded = np.round(value / scale)
+        tries.append((np.square(rounded * scale - value).sum(), rounded.astype("int8"), scale))
+    return min(tries, key=lambda one: one[0])[1:]
+
+
+def _write_json(path, data):
+    text = json.dumps(data, ensure_ascii=False, indent=1, sort_keys=False)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+def make_config(cls, values):
+    """A config dataclass from JSON values: lists become tuples, unknown names are an error."""
+
+    def freeze(value):
+        return tuple(freeze(item) for item in value) if isinstance(value, list | tuple) else value
+
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UserError(
+            f"Unknown configuration field {unknown[0]!r}; the fields are {', '.join(sorted(known))}."
+        )
+    return cls(**{name: freeze(value) for name, value in values.items()})
+
+
+def load(name):
+    """Load a task from a preset's name, a task or run folder, or an address with its sha256."""
+    return load_folder(hub.find(name))
+
+
+def load_folder(folder):
+    """Load a task from a verified task folder.
+
+    Raises:
+        UserError: a file is missing or cannot be read as what it should be.
+    """
+    from safetensors.numpy import load as load_tensors
+
+    folder = Path(folder)
+    try:
+        stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        cls = registry.task_class(stored["task"])
+        listed = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
+        vocabulary = cls.Vocabulary.from_json(listed)
+        weights = load_tensors((folder / "weights.safetensors").read_bytes())
+        config = make_config(cls.Config, stored["config"])
+    except UserError:
+        raise
+    except Exception as error:  # whatever a broken file makes of JSON or safetensors
+        raise UserError(f"{folder} is no readable task folder ({error}); fetch or train it again.") from error
+    card = {key: value for key, value in hub.info(folder).items() if key not in _DERIVED}
+    if (folder / "card.md").is_file():
+        card["text"] = (folder / "card.md").read_text(encoding="utf-8")
+    listed = set(hub.info(folder)["files"]) - {*hub.REQUIRED, "card.md"}
+    task = cls(config, vocabulary, card, {name: (folder / name).read_bytes() for name in sorted(listed)})
+    task.set_weights(
+        {
+            path: value * weights[path + _SCALE] if path + _SCALE in weights else value
+            for path, value in weights.items()
+        }
+    )
+    return task
+
+
+_DERIVED = ("name", "task", "parameters", "size_bytes", "files")

@@ -1,0 +1,148 @@
+"""Connectionist temporal classification (Graves et al. 2006): the loss, greedy decoding and alignment.
+
+One convention holds zoo-wide: the blank is class 0, sequences are batch-major ``[batch, time, classes]``,
+and every sequence carries its length.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from zoo.backend import visible_gpus
+from zoo.text.characters import BLANK
+
+CUDNN_LABELS = 255  # of a sequence, which cuDNN's loss takes at most: "cuDNN API", cudnnCTCLoss_v8()
+
+
+def ctc_loss(labels, label_lengths, logits, logit_lengths):
+    """Negative log-likelihood of each labelling, Graves et al. 2006, equation 8.
+
+    Args:
+        labels: int32 ``[batch, labels]``, padded with 0 (the blank never is a label).
+        label_lengths: int32 ``[batch]``.
+        logits: float ``[batch, time, classes]``, before softmax.
+        logit_lengths: int32 ``[batch]``, the valid steps of ``logits``.
+
+    Returns:
+        float32 ``[batch]``, in nats. Each labelling needs a label at least, and as many steps as
+        ``frames_needed`` says: of others TensorFlow raises an error or gives infinity on a CPU, cuDNN may
+        read beyond its memory, and JAX gives about 100,000.
+    """
+    logits = ops.cast(logits, "float32")
+    if keras.backend.backend() != "tensorflow":
+        return ops.ctc_loss(labels, logits, label_lengths, logit_lengths, mask_index=BLANK)
+    import tensorflow as tf
+
+    # With sparse labels TensorFlow runs a compiled kernel: its own, or cuDNN's where the logits are on a GPU
+    # (tensorflow/python/ops/ctc_ops.py). Dense ones, as in `keras.ops.ctc_loss`, take a loop over all steps
+    # on either: on a CPU 15 times as long, longer than the rest of a training step.
+    labels = tf.sparse.from_dense(labels)
+    # The kernel takes logarithms of probabilities; e^-104 is 0 to it, and the loss infinite.
+    logits = tf.maximum(tf.nn.log_softmax(logits), -80.0)
+
+    def loss():
+        return tf.nn.ctc_loss(labels, logits, None, logit_lengths, logits_time_major=False, blank_index=BLANK)
+
+    def loss_on_cpu():
+        with tf.device("CPU"):
+            return loss()
+
+    if not visible_gpus():
+        return loss()
+    return tf.cond(tf.reduce_max(label_lengths) <= CUDNN_LABELS, loss, loss_on_cpu)
+
+
+def frames_needed(labels):
+    """Least number of frames that can spell ``labels``: one each, and a blank between equal neighbours."""
+    return len(labels) + sum(a == b for a, b in zip(labels, labels[1:], strict=False))
+
+
+def greedy_decode(log_probs, lengths):
+    """Best class of each frame, repeats merged, blanks dropped; in operations that ONNX converts exactly.
+
+    Args:
+        log_probs: float32 ``[batch, time, classes]``.
+        lengths: int32 ``[batch]``, valid frames.
+
+    Returns:
+        A dict: ``labels`` int32 ``[batch, time]``, left-packed and padded with 0; ``label_lengths``
+        int32 ``[batch]``; ``confidence`` float32 ``[batch]``, the mean over characters of the mean
+        probability of each one's frames, 1 where nothing was read; ``probabilities`` float32 ``[batch,
+        time]``, those means, packed as the labels; ``first_frame`` and
+        ``last_frame`` int32 ``[batch, time]``, the frames each character spans, packed alike.
+    """
+    time = ops.shape(log_probs)[1]
+    step = ops.arange(time, dtype="int32")[None, :]
+    # Keras's argmax compares bit patterns, which has no ONNX form; the first of top-k has.
+    score, best = ops.top_k(log_probs, 1)
+    best = ops.where(step < lengths[:, None], ops.cast(best[:, :, 0], "int32"), BLANK)
+    probability = ops.exp(score[:, :, 0])
+    before = ops.concatenate([ops.zeros_like(best[:, :1]), best[:, :-1]], axis=1)
+    starts = ops.logical_and(best != BLANK, best != before)
+    # The frames that start a character are brought to the front, in their order, by sorting.
+    order = ops.cast(ops.argsort(ops.where(starts, step, time + step), axis=1), "int32")
+    count = ops.sum(ops.cast(starts, "int32"), axis=1)
+    valid = step < count[:, None]
+    labels = ops.where(valid, ops.take_along_axis(best, order, axis=1), 0)
+
+    after = ops.concatenate([best[:, 1:], ops.zeros_like(best[:, :1])], axis=1)
+    ends = ops.logical_and(best != BLANK, best != after)
+    last = ops.cast(ops.argsort(ops.where(ends, step, time + step), axis=1), "int32")
+
+    # Mean probability of each run, as a difference of prefix sums.
+    total = ops.cumsum(probability, axis=1)
+    exclusive = ops.concatenate([ops.zeros_like(total[:, :1]), total[:, :-1]], axis=1)
+    run = ops.take_along_axis(total, last, axis=1) - ops.take_along_axis(exclusive, order, axis=1)
+    frames = ops.cast(last - order + 1, run.dtype)
+    mean = ops.where(valid, run / ops.maximum(frames, 1.0), 0.0)
+    confidence = ops.where(
+        count > 0, ops.sum(mean, axis=1) / ops.cast(ops.maximum(count, 1), mean.dtype), 1.0
+    )
+    return {
+        "labels": labels,
+        "label_lengths": count,
+        "confidence": confidence,
+        "probabilities": mean,
+        "first_frame": ops.where(valid, order, 0),
+        "last_frame": ops.where(valid, last, 0),
+    }
+
+
+def align(log_probs, labels):
+    """The likeliest frames of given labels, by the Viterbi algorithm.
+
+    Args:
+        log_probs: float ``[time, classes]``, NumPy.
+        labels: ints, one or more.
+
+    Returns:
+        int ``[labels, 2]``, the first and the last frame of each label; float, the mean log-probability of
+        the frames on that path.
+
+    Raises:
+        ValueError: the frames do not suffice.
+    """
+    if len(log_probs) < frames_needed(labels):
+        raise ValueError(f"{len(log_probs)} frames cannot spell {len(labels)} labels.")
+    states = np.full(2 * len(labels) + 1, BLANK)
+    states[1::2] = labels
+    emitted = np.asarray(log_probs, float)[:, states]
+    # A blank between two labels can be left out unless these are equal.
+    skips = np.zeros(len(states), bool)
+    skips[3::2] = states[3::2] != states[1:-2:2]
+    best, steps = np.full(len(states), -np.inf), np.zeros(emitted.shape, int)
+    best[:2] = emitted[0, :2]
+    for time in range(1, len(emitted)):
+        ways = np.full((3, len(states)), -np.inf)  # from the same state, the one before, that before it
+        ways[0], ways[1, 1:] = best, best[:-1]
+        ways[2, 2:] = np.where(skips[2:], best[:-2], -np.inf)
+        steps[time] = ways.argmax(0)
+        best = ways.max(0) + emitted[time]
+    state = len(states) - 1 - int(best[-2] > best[-1])
+    score, frames = best[state] / len(emitted), np.zeros((len(labels), 2), int)
+    for time in reversed(range(len(emitted))):
+        if state % 2:
+            label = frames[state // 2]
+            label[:] = time, max(label[1], time)
+        state -= steps[time, state]
+    return frames, float(score)

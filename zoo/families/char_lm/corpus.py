@@ -1,0 +1,146 @@
+"""Continuous text: corpora of whole texts, prepared once as tensorflow-datasets, and streams to learn from.
+
+A corpus is one of these:
+
+- a text file, plain or gzip, of any name;
+- a folder or a tar of text files, plain or gzip; what is no text in it is skipped;
+- ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with a text feature.
+
+Texts are UTF-8 and stay as they are, every blank, tab and line end in its place.
+"""
+
+import re
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from zoo import files
+from zoo.data.samples import LocalCorpus, Samples, feature_of
+from zoo.errors import UserError
+from zoo.text.files import decode_text, read_text
+
+_TAR = re.compile(r".*\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE | re.DOTALL)
+
+
+class TextCorpus(LocalCorpus):
+    """tensorflow-datasets builder of one local corpus: ``text`` and ``name`` of each file."""
+
+    description = "Whole texts."
+    features = {"text": tfds.features.Text(), "name": tfds.features.Text()}
+    in_order = True
+
+    def samples(self):
+        if self.path.is_file() and not _TAR.fullmatch(self.path.name):
+            text = read_text(self.path)
+            if text:
+                yield {"name": "text", "text": text}
+            return
+        for name, data in files.open_members(self.path):
+            try:
+                text = decode_text(data, f"{self.path}: {name}")
+            except UserError as error:
+                self.skipped.append(str(error))
+                continue
+            if text:
+                yield {"name": name, "text": text}
+            else:
+                self.skipped.append(f"{self.path}: {name} is empty.")
+
+    def unusable(self, reason):
+        return UserError(f"{self.path}: there is no text in it ({reason}); give a file or folder with text.")
+
+
+class Texts(Samples):
+    """Whole texts of one or more prepared corpora, in the order of their names.
+
+    Attributes:
+        names: ``CORPUS/NAME`` of every text, NAME the path in a folder or tar, ``text`` for a file alone.
+        texts: list of str, as they were.
+        skipped: sentences on files that are no text.
+    """
+
+    builder = TextCorpus
+    noun = "text"
+
+    @staticmethod
+    def uniform(builder):
+        if isinstance(builder, TextCorpus):
+            return lambda sample: sample
+        key = feature_of(builder, tfds.features.Text, ("text", "content", "sentence", "document"), "text")
+        return lambda sample: {"text": sample[key], "name": ""}
+
+    @staticmethod
+    def measures(sample):
+        return []
+
+    def joined(self):
+        """All as one text. One after another: to a last line without an end, one is added."""
+        ended = [text if text.endswith("\n") else f"{text}\n" for text in self.texts[:-1]]
+        return "".join([*ended, *self.texts[-1:]])
+
+
+def load_texts(corpora, only=None, progress=False):
+    """Prepare corpora (the first time) and give their ``Texts``.
+
+    Args:
+        corpora: a path or ``tfds:NAME``, or a list of these.
+        only: regular expression; just the texts whose ``CORPUS/NAME`` it matches.
+        progress: show a bar while a corpus is prepared.
+
+    Raises:
+        UserError: there is no such corpus, it is no text, or it is empty.
+    """
+    return Texts.load(corpora, only, progress)
+
+
+class Streams:
+    """A text in chunks for truncated back-propagation through time (Williams & Peng 1990).
+
+    The text is a ring, cut into as many streams as a batch has rows. Each batch holds the next chunk of every
+    stream, so that the state after a chunk is where the same row of the next batch begins. Every epoch cuts
+    the ring at other places.
+
+    Args:
+        rows: int ``[characters]``, at least one.
+        batch_size: streams; fewer where the text is too short for as many.
+        chunk: characters of a chunk, through which gradients flow back.
+
+    Attributes:
+        steps: batches an epoch.
+        count: characters an epoch.
+    """
+
+    def __init__(self, rows, batch_size, chunk):
+        self.rows = np.asarray(rows, np.int32)
+        self.chunk = min(chunk, len(self.rows))
+        self.streams = min(batch_size, len(self.rows) // self.chunk)
+        self.steps = len(self.rows) // (self.streams * self.chunk)
+        self.count = self.steps * self.streams * self.chunk
+
+    def epoch(self, epoch, seed=0, augment=True):
+        """The batches of one epoch, the same for the same ``seed`` and ``epoch``.
+
+        Args:
+            augment: cut the text at other places in every epoch.
+
+        Returns:
+            A ``tf.data.Dataset`` of ``(inputs, labels)``: ``tokens`` int32 ``[streams, chunk]`` and ``fresh``
+            bool ``[streams]``, true where a stream begins; ``target``, the tokens again, as each is to be
+            foretold, and ``target_lengths``, as ``zoo.layers.next_token.NextToken`` takes them.
+        """
+        first = np.random.default_rng((seed, epoch)).integers(len(self.rows)) if augment else 0
+        starts = first + np.arange(self.streams)[:, None] * (len(self.rows) // self.streams)
+        rows = tf.constant(self.rows)
+
+        def batch(step):
+            tokens = tf.gather(rows, (starts + step * self.chunk + np.arange(self.chunk)) % len(self.rows))
+            inputs = {"tokens": tokens, "fresh": tf.fill((self.streams,), step == 0)}
+            return inputs, {"target": tokens, "target_lengths": tf.fill((self.streams,), self.chunk)}
+
+        return tf.data.Dataset.range(self.steps).map(batch).prefetch(4)
+
+
+def load_corpus(corpora, config, only=None, progress=False):
+    """Corpora as a model reads them; ``config``, a dict, is its configuration."""
+    return load_texts(corpora, only, progress)

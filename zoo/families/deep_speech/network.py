@@ -1,0 +1,278 @@
+"""Speech recognition: raw audio -> characters, each with its time.
+
+Hannun et al. 2014, "Deep Speech: Scaling up end-to-end speech recognition", section 2: layers 1-3 see each
+frame of a spectrogram with its context and have no recurrence, layer 4 is bidirectional and recurrent
+*without gates*, its two directions added, layer 5 is like the first three, and all activations are
+``min(max(0, z), 20)``. Characters are trained with CTC.
+
+The way of a recording: audio ``[samples]`` -> log-mel spectrogram, 10 ms a frame -> windows of context, 40 ms
+apart -> class scores (``network``, which begins with the audio) -> characters with times (``serving``).
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo.contract.config import check_choices
+from zoo.contract.recognizer import Recognizer
+from zoo.contract.serving import Serving, TensorSpec
+from zoo.decoding.ctc import greedy_decode
+from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, SimpleRNN, make_recurrent
+from zoo.layers.spectrogram import LogMelSpectrogram, SpecAugment
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepSpeechConfig:
+    """What a speech recogniser is made of.
+
+    Attributes:
+        sampling_rate: samples per second of the audio.
+        frame_length: length of the spectrogram's frames, in samples.
+        hop: samples from the start of one frame to that of the next.
+        fft_length: samples of the spectrogram's Fourier transform.
+        mels: bands of the spectrogram.
+        fmax: where its last band ends, Hz.
+        normalise: what is given mean 0 and variance 1: the ``bands``, each by itself, or their ``whole``. See
+            ``LogMelSpectrogram``.
+        context: frames on each side that layer 1 sees besides the one in the middle.
+        stride: frames from one window of layer 1 to the next.
+        subsampling: outputs of layer 2 that layer 3 takes together, of which it makes one.
+        units: units of layers 1, 2 and 3.
+        recurrent_cell: kind of layer 4, whose two directions are added; the paper's is ``simple``.
+        recurrent_units: units of layer 4, per direction.
+        last_units: units of layer 5.
+        clip: greatest value of an activation.
+        batch_norm: normalise layers 1, 2, 3 and 5 over the batch before their activation (Ioffe & Szegedy
+            2015; Amodei et al. 2016, "Deep Speech 2", section 3.2), for a higher learning rate.
+        dropout: share of activations dropped after layers 1, 2, 3 and 5; as in the paper, not within layer 4.
+        band_masks: SpecAugment in training: how many masks over bands.
+        band_mask: greatest width of such a mask, in bands.
+        time_masks: SpecAugment in training: how many masks over time.
+        time_mask: greatest width of such a mask, as a share of the time.
+        alpha: weight of the language model in the beam search with one. See ``zoo.decoding.ctc_words``.
+        beta: bonus of each word in that search.
+        unknown_penalty: what a word costs in that search that the language model does not know.
+        spelling_weight: weight of the spelling of such a word.
+        beam_width: width of that search: how many hypotheses it keeps.
+        beam_threshold: hypotheses with a score so far below the best are dropped.
+        token_threshold: characters less probable than this in a frame do not extend a hypothesis there.
+    """
+
+    sampling_rate: int = 16000
+    frame_length: int = 400
+    hop: int = 160
+    fft_length: int = 512
+    mels: int = 40
+    fmax: float = 8000.0
+    normalise: str = "bands"
+    context: int = 9
+    stride: int = 4
+    subsampling: int = 1
+    units: tuple = (512, 512, 512)
+    recurrent_cell: str = "simple"
+    recurrent_units: int = 512
+    last_units: int = 512
+    clip: float = 20.0
+    batch_norm: bool = False
+    dropout: float = 0.1
+    band_masks: int = 1
+    band_mask: int = 5
+    time_masks: int = 1
+    time_mask: float = 0.08
+    alpha: float = 1.0
+    beta: float = 1.0
+    unknown_penalty: float = 0.0
+    spelling_weight: float = 0.5
+    beam_width: int = 64
+    beam_threshold: float = 14.0
+    token_threshold: float = 1e-3
+
+    def __post_init__(self):
+        check_choices(self, recurrent_cell=KINDS)
+        if len(self.units) != 3:
+            raise ValueError(f"units are those of layers 1, 2 and 3, not {self.units!r}")
+
+    @property
+    def samples_per_frame(self):
+        """Samples from one output frame of the network to the next."""
+        return self.hop * self.stride * self.subsampling
+
+
+class DeepSpeech(Recognizer):
+    """A speech recogniser. See ``Task`` for what every task offers.
+
+    Attributes:
+        splicer: a ``zoo.families.deep_speech.splice.Splicer`` of the utterances that are learned, or None.
+    """
+
+    name = "deep_speech"
+    Config = DeepSpeechConfig
+    splicer = None
+
+    @property
+    def rounded(self):
+        return {"samples": 2 * self.config.sampling_rate}
+
+    # === Network ===
+
+    def build_network(self):
+        config = self.config
+        audio = keras.Input((None,), name="audio")
+        audio_lengths = keras.Input((), dtype="int32", name="audio_lengths")
+        self.spectrogram = LogMelSpectrogram(
+            config.sampling_rate, config.frame_length, config.hop, config.fft_length, config.mels,
+            fmax=config.fmax, normalise=config.normalise, name="spectrogram",
+        )  # fmt: skip
+        x, frames = self.spectrogram(audio, audio_lengths)
+        x = SpecAugment(
+            config.band_mask, config.band_masks, config.time_mask, config.time_masks, name="spec_augment"
+        )(x, frames)
+        # A dense layer over a window that moves on is a convolution; beyond the edges there is silence.
+        x = layers.ZeroPadding1D(config.context, name="edges")(x)
+        x = self._dense(1, x, 2 * config.context + 1, config.stride)
+        x = self._dense(2, x)
+        if config.subsampling > 1:
+            x = MaskByLength(name="mask")(x, (frames + config.stride - 1) // config.stride)
+            x = layers.ZeroPadding1D((0, config.subsampling - 1), name="rest")(x)
+        x = self._dense(3, x, config.subsampling, config.subsampling)
+        lengths = self._logit_frames(frames)
+        x = Bidirectional(self._recurrent(), merge_mode="sum", name="layer_4")(x, lengths)
+        x = self._dense(5, x)
+        logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
+        return keras.Model({"audio": audio, "audio_lengths": audio_lengths}, logits, name=self.name)
+
+    def _dense(self, number, x, window=1, stride=1):
+        """Layer ``number`` of the paper, equations 1 and 3, over ``window`` frames, and its dropout."""
+        units = (*self.config.units, None, self.config.last_units)[number - 1]
+        settings = {"kernel_initializer": "he_normal", "name": f"layer_{number}"}
+        activation = ClippedRelu(self.config.clip)
+        settings |= {"use_bias": False} if self.config.batch_norm else {"activation": activation}
+        if window == stride == 1:
+            x = layers.Dense(units, **settings)(x)
+        else:
+            x = layers.Conv1D(units, window, stride, **settings)(x)
+        if self.config.batch_norm:
+            x = layers.BatchNormalization(momentum=0.98, name=f"norm_{number}")(x)
+            x = layers.Activation(activation, name=f"activation_{number}")(x)
+        return layers.Dropout(self.config.dropout, name=f"dropout_{number}")(x)
+
+    def _recurrent(self):
+        """One direction of layer 4, the paper's equations 2."""
+        units = self.config.recurrent_units
+        if self.config.recurrent_cell != "simple":
+            return make_recurrent(self.config.recurrent_cell, units)
+        # Rectified units keep their memory if a step begins as a rotation that shrinks little; with a gain of
+        # 0.5 or 1.2 they learned more slowly.
+        start = keras.initializers.OrthogonalInitializer(0.95)
+        return SimpleRNN(units, activation=ClippedRelu(self.config.clip), recurrent_initializer=start)
+
+    def frames(self, samples):
+        """Frames that the network makes of so many samples: an int, an array or a tensor, as given."""
+        return self._logit_frames(self.spectrogram.frames(samples))
+
+    def _logit_frames(self, frames):
+        # Rounded up, without the quotient of a negative number, which ONNX would not round down.
+        windows = (frames + self.config.stride - 1) // self.config.stride
+        return (windows + self.config.subsampling - 1) // self.config.subsampling
+
+    def logit_lengths(self, inputs):
+        return self.frames(inputs["audio_lengths"])
+
+    # === Decoding ===
+
+    @property
+    def serving(self):
+        inputs = (
+            TensorSpec("audio", "float32", ("batch", "samples")),
+            TensorSpec("audio_lengths", "int32", ("batch",)),
+        )
+        outputs = (
+            TensorSpec("labels", "int32", ("batch", "time")),
+            TensorSpec("label_lengths", "int32", ("batch",)),
+            TensorSpec("confidence", "float32", ("batch",)),
+            TensorSpec("starts", "float32", ("batch", "time")),
+            TensorSpec("ends", "float32", ("batch", "time")),
+            TensorSpec("probabilities", "float32", ("batch", "time")),
+            TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
+            TensorSpec("lengths", "int32", ("batch",)),
+        )
+        return Serving(inputs, outputs, self._serve, self._example)
+
+    def _serve(self, inputs):
+        return self._decode(self.network(inputs, training=False), inputs["audio_lengths"])
+
+    def _decode(self, logits, audio_lengths):
+        log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+        lengths = self.frames(audio_lengths)
+        read = greedy_decode(log_probs, lengths)
+        seconds = self.config.samples_per_frame / self.config.sampling_rate
+        whole = ops.cast(audio_lengths, "float32")[:, None] / self.config.sampling_rate
+        used = ops.cast(read["labels"] > 0, "float32")
+        return {
+            "labels": read["labels"],
+            "label_lengths": read["label_lengths"],
+            "confidence": read["confidence"],
+            "starts": ops.cast(read["first_frame"], "float32") * seconds * used,
+            "ends": ops.minimum(ops.cast(read["last_frame"] + 1, "float32") * seconds, whole) * used,
+            "probabilities": read["probabilities"],
+            "log_probs": log_probs,
+            "lengths": lengths,
+        }
+
+    def _example(self, batch, seed):
+        random = np.random.default_rng(seed)
+        rate = self.config.sampling_rate
+        lengths = random.integers(rate // 10, 2 * rate, batch).astype("int32")
+        audio = np.zeros((batch, lengths.max() + random.integers(0, 999)), "float32")
+        for row, length in zip(audio, lengths, strict=True):  # syllables of changing pitch in some noise
+            time = np.arange(length) / rate
+            pitch = np.interp(time, np.arange(0, 3, 0.2), random.uniform(90, 400, 15))
+            tone = np.sign(np.sin(2 * np.pi * np.cumsum(pitch) / rate)) * (np.sin(9 * time) > 0)
+            row[:length] = 0.1 * tone + 0.01 * random.standard_normal(length)
+        return {"audio": audio, "audio_lengths": lengths}
+
+    # === Training ===
+
+    def encode_sample(self, sample):
+        """A corpus sample as the pipeline keeps it: ``audio`` int16, and ``labels``."""
+        return {"audio": sample["audio"], "labels": self.encode_labels(sample["text"])}
+
+    def augment_sample(self, sample, seed):
+        """A sample as another speaker in another room might say it, or phrases of several samples."""
+        from zoo.audio.augment import augment_speech
+
+        if self.splicer:
+            sample = self.splicer.sometimes(sample, seed)
+        return sample | {"audio": augment_speech(sample["audio"], seed, self.config.sampling_rate)}
+
+    def sample_length(self, sample):
+        """Samples: what buckets go by."""
+        import tensorflow as tf
+
+        return tf.size(sample["audio"])
+
+    def corpus_lengths(self, corpus):
+        return corpus.lengths
+
+    def collate(self, batch, round_to):
+        """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
+        import tensorflow as tf
+
+        audio = tf.cast(batch["audio"], tf.float32) / 32768.0
+        # A multiple of four outputs. A CPU with AMX sums wrongly over batch and time in bfloat16 unless
+        # they are a multiple of 32 (github.com/uxlfoundation/oneDNN/issues/5717), as they are from 8 samples.
+        unit = 4 * self.config.stride * self.config.subsampling
+        hop, samples = self.config.hop, tf.shape(audio)[1]
+        frames = tf.maximum(self.spectrogram.frames(samples + hop - 1), 1)  # begun ones, too
+        frames += -frames % (round_to + -round_to % unit)
+        extra = frames * hop + self.config.frame_length - hop - samples
+        inputs = {
+            "audio": tf.pad(audio, ((0, 0), (0, extra))),
+            "audio_lengths": batch["audio_lengths"],
+        }
+        return inputs, {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}
+
+
+TASK = DeepSpeech

@@ -1,0 +1,390 @@
+"""Reads speech with an exported model or a Keras task: recordings of any length, words with their times.
+
+    import zoo
+
+    model = zoo.load("speech.onnx")                               # or a preset, or a folder
+    model.predict(["one.wav", "two.flac"])                        # ["good morning", "how do you do"]
+    talk, = model.predict("talk.mp3", details=True)               # Transcript: text, confidence, words,
+    seconds print(subtitles(talk.words, "srt"))                   # of zoo.formats.subtitles
+
+Recordings longer than ``LIMIT`` are cut at pauses while they are read, so that none is ever in memory whole.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import os
+import time
+import typing
+
+import numpy as np
+
+from export.runtime import align
+from zoo.audio.files import blocks, duration, pad_audio, read_audio
+from zoo.audio.pauses import LIMIT, split
+from zoo.contract.options import BEAM_WIDTH, Option
+from zoo.contract.reader import SpellingReader
+from zoo.errors import UserError
+from zoo.formats.subtitles import Srt, Vtt
+from zoo.metrics.text import evaluate_reader
+from zoo.plots.drawing import save
+from zoo.text.characters import Vocabulary
+
+WINDOW = 600  # seconds of audio held in memory and sorted by length at a time
+BATCH = 8  # pieces read at a time by each thread, those of similar length together
+LANGUAGE_MODEL = "language_model.arpa"  # the asset
+
+
+class Word(typing.NamedTuple):
+    """A word, when it was said (seconds of the recording), and the mean probability of its letters."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Transcript:
+    """What was heard in one recording.
+
+    Attributes:
+        text: the words, with blanks between them.
+        confidence: the mean probability of their letters, 0 to 1; 0 where there is no word.
+        words: list of ``Word``.
+        seconds: length of the recording.
+    """
+
+    text: str
+    confidence: float
+    words: list
+    seconds: float
+
+    def to_json(self):
+        """What of it ``zoo predict --format json`` shows, rounded."""
+        words = [
+            {"word": w, "start": round(s, 3), "end": round(e, 3), "confidence": round(c, 4)}
+            for w, s, e, c in self.words
+        ]
+        about = {"text": self.text, "confidence": round(self.confidence, 4)}
+        return about | {"seconds": round(self.seconds, 3), "words": words}
+
+
+def _language_model(path):
+    from zoo.text.ngrams import LanguageModel
+
+    return LanguageModel.from_arpa(path)  # once, for all calls
+
+
+def _words_of(text):
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+class SpeechReader(SpellingReader):
+    """Transcribes recordings; each result is a ``Transcript``.
+
+    The arguments are those of ``Reader``; ``assets`` may hold ``language_model.arpa``.
+    """
+
+    Vocabulary = Vocabulary
+    reads, one, unit = "speech", "recording", "utterances"
+    options = (
+        Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam")),
+        BEAM_WIDTH,
+        Option("language_model", "ARPA file, instead of the model's own", _language_model, "FILE"),
+        Option("alpha", "weight of the language model", float, "X"),
+        Option("beta", "bonus of each word, natural logarithm", float, "X"),
+        Option("hot_words", "words to expect, divided by commas", _words_of, "WORD,WORD"),
+    )
+    greedy = {"decoder": "greedy"}
+    formats = SpellingReader.formats | {"srt": Srt, "vtt": Vtt}
+    plots, plot_help = "one", "waveform, spectrogram, characters over time and words"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._labels = {character: i + 1 for i, character in enumerate(self.vocabulary.characters)}
+        samples = self.config["hop"] * self.config["stride"] * self.config.get("subsampling", 1)
+        self.rate = self.config["sampling_rate"]  # of what the network hears
+        self._seconds = samples / self.rate  # per frame of the output
+
+    @classmethod
+    def read_vocabulary(cls, metadata):
+        return Vocabulary.from_metadata(metadata)
+
+    @staticmethod
+    def several(inputs):
+        single = isinstance(inputs, str | bytes | os.PathLike | np.ndarray) or _is_pair(inputs)
+        return [inputs] if single else inputs
+
+    @functools.cached_property
+    def language_model(self):
+        """The ``LanguageModel`` that the model ships, or None."""
+        from zoo.text.ngrams import LanguageModel
+
+        return LanguageModel.from_arpa(self.assets[LANGUAGE_MODEL]) if LANGUAGE_MODEL in self.assets else None
+
+    def stream(self, inputs, errors="raise", progress=False, **decoding):
+        """Iterate over the ``Transcript`` of each recording, each as soon as it is there.
+
+        Args:
+            inputs: an iterable of recordings: each a path, the bytes of a file, an array, or a pair of array
+                and sampling rate (see ``zoo.audio.files.read_audio``).
+            errors: as in a call.
+            progress: show a bar that counts seconds of audio.
+            decoding: the arguments of ``search``.
+
+        Raises:
+            UserError: a recording cannot be read, or the decoding arguments contradict each other.
+        """
+        from tqdm import tqdm
+
+        search = self.search(**decoding)
+        bar = {"unit_scale": 1 / self.rate, "delay": 1, "leave": False, "disable": not progress}  # samples
+        bar["bar_format"] = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]"
+        with (
+            concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
+            tqdm(total=0, desc="listening", **bar) as bar,
+        ):
+            waiting, window = collections.deque(), []
+            for number, item in enumerate(inputs):
+                recording = _Recording(self.rate)
+                waiting.append(recording)
+                try:
+                    parts, seconds = _opened(item, self.rate, number)
+                    bar.total += round(seconds * self.rate)
+                    for piece in split(parts, self.rate):
+                        recording.samples += len(piece.audio)
+                        if piece.heard:
+                            window.append((recording, piece))
+                        else:
+                            _advance(bar, piece)
+                        if sum(len(piece.audio) for _, piece in window) >= WINDOW * self.rate:
+                            self._read(window, search, pool, bar)
+                            window = []
+                            yield from _finished(waiting, bar)
+                except UserError as error:
+                    if errors == "raise":
+                        raise
+                    recording.error = error
+                recording.whole = True
+            self._read(window, search, pool, bar)
+            yield from _finished(waiting, bar)
+
+    def search(self, decoder=None, language_model=None, alpha=None, beta=None, beam_width=None, hot_words=()):
+        """How to get from probabilities to words.
+
+        Args:
+            decoder: "greedy", the likeliest character of each frame, or "beam", CTC prefix beam search
+                with a language model of words if there is one. None: "beam" where the model ships a
+                language model or any other argument is given.
+            language_model: a ``zoo.text.ngrams.LanguageModel`` or the path of an ARPA file, instead of
+                the one that the model ships.
+            alpha: weight of the language model.
+            beta: bonus of each word, natural logarithm.
+            beam_width: hypotheses kept. These three are by default as the model's configuration says.
+            hot_words: list of words to expect.
+
+        Returns:
+            A ``zoo.decoding.ctc_words.WordSearch``, or None for greedy decoding.
+
+        Raises:
+            UserError: the arguments contradict each other, or the language model cannot be read.
+        """
+        given = [language_model, alpha, beta, beam_width, hot_words or None]
+        given = any(value is not None for value in given)
+        if decoder is None:
+            decoder = "beam" if given or LANGUAGE_MODEL in self.assets else "greedy"
+        if decoder == "greedy":
+            if given:
+                raise UserError(
+                    "the greedy decoder has no beam width, language model, alpha, beta or hot words: leave "
+                    "them out, or choose the beam decoder"
+                )
+            return None
+        if decoder != "beam":
+            raise UserError(f"decoder {decoder!r}: choose greedy or beam")
+        from zoo.decoding.ctc_words import WordSearch
+        from zoo.text.ngrams import LanguageModel
+
+        if language_model is None:
+            language_model = self.language_model
+        elif not isinstance(language_model, LanguageModel):
+            language_model = LanguageModel.from_arpa(language_model)
+        if language_model is None and (alpha, beta) != (None, None):
+            raise UserError(
+                "alpha and beta go with a language model, and there is none: give one, or leave them out"
+            )
+        settings = {"alpha": alpha, "beta": beta, "beam_width": beam_width}
+        settings = {k: self.config[k] if value is None else value for k, value in settings.items()}
+        for name in ("unknown_penalty", "beam_threshold", "token_threshold"):
+            settings[name] = self.config[name]
+        settings["spelling_weight"] = self.config.get("spelling_weight", 0.0)  # older files have none
+        return WordSearch(self.vocabulary.characters, language_model, hot_words=hot_words, **settings)
+
+    # === From audio to characters ===
+
+    def _read(self, window, search, pool, bar):
+        """Reads ``(recording, piece)`` pairs on all threads and gives each recording what was heard in it."""
+        window.sort(key=lambda pair: len(pair[1].audio), reverse=True)
+        # Few pieces are spread over all threads rather than put into one batch.
+        size = max(1, min(BATCH, -(-len(window) // self.threads)))
+        batches = [window[i : i + size] for i in range(0, len(window), size)]
+
+        def read(batch):
+            return self._batch([piece.audio for _, piece in batch], search)
+
+        for batch, found in zip(batches, pool.map(read, batches), strict=True):
+            for (recording, piece), (characters, _) in zip(batch, found, strict=True):
+                recording.parts.append((piece.start / self.rate, characters))
+                _advance(bar, piece)
+
+    def _batch(self, audio, search):
+        """List of float32 ``[samples]`` -> ``(characters, log_probs)`` of each, in one run of the engine.
+
+        Characters are tuples ``(character, start, end, probability)``, in seconds of the piece.
+        """
+        padded, lengths = pad_audio(audio)
+        outputs = self.run({"audio": padded, "audio_lengths": lengths})
+        found = []
+        for i, samples in enumerate(lengths.tolist()):
+            log_probs = outputs["log_probs"][i, : outputs["lengths"][i]]
+            if search:
+                characters = self._searched(log_probs, samples / self.rate, search)
+            else:
+                count = outputs["label_lengths"][i]
+                text = (self.vocabulary.characters[label - 1] for label in outputs["labels"][i, :count])
+                values = (outputs[name][i, :count].tolist() for name in ("starts", "ends", "probabilities"))
+                characters = list(zip(text, *values, strict=True))
+            found.append((characters, log_probs))
+        return found
+
+    def _searched(self, log_probs, seconds, search):
+        """The characters that ``search`` finds, with times from the best path that spells them."""
+        text, _ = search.search(log_probs)
+        labels = [self._labels[character] for character in text]
+        characters = []
+        for character, label, (first, last) in zip(text, labels, align(log_probs, labels), strict=True):
+            start, end = first * self._seconds, min((last + 1) * self._seconds, seconds)
+            probability = float(np.exp(log_probs[first : last + 1, label]).mean())
+            characters.append((character, start, end, probability))
+        return characters
+
+    # === Picture ===
+
+    def picture(self, item, path, **decoding):
+        """Draws how a recording was heard: waveform, spectrogram, probabilities of the characters, words.
+
+        Args:
+            item: the recording; of a longer one, its first ``LIMIT`` seconds are drawn.
+            path: the PNG file to write.
+            decoding: the arguments of ``search``.
+
+        Raises:
+            UserError: the recording cannot be read, or the file cannot be written.
+        """
+        from zoo.families.deep_speech.plot import draw
+
+        search = self.search(**decoding)
+        parts, seconds = _opened(item, self.rate)
+        with contextlib.closing(parts):
+            audio = next(parts)
+        ((characters, log_probs),) = self._batch([audio], search)
+        title = os.path.basename(item) if isinstance(item, str | os.PathLike) else "recording"
+        if seconds > LIMIT:
+            title += f", the first {LIMIT} of {seconds:.0f} seconds"
+        words = _words(characters)
+        known = self.vocabulary.characters
+        figure = draw(title, audio, log_probs, self._seconds, known, characters, words, self.rate)
+        save(figure, path)
+
+    # === Figures ===
+
+    def evaluate(self, corpus, progress=False, **decoding):
+        """What ``zoo.metrics.text.evaluate_reader`` gives, and the ``decoder``, and how fast it is.
+
+        ``seconds`` is the length of the audio, ``times_real_time`` how many times as fast it was read.
+        """
+        # This reads the language model, too, so that it is not timed.
+        decoder = "beam" if self.search(**decoding) else "greedy"
+        spent = heard = 0.0
+
+        def read(audio):
+            nonlocal spent, heard
+            start = time.perf_counter()
+            texts = self(audio, **decoding)
+            spent += time.perf_counter() - start
+            heard += sum(map(len, audio)) / self.rate
+            return texts
+
+        report = evaluate_reader(read, self.vocabulary, corpus, progress)
+        return report | {"seconds": heard, "decoder": decoder, "times_real_time": heard / spent}
+
+    def rows(self, report):
+        rows = super().rows(report)
+        after = [name for name, _ in rows].index("skipped") + 1
+        speed = f"{report['seconds']:.0f} s of audio, read {report['times_real_time']:.0f} times as fast"
+        rows.insert(after, ("speed", speed))
+        rows.insert(1, ("decoder", report["decoder"]))
+        return rows
+
+
+# === Recordings ===
+
+
+class _Recording:
+    """What is known of a recording so far; ``parts`` are ``(start in seconds, characters)``, unordered."""
+
+    def __init__(self, rate):
+        self.rate, self.samples, self.parts, self.error, self.whole = rate, 0, [], None, False
+
+    def result(self):
+        if self.error:
+            return self.error
+        words = [word for start, characters in sorted(self.parts) for word in _words(characters, start)]
+        letters = sum(len(word.text) for word in words)
+        total = sum(len(word.text) * word.confidence for word in words)
+        text = " ".join(word.text for word in words)
+        return Transcript(text, total / letters if letters else 0.0, words, self.samples / self.rate)
+
+
+def _words(characters, offset=0.0):
+    """Characters with times -> the words that the blanks divide, ``offset`` seconds later."""
+    words, letters = [], []
+    for item in [*characters, (" ", 0, 0, 0)]:
+        if item[0] != " ":
+            letters.append(item)
+        elif letters:
+            text, starts, ends, probabilities = zip(*letters, strict=True)
+            mean = float(np.mean(probabilities))
+            words.append(Word("".join(text), starts[0] + offset, ends[-1] + offset, mean))
+            letters = []
+    return words
+
+
+def _finished(waiting, bar):
+    """Yields the results of the whole recordings at the head of the queue, with the bar out of their way."""
+    while waiting and waiting[0].whole:
+        bar.clear()
+        yield waiting.popleft().result()
+        bar.refresh()
+
+
+def _advance(bar, piece):
+    bar.update(min(len(piece.audio), bar.total - bar.n))  # a header may promise less than there is
+
+
+def _is_pair(item):
+    return isinstance(item, tuple) and len(item) == 2 and np.isscalar(item[1])
+
+
+def _opened(item, rate, number=0):
+    """A recording as a generator of float32 arrays of ``LIMIT`` seconds, and its length in seconds."""
+    if isinstance(item, str | os.PathLike) and (seconds := duration(item)) > LIMIT:
+        return blocks(item, LIMIT, rate), seconds
+    audio = read_audio(item, None if isinstance(item, str | os.PathLike) else f"input {number + 1}", rate)
+    return (audio[at : at + LIMIT * rate] for at in range(0, len(audio), LIMIT * rate)), len(audio) / rate
+
+
+READER = SpeechReader

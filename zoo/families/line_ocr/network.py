@@ -1,0 +1,306 @@
+"""Line OCR: an image of one line of print -> its text.
+
+A small convolution front, stacked bidirectional LSTMs and CTC, as in Breuel, Ul-Hasan, Al-Azawi &
+Shafait 2013, "High-performance OCR for printed English and Fraktur using LSTM networks" (which reads
+raw pixel columns: leave the front empty) and Shi, Bai & Yao 2015, "An end-to-end trainable neural
+network for image-based sequence recognition" (the front).
+
+The way of a line: image -> grey -> height-normalised ink, columns first ``[width, height, 1]``
+(``preprocess``) -> class scores for every fourth column (``network``) -> characters with their columns
+(``serving``).
+"""
+
+import dataclasses
+import functools
+import math
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo.backend import hide_gpu
+from zoo.contract.config import check_choices
+from zoo.contract.recognizer import Recognizer
+from zoo.contract.serving import Serving, TensorSpec
+from zoo.decoding.ctc import greedy_decode
+from zoo.images.augment import augment_line
+from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
+
+
+@dataclasses.dataclass(frozen=True)
+class LineOcrConfig:
+    """What a line reader is made of.
+
+    Attributes:
+        height: pixels that every line is scaled to; widths follow.
+        filters: output channels of each convolution; empty: the LSTMs read raw pixel columns.
+        kernels: side of each convolution's square kernel, pixels.
+        strides: (along, across) the line, of each convolution.
+        pools: (along, across) the line, of the maximum taken after each convolution.
+        cell: kind of the recurrent layers.
+        units: units of each bidirectional layer, per direction.
+        dropout: share of activations dropped after the front and after each bidirectional layer.
+    """
+
+    height: int = 40
+    filters: tuple = (16, 32, 64)
+    kernels: tuple = (5, 3, 3)
+    strides: tuple = ((2, 2), (1, 1), (1, 1))
+    pools: tuple = ((1, 1), (2, 2), (1, 2))
+    cell: str = "lstm"
+    units: tuple = (128, 128)
+    dropout: float = 0.2
+
+    @property
+    def columns_per_frame(self):
+        """Columns of the height-normalised image that one output frame stands for."""
+        return int(np.prod([s[0] * p[0] for s, p in zip(self.strides, self.pools, strict=True)]))
+
+    def __post_init__(self):
+        check_choices(self, cell=KINDS)
+        if not len(self.filters) == len(self.kernels) == len(self.strides) == len(self.pools):
+            # An empty front is written by `filters` alone.
+            if self.filters:
+                raise ValueError("filters, kernels, strides and pools need the same length.")
+            for name in ("kernels", "strides", "pools"):
+                object.__setattr__(self, name, ())
+
+
+class LineOcr(Recognizer):
+    """A line reader. See ``Task`` for what every task offers."""
+
+    name = "line_ocr"
+    Config = LineOcrConfig
+
+    # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
+
+    def preprocess(self, image, size, round_to=1):
+        """Grey, height-normalised lines with ink 1 on paper 0, from a padded batch.
+
+        Every image is resampled with its own scale by the mean over the area of each new pixel (where
+        it is enlarged, linearly). Paper and ink are the means of the pixels lighter and darker than the
+        mean; light text on a dark ground is turned round.
+
+        Args:
+            image: uint8 ``[batch, height, width, channels]``, grey or RGB, padded at right and bottom.
+            size: int32 ``[batch, 2]``, height and width of each image within the padding, pixels.
+            round_to: the new width is a multiple of this many columns (and always of a frame's).
+
+        Returns:
+            float32 ``[batch, columns, config.height, 1]``, zero beyond each line's end, and int32
+            ``[batch]``, the frames the network will give for each.
+        """
+        import tensorflow as tf
+
+        height = self.config.height
+        frame = self.config.columns_per_frame
+        rows, columns = tf.cast(size[:, 0], tf.float32), tf.cast(size[:, 1], tf.float32)
+        scale = rows / height  # given pixels per new pixel
+        new_columns = self._columns(rows, columns)
+        frames = tf.cast(tf.math.ceil(new_columns / frame), tf.int32)
+        round_to = int(np.lcm(round_to, frame))
+        width = (tf.reduce_max(frames) * frame + round_to - 1) // round_to * round_to
+
+        # Along the line: means as differences of prefix sums, exact in float32 for whole grey values.
+        grey = tf.reduce_mean(tf.cast(image, tf.float32), axis=-1)  # [batch, height, width]
+        prefix = tf.cumsum(tf.transpose(tf.round(grey), (0, 2, 1)), axis=1)
+        prefix = tf.pad(prefix, ((0, 0), (1, 0), (0, 0)))  # [batch, width + 1, height]
+        first, last = _new_pixel_edges(width, scale, columns)
+
+        def prefix_at(position):
+            below = tf.floor(position)
+            index = tf.cast(below, tf.int32)
+            above = tf.minimum(index + 1, tf.shape(prefix)[1] - 1)
+            share = (position - below)[:, :, None]
+            left = tf.gather(prefix, index, batch_dims=1)
+            return left + share * (tf.gather(prefix, above, batch_dims=1) - left)
+
+        means = (prefix_at(last) - prefix_at(first)) / (last - first)[:, :, None]
+
+        # Across it: the same means as a small matrix for each image.
+        first, last = _new_pixel_edges(tf.constant(height), scale, rows)
+        row = tf.range(tf.shape(image)[1], dtype=tf.float32)[None, :, None]
+        overlap = tf.minimum(last[:, None, :], row + 1) - tf.maximum(first[:, None, :], row)
+        overlap = tf.maximum(overlap, 0.0) / (last - first)[:, None, :]  # [batch, height, new rows]
+        means = tf.matmul(means, overlap)  # [batch, columns, new rows]
+
+        column = tf.range(width, dtype=tf.float32)[None, :]
+        valid = tf.cast(column < new_columns[:, None], tf.float32)[:, :, None]
+        pixels = new_columns[:, None, None] * height
+
+        def total(values):
+            return tf.reduce_sum(values * valid, axis=(1, 2), keepdims=True)
+
+        middle = total(means) / pixels
+        dark = tf.cast(means < middle, tf.float32)
+        dark_pixels = total(dark)
+        ink = total(dark * means) / tf.maximum(dark_pixels, 1.0)
+        paper = total((1.0 - dark) * means) / tf.maximum(pixels - dark_pixels, 1.0)
+        # Fewer grey values apart than this is paper grain, not print.
+        contrast = tf.maximum(paper - ink, 24.0)
+        upright = (paper - means) / contrast
+        turned = (means - ink) / contrast
+        normal = tf.where(dark_pixels > 0.6 * pixels, turned, upright)
+        normal = tf.clip_by_value(normal, 0.0, 1.0) * valid
+        return normal[:, :, :, None], frames
+
+    def _columns(self, rows, columns):
+        """Heights and widths of lines in pixels -> columns when they are height-normalised, float32."""
+        import tensorflow as tf
+
+        scale = tf.cast(rows, tf.float32) / self.config.height
+        return tf.maximum(tf.round(tf.cast(columns, tf.float32) / scale), 1.0)
+
+    # === Network ===
+
+    def build_network(self):
+        config = self.config
+        image = keras.Input((None, config.height, 1), name="image")
+        frames = keras.Input((), dtype="int32", name="frames")
+        x = image
+        left = config.columns_per_frame  # columns per frame that later strides and pools still merge
+        rows = config.height
+        front = zip(config.filters, config.kernels, config.strides, config.pools, strict=True)
+        for i, (filters, kernel, stride, pool) in enumerate(front):
+            x = layers.Conv2D(
+                filters, kernel, stride, padding="same", activation="relu",
+                kernel_initializer="he_normal", name=f"conv_{i}",
+            )(x)  # fmt: skip
+            if pool != (1, 1):
+                x = layers.MaxPooling2D(pool, padding="same", name=f"pool_{i}")(x)
+            left //= stride[0] * pool[0]
+            rows = math.ceil(math.ceil(rows / stride[1]) / pool[1])
+            x = MaskByLength(name=f"mask_{i}")(x, frames * left)
+        features = rows * (config.filters[-1] if config.filters else 1)
+        x = layers.Reshape((-1, features), name="features")(x)
+        x = layers.Dropout(config.dropout, name="dropout_front")(x)
+        for i, units in enumerate(config.units):
+            x = Bidirectional(make_recurrent(self.config.cell, units), name=f"lstm_{i}")(x, frames)
+            x = layers.Dropout(config.dropout, name=f"dropout_{i}")(x)
+        logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
+        return keras.Model({"image": image, "frames": frames}, logits, name=self.name)
+
+    # === Decoding ===
+
+    @property
+    def serving(self):
+        inputs = (
+            TensorSpec("image", "uint8", ("batch", "height", "width", "channels")),
+            TensorSpec("size", "int32", ("batch", 2)),
+        )
+        outputs = (
+            TensorSpec("labels", "int32", ("batch", "time")),
+            TensorSpec("label_lengths", "int32", ("batch",)),
+            TensorSpec("confidence", "float32", ("batch",)),
+            TensorSpec("starts", "float32", ("batch", "time")),
+            TensorSpec("ends", "float32", ("batch", "time")),
+            TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
+            TensorSpec("lengths", "int32", ("batch",)),
+        )
+        return Serving(inputs, outputs, self._serve, self._example)
+
+    def _serve(self, inputs):
+        image, frames = self.preprocess(inputs["image"], inputs["size"])
+        logits = self.network({"image": image, "frames": frames}, training=False)
+        return self._decode(logits, frames, inputs["size"])
+
+    def _decode(self, logits, frames, size):
+        log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+        read = greedy_decode(log_probs, frames)
+        # A frame's columns in the given image, which was `rows / height` times as large.
+        size = ops.cast(size, "float32")
+        step = size[:, :1] * (self.config.columns_per_frame / self.config.height)
+        used = ops.cast(read["labels"] > 0, "float32")
+        starts = ops.cast(read["first_frame"], "float32") * step
+        ends = ops.minimum(ops.cast(read["last_frame"] + 1, "float32") * step, size[:, 1:])
+        return {
+            "labels": read["labels"],
+            "label_lengths": read["label_lengths"],
+            "confidence": read["confidence"],
+            "starts": starts * used,
+            "ends": ends * used,
+            "log_probs": log_probs,
+            "lengths": frames,
+        }
+
+    def _example(self, batch, seed):
+        random = np.random.default_rng(seed)
+        size = np.stack([random.integers(16, 90, batch), random.integers(24, 600, batch)], 1).astype("int32")
+        channels = int(random.choice([1, 3]))
+        padded = size.max(0) + random.integers(0, 40, 2)
+        image = random.integers(0, 256, (batch, *padded, channels)).astype("uint8")
+        for i, (height, width) in enumerate(size):  # smooth strokes on paper rather than noise alone
+            strokes = np.repeat(random.random(width // 6 + 1) < 0.4, 6)[:width]
+            image[i, :height, :width] = np.where(strokes[None, :, None], 40, 220)
+            image[i, :height, :width] += random.integers(0, 30, (height, width, 1)).astype("uint8")
+        return {"image": image, "size": size}
+
+    @functools.cached_property
+    def compiled_serve(self):
+        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
+        if keras.backend.backend() == "tensorflow":
+            return super().compiled_serve
+        hide_gpu()
+        import tensorflow as tf
+
+        def serve(inputs):
+            # Preprocessing is TensorFlow's: JAX compiles the network alone, once for each of a few widths.
+            columns, frames = self.preprocess(
+                tf.constant(inputs["image"]), tf.constant(inputs["size"]), round_to=256
+            )
+            columns, frames = columns.numpy(), frames.numpy()
+            logits = self.network.predict_on_batch({"image": columns, "frames": frames})
+            return self._decode(logits, frames, inputs["size"])
+
+        return serve
+
+    # === Training ===
+
+    def encode_sample(self, sample):
+        """A corpus sample as the pipeline keeps it: ``image``, and ``labels`` in image order."""
+        return {"image": sample["image"], "labels": self.encode_labels(sample["text"])}
+
+    def augment_sample(self, sample, seed):
+        """A sample as another scan might show it."""
+        return sample | {"image": augment_line(sample["image"], seed)}
+
+    def sample_length(self, sample):
+        """Columns of the height-normalised image: what buckets go by."""
+        import tensorflow as tf
+
+        shape = tf.shape(sample["image"])
+        return tf.cast(self._columns(shape[0], shape[1]), tf.int32)
+
+    def corpus_lengths(self, corpus):
+        return self._columns(*corpus.shapes.T).numpy().astype(int)
+
+    def frames(self, length):
+        """Frames that the network makes of a height-normalised line of so many columns."""
+        return -(-length // self.config.columns_per_frame)
+
+    def logit_lengths(self, inputs):
+        return inputs["frames"]
+
+    def collate(self, batch, round_to):
+        """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
+        image, frames = self.preprocess(batch["image"], batch["size"], round_to)
+        labels = {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}
+        return {"image": image, "frames": frames}, labels
+
+
+def _new_pixel_edges(count, scale, limit):
+    """First and last source positions ``[batch, count]`` of ``count`` new pixels, ``scale`` apart.
+
+    They are at least one source pixel apart: averaging over a whole pixel is linear interpolation.
+    """
+    import tensorflow as tf
+
+    centre = (tf.cast(tf.range(count), tf.float32)[None, :] + 0.5) * scale[:, None]
+    half = tf.maximum(scale, 1.0)[:, None] / 2
+    limit = limit[:, None]
+    first = tf.clip_by_value(centre - half, 0.0, limit - 0.5)
+    last = tf.clip_by_value(centre + half, 0.5, limit)
+    return first, last
+
+
+TASK = LineOcr

@@ -1,0 +1,91 @@
+"""Reads images of single text lines, as ``export.runtime`` does, which a host may copy alone."""
+
+import dataclasses
+import itertools
+import os
+
+import numpy as np
+from PIL import Image
+
+from export import runtime
+from zoo.contract.options import BEAM_WIDTH
+from zoo.contract.reader import SpellingReader
+from zoo.errors import UserError
+from zoo.metrics.text import evaluate_reader
+from zoo.text.characters import Vocabulary
+
+CHUNK = 128  # images read together: enough to sort into batches, few enough that results come at once
+
+
+class LineReader(SpellingReader):
+    """Reads images of single lines; each result is a ``runtime.Line``. Arguments: see ``Reader``."""
+
+    Vocabulary = Vocabulary
+    reads, one, unit = "images", "image", "lines"
+    options = (dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"),)
+    plots, plot_help = "one", "the line, and each character below its columns"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._reader = runtime.Reader(
+            self._outputs, self.config, self.vocabulary.characters, self.vocabulary.direction, self.metadata,
+            self.threads,
+        )  # fmt: skip
+
+    def _outputs(self, names, inputs):
+        found = self.run(inputs)
+        return [found[name] for name in names]
+
+    @classmethod
+    def read_vocabulary(cls, metadata):
+        return Vocabulary.from_metadata(metadata)
+
+    @staticmethod
+    def several(inputs):
+        single = isinstance(inputs, str | bytes | os.PathLike | np.ndarray | Image.Image)
+        return [inputs] if single else inputs
+
+    def stream(self, inputs, errors="raise", progress=False, beam_width=None):
+        """Iterate over the ``runtime.Line`` of each image, which come ``CHUNK`` by ``CHUNK``, without a bar.
+
+        Args:
+            inputs: an iterable of images, see ``runtime.read_image``.
+            errors: as in a call.
+            beam_width: hypotheses kept by CTC prefix beam search; None decodes greedily.
+
+        Raises:
+            UserError: an image cannot be read as a line.
+        """
+        if beam_width is not None and beam_width < 1:
+            raise UserError(f"a beam width is 1 or more, not {beam_width}")
+        inputs = iter(inputs)
+        while chunk := list(itertools.islice(inputs, CHUNK)):
+            for line in self._reader(chunk, beam_width, details=True, errors="return"):
+                if isinstance(line, runtime.ReaderError):
+                    line = UserError(line)
+                    if errors == "raise":
+                        raise line
+                yield line
+
+    def picture(self, item, path, **decoding):
+        """Draws a line and the characters found in it.
+
+        Args:
+            item: the image, see ``runtime.read_image``.
+            path: the PNG file to write.
+            decoding: as in ``stream``.
+
+        Raises:
+            UserError: the image cannot be read, or the file cannot be written.
+        """
+        from zoo.families.line_ocr.plot import draw
+
+        (line,) = self.stream([item], **decoding)
+        draw(runtime.read_image(item), line, path)
+
+    def evaluate(self, corpus, progress=False, **decoding):
+        """What ``zoo.metrics.text.evaluate_reader`` gives."""
+        return evaluate_reader(lambda images: self(images, **decoding), self.vocabulary, corpus, progress)
+
+
+READER = LineReader

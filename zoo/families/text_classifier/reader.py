@@ -1,0 +1,267 @@
+"""Classifies texts with an exported model or a Keras task: texts of any length, their order kept.
+
+    from export import runtime
+
+    reader = runtime.load("sentiment_en.onnx")
+    reader(["A film to fall in love with.", "Never again."])     # ["positive", "negative"]
+    found, = reader("Never again.", details=True)                # Classification: label, probability, …
+    reader.picture("Never again.", "why.png")                    # each word coloured by its influence
+
+A text of more than ``LIMIT`` tokens is classified in pieces, as equal as can be; its probabilities are the
+means of theirs.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from zoo.contract.reader import Metric, Reader, check_utf8
+from zoo.errors import UserError
+from zoo.families.text_classifier.vocabulary import LIMIT, TextVocabulary, bounded
+from zoo.metrics.text import answers
+from zoo.text.normalise import normalise_text
+
+WINDOW = 1024  # texts held in memory and sorted by length at a time
+BATCH = 64  # pieces classified at a time by each thread, those of similar length together
+TOKENS = 1 << 14  # of these pieces together
+STEP = 0.02  # share by which words are made stronger and weaker to see their influence
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification:
+    """What was found for one text.
+
+    Attributes:
+        label: the likeliest; "" for a text without anything in it.
+        confidence: its probability, 0 to 1.
+        probabilities: ``{label: probability}`` of all labels, in the order of the model.
+    """
+
+    label: str
+    confidence: float
+    probabilities: dict
+
+    @property
+    def text(self):
+        """The label."""
+        return self.label
+
+    @property
+    def line(self):
+        """Label and confidence, divided by a tab; nothing for an empty text."""
+        return f"{self.label}\t{self.confidence:.4f}" if self.label else ""
+
+    def to_json(self):
+        """What of it ``zoo predict --format json`` shows, rounded."""
+        rounded = {label: round(value, 4) for label, value in self.probabilities.items()}
+        return {"label": self.label, "confidence": round(self.confidence, 4), "probabilities": rounded}
+
+
+class ClassificationReader(Reader):
+    """Classifies texts. The arguments are those of ``Reader``."""
+
+    Vocabulary = TextVocabulary
+    reads, one, takes = "texts", "text", "lines"
+    plots, plot_help = "one", "each word coloured by how much it spoke for the label"
+    metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("macro_f1", "macro F1", "{:.3f}"))
+
+    def stream(self, texts, errors="raise", progress=False):
+        """Iterate over the ``Classification`` of each text; they come ``WINDOW`` by ``WINDOW``.
+
+        Args:
+            texts: an iterable of str.
+            errors, progress: as in a call.
+
+        Raises:
+            UserError: a text was not valid UTF-8 (and came with surrogates).
+        """
+        return self.in_windows(
+            enumerate(texts, 1), self._rows, self._classify, WINDOW, errors, desc="classifying",
+            unit=" texts", disable=not progress,
+        )  # fmt: skip
+
+    def _rows(self, number, text):
+        """A text -> its rows, None if there is nothing in it; ``number`` is for messages."""
+        check_utf8(text, number)
+        return self.vocabulary.encode(text) if normalise_text(text) else None
+
+    def _classify(self, texts, pool, bar):
+        """``{number: rows}`` -> ``{number: Classification}``, on all threads."""
+        pieces = {
+            (number, part): piece
+            for number, rows in texts.items()
+            if rows is not None
+            for part, piece in enumerate(bounded(rows))
+        }
+        batches = _batches(pieces, self.threads)
+        outputs = pool.map(lambda batch: self._run([pieces[key] for key in batch]), batches)
+        parts = {}
+        for batch, found in zip(batches, outputs, strict=True):
+            for (number, _), probabilities in zip(batch, found["probabilities"], strict=True):
+                parts.setdefault(number, []).append(probabilities)
+        bar.update(len(texts))
+        return {number: self._classification(parts.get(number)) for number in texts}
+
+    def _run(self, rows, gain=None):
+        """Lists of rows -> what the engine gives of them; ``gain`` lists of the same lengths, or None."""
+        lengths = np.array([len(row) for row in rows], np.int32)
+        inputs = {
+            "tokens": np.full((len(rows), lengths.max()), TextVocabulary.PAD, np.int32),
+            "lengths": lengths,
+            "gain": np.ones((len(rows), lengths.max()), np.float32),
+        }
+        for i, row in enumerate(rows):
+            inputs["tokens"][i, : len(row)] = row
+            if gain is not None:
+                inputs["gain"][i, : len(row)] = gain[i]
+        return self.run(inputs)
+
+    def _classification(self, parts):
+        if parts is None:
+            return Classification("", 0.0, {})
+        probabilities = np.mean(parts, 0).tolist()
+        best = int(np.argmax(probabilities))
+        listed = dict(zip(self.vocabulary.labels, probabilities, strict=True))
+        return Classification(self.vocabulary.labels[best], probabilities[best], listed)
+
+    def influence(self, text):
+        """How much each word spoke for the label that was found: gradient × input.
+
+        That is what the log-odds of the label would gain, were all effects of the word linear: the derivative
+        of the log-odds by the strength of the word's embeddings (their ``gain``), as the difference quotient
+        of ``STEP`` to either side, so that exported files can tell it, too.
+
+        Args:
+            text: str; of one with more than ``LIMIT`` tokens, the words that come first.
+
+        Returns:
+            ``(words, influence, classification)``: list of str, as the text has them; float ``[words]``,
+            below zero where a word spoke for other labels; the ``Classification`` of these words.
+
+        Raises:
+            UserError: there is no word, or it was not valid UTF-8.
+        """
+        words, spans, rows = [], [], [TextVocabulary.START]
+        for word in text.split():
+            found = (self._rows(1, word) or [])[:LIMIT]
+            if len(rows) + len(found) > LIMIT + 1:
+                break
+            words.append(word)
+            spans.append((len(rows), len(rows) + len(found)))
+            rows += found
+        if not words:
+            raise UserError("there is nothing to draw of an empty text; give one with words")
+        rows.append(TextVocabulary.END)
+        found = self._classification(self._run([rows])["probabilities"])
+        changed = []
+        for first, last in spans:
+            for step in (STEP, -STEP):
+                changed.append(np.ones(len(rows), np.float32))
+                changed[-1][first:last] += step
+        size = max(1, min(BATCH, TOKENS // len(rows)))
+        batches = [changed[i : i + size] for i in range(0, len(changed), size)]
+        logits = np.concatenate([self._run([rows] * len(gain), gain)["logits"] for gain in batches])
+        odds = _log_odds(np.float64(logits), self.vocabulary.labels.index(found.label))
+        return words, (odds[::2] - odds[1::2]) / (2 * STEP), found
+
+    def picture(self, item, path):
+        """Draws a text with each word coloured by its ``influence``.
+
+        Args:
+            item: str, the text.
+            path: the PNG file to write.
+
+        Raises:
+            UserError: there is no word in the text, or the file cannot be written.
+        """
+        from zoo.families.text_classifier.plot import draw
+
+        words, influence, found = self.influence(item)
+        title = f"{found.label}, {found.confidence:.1%}"
+        count = len(item.split())
+        if count > len(words):
+            title += f" (the first {len(words)} of {count} words)"
+        draw(title, words, influence, path, f"for {found.label}", "against it")
+
+    def evaluate(self, corpus, progress=False):
+        """What ``evaluate_classifier`` gives."""
+        return evaluate_classifier(self, self.vocabulary, corpus, progress)
+
+    def rows(self, report):
+        def shown(label, figures):
+            return (
+                f"precision {figures['precision']:.1%}, recall {figures['recall']:.1%}, "
+                f"F1 {figures['f1']:.3f} ({figures['texts']} texts)"
+            )
+
+        return [
+            ("texts", str(report["texts"])),
+            *super().rows(report),
+            *((label, shown(label, figures)) for label, figures in report["labels"].items()),
+            ("speed", f"{report['texts_per_second']:.0f} texts a second"),
+        ]
+
+
+def _batches(pieces, threads):
+    """The keys of ``{key: rows}`` by length, in lists of up to ``BATCH`` with up to ``TOKENS`` together."""
+    most = max(1, min(BATCH, -(-len(pieces) // threads)))  # few pieces are spread over all threads
+    batches = []
+    for key in sorted(pieces, key=lambda key: len(pieces[key]), reverse=True):
+        if not batches or len(batches[-1]) == min(most, max(1, TOKENS // len(pieces[batches[-1][0]]))):
+            batches.append([])
+        batches[-1].append(key)
+    return batches
+
+
+def _log_odds(logits, row):
+    """float ``[batch, labels]`` -> the log-odds of one label, ``[batch]``."""
+    others = np.delete(logits, row, 1)
+    return logits[:, row] - np.logaddexp.reduce(others, 1)
+
+
+def evaluate_classifier(classify, vocabulary, corpus, progress=False):
+    """How often a function that classifies texts finds the label of a corpus.
+
+    Args:
+        classify: a list of str -> a list of labels.
+        vocabulary: the ``zoo.families.text_classifier.reader.TextVocabulary`` of what it says.
+        corpus: a ``zoo.families.text_classifier.corpus.LabelledTexts``.
+        progress: show a progress bar.
+
+    Returns:
+        A dict with ``texts``; ``accuracy``, a fraction; ``macro_f1``, the mean of ``f1`` over the labels that
+        occur; ``labels``, for each of the model's ``{label: {"precision", "recall", "f1", "texts"}}`` (0
+        where there is nothing to divide by); ``confusion``, int ``[labels][labels]``, how many texts of each
+        label (first index) were given each; ``seconds`` that classifying took and ``texts_per_second``;
+        ``skipped`` (sentences on texts that could not be used).
+
+    Raises:
+        UserError: the corpus has a label that the model has not.
+    """
+    import numpy as np
+
+    rows = {label: vocabulary.row(label) for label in sorted(set(corpus.labels))}
+    found, labels, seconds = answers(
+        classify, corpus, 512, desc="classifying", unit=" texts", disable=not progress
+    )
+    confusion = np.zeros((len(vocabulary.labels),) * 2, int)
+    np.add.at(confusion, ([rows[x] for x in labels], [vocabulary.row(x) for x in found]), 1)
+    right, given, meant = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
+    f1 = 2 * right / np.maximum(given + meant, 1)
+    columns = right / np.maximum(given, 1), right / np.maximum(meant, 1), f1, meant
+    names = "precision", "recall", "f1", "texts"
+    columns = (column.tolist() for column in columns)
+    figures = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return {
+        "texts": int(meant.sum()),
+        "accuracy": float(right.sum() / meant.sum()),
+        "macro_f1": float(f1[(given + meant) > 0].mean()),
+        "labels": dict(zip(vocabulary.labels, figures, strict=True)),
+        "confusion": confusion.tolist(),
+        "seconds": seconds,
+        "texts_per_second": len(corpus) / seconds,
+        "skipped": corpus.skipped,
+    }
+
+
+READER = ClassificationReader

@@ -1,0 +1,544 @@
+"""Parallel corpora, sentences with their translations, prepared once as tensorflow-datasets.
+
+A corpus is one of these; every file may be gzipped:
+
+- two text files, ``PREFIX.en`` and ``PREFIX.de``, line by line each other's translation (as Moses has them),
+  named by ``PREFIX`` or by one of the files;
+- a folder or a tar with one or more such pairs, in any subfolder; files of other languages do not matter;
+- a table, ``*.tsv`` or ``*.txt``: source, tab, target and, as Anki has it, perhaps a third column; or id,
+  text, id, text, as Tatoeba exports it; or any columns below a first line that names their languages;
+- ``*.tmx``, a translation memory: ``xml:lang="en-GB"`` counts as ``en``;
+- ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with a translation feature.
+
+``PATH@3`` shows a small corpus three times an epoch.
+"""
+
+import html
+import re
+from collections import Counter
+from pathlib import Path
+from xml.parsers import expat
+
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from zoo import files
+from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
+from zoo.errors import UserError
+from zoo.formats.tables import fields
+from zoo.text.files import decode_text, read_data, read_text, split_lines
+from zoo.text.normalise import normalise_sentence
+
+_TABLE = re.compile(r"(.+)\.(tsv|txt)(\.gz)?")
+_TMX = re.compile(r"(.+)\.tmx(\.gz)?")
+# en, deu, pt_BR, zh-Hans-CN; a suffix that files have for other reasons is no language.
+_CODE = r"(?!(?:csv|gz|md|tar|tbz|tgz|tmx|tsv|txt|txz|xz|zip)\b)[a-z]{2,3}(?:[-_][A-Za-z0-9]+)*"
+
+
+class ParallelCorpus(LocalCorpus):
+    """tensorflow-datasets builder of one local corpus: ``source``, ``text`` and ``name`` of each pair.
+
+    Args:
+        path: the file or folder; of two parallel files, the source.
+        languages: codes of the source and the target.
+        data_dir: where the prepared shards go.
+    """
+
+    description = "Sentences with their translations."
+    features = {
+        "source": tfds.features.Text(),
+        "text": tfds.features.Text(),
+        "name": tfds.features.Text(),
+    }
+    in_order = True
+
+    def __init__(self, path, languages, **kwargs):
+        self.languages = languages
+        super().__init__(path, **kwargs)
+
+    def samples(self):
+        for name, source, text in read_parallel(self.path, self.languages, self.skipped):
+            yield {"source": source, "text": text, "name": name}
+
+    def unusable(self, reason):
+        source, target = self.languages
+        return UserError(
+            f"{self.path}: no pair of sentences in it could be used ({reason}); give PREFIX.{source} and "
+            f"PREFIX.{target} with a sentence on each line, a table or TMX."
+        )
+
+
+def read_parallel(path, languages, skipped):
+    """Iterate over the pairs of a local corpus.
+
+    Args:
+        path: a folder, a tar, a table, a TMX file or, of two parallel files, the source.
+        languages: codes of the source and the target.
+        skipped: a list; a sentence is appended for each pair that cannot be used.
+
+    Yields:
+        ``(name, source, text)``: the number of the line (of the unit in TMX), six digits, in a folder or a
+        tar ``PREFIX/`` before it; the normalised sentences, neither of them empty.
+
+    Raises:
+        UserError: a file cannot be read, is not UTF-8 or has not the two languages; two parallel files are
+            not equally long.
+    """
+    if path.is_dir():
+        rows = _read_members(path, languages, skipped)
+    elif _TABLE.fullmatch(path.name):
+        rows = _read_table(path, languages, skipped)
+    elif _TMX.fullmatch(path.name):
+        rows = _read_tmx(path, languages, skipped)
+    elif match := _pattern(languages).fullmatch(path.name):
+        pair = [(file, read_data(file)) for file in _pair_of(path, languages)]
+        rows = _read_pair(pair, path.with_name(match[1]))
+    else:
+        rows = _read_members(path, languages, skipped)
+    for where, name, *pair in rows:
+        source, text = map(normalise_sentence, pair)
+        complaint = _empty(where, languages, (source, text))
+        if complaint:
+            skipped.append(complaint)
+        else:
+            yield name, source, text
+
+
+def _empty(where, languages, sentences):
+    """A sentence on which of the two sentences is empty, or None."""
+    empty = [language for language, sentence in zip(languages, sentences, strict=True) if not sentence]
+    return f"{where} is empty in {' and '.join(empty)}." if empty else None
+
+
+# The readers below yield ``(where, name, source, target)`` as the files have it; ``where`` begins a message.
+
+
+# === Two parallel files ===
+
+
+def _read_pair(pair, prefix, folder=""):
+    """The lines of ``[(name, bytes)]``, source and target; ``folder`` goes before the names."""
+    (source, one), (target, other) = ((name, split_lines(decode_text(data, name))) for name, data in pair)
+    ends = [len(lines) - _blank_at_end(lines) for lines in (one, other)]
+    if ends[0] < len(one) and ends[1] < len(other):  # blank in both: these lines are no sentences
+        del one[max(ends) :], other[max(ends) :]
+    if len(one) != len(other):
+        (short, fewer), (long, more) = sorted(
+            ((source, len(one)), (target, len(other))), key=lambda side: side[1]
+        )
+        raise UserError(
+            f"{long} has {more} lines and {short} {fewer}, so that line {fewer + 1} and what follows has no "
+            "translation; make them equally long."
+        )
+    for number, sentences in enumerate(zip(one, other, strict=True), 1):
+        yield f"{prefix}, line {number}", f"{folder}{number:06d}", *sentences
+
+
+def _blank_at_end(lines):
+    count = 0
+    while count < len(lines) and not normalise_sentence(lines[-1 - count]):
+        count += 1
+    return count
+
+
+def _pattern(languages):
+    """``PREFIX.CODE`` or ``PREFIX.CODE.gz``: groups 1 and 2 are PREFIX and CODE."""
+    return re.compile(rf"(.+)\.({'|'.join(map(re.escape, languages))}|{_CODE})(?:\.gz)?", re.DOTALL)
+
+
+def _translations(names, languages):
+    """``{prefix: {code: name}}`` of the files that have a language's code for their suffix."""
+    found = {}
+    for name in sorted(names):  # of PREFIX.en and PREFIX.en.gz, the former
+        match = _pattern(languages).fullmatch(name)
+        if match:
+            found.setdefault(match[1], {}).setdefault(match[2], name)
+    return found
+
+
+def _on_disk(prefix, languages):
+    """``{code: name}`` of the files PREFIX.CODE; ``prefix`` is a path."""
+    folder = prefix.parent
+    names = [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
+    return _translations(names, languages).get(prefix.name, {})
+
+
+def _pair_of(path, languages):
+    """Paths of the two files of which ``path`` is one.
+
+    Raises:
+        UserError: ``path`` is of another language, or the other file is missing.
+    """
+    name, code = _pattern(languages).fullmatch(path.name).groups()
+    prefix = path.with_name(name)
+    if code not in languages:
+        raise UserError(f"{path}: this is neither {' nor '.join(languages)}; name {prefix}.")
+    return _pair(prefix, _on_disk(prefix, languages) | {code: path.name}, languages)
+
+
+def _pair(prefix, there, languages):
+    missing = _missing(prefix.name, there, languages)
+    if missing:
+        raise UserError(f"{prefix}: {missing}.")
+    return [prefix.with_name(there[language]) for language in languages]
+
+
+def _missing(prefix, there, languages):
+    """What to say where a file is missing, or None."""
+    for language in languages:
+        if language not in there:
+            return f"there is no {prefix}.{language}; of {prefix} there are {', '.join(sorted(there))}"
+    return None
+
+
+def _read_members(path, languages, skipped):
+    """The pairs of files in a folder or tar."""
+    names = []
+    list(files.open_members(path, names.append))  # reads none
+    prefixes, complaints, others = {}, [], []
+    for prefix, there in _translations(names, languages).items():
+        missing = _missing(prefix, there, languages)
+        if not missing:
+            prefixes |= {there[language]: prefix for language in languages}
+        elif there.keys() & set(languages):
+            complaints.append(f"{path}: {missing}.")
+        elif len(there) > 1:
+            others.append(f"{path}: {missing}.")
+    if not prefixes and (complaints or others):
+        raise UserError((complaints or others)[0])
+    skipped += complaints
+    waiting = {}
+    for name, data in files.open_members(path, prefixes.__contains__):
+        prefix = prefixes[name]
+        if prefix not in waiting:
+            waiting[prefix] = (name, data)
+            continue
+        pair = [waiting.pop(prefix), (name, data)]
+        if _pattern(languages).fullmatch(name)[2] == languages[0]:
+            pair.reverse()
+        pair = [(f"{path}: {name}", data) for name, data in pair]
+        yield from _read_pair(pair, f"{path}: {prefix}", f"{prefix}/")
+
+
+# === Tables ===
+
+
+def _read_table(path, languages, skipped):
+    columns = None
+    for number, line in enumerate(split_lines(read_text(path)), 1):
+        row = fields(line)
+        if not line.strip():
+            continue
+        if columns is None and len(row) > 1:
+            columns = _named_columns(path, row, languages)
+            if columns:
+                continue
+            exported = len(row) == 4 and row[0].strip().isdecimal() and row[2].strip().isdecimal()
+            columns = (1, 3) if exported else (0, 1)
+        if len(row) <= max(columns or (1,)):
+            count = f"{len(row)} column{'s' * (len(row) > 1)}"
+            skipped.append(f"{path}, line {number} has {count}; separate source and target by a tab.")
+        else:
+            yield f"{path}, line {number}", f"{number:06d}", *(row[column] for column in columns)
+
+
+def _named_columns(path, row, languages):
+    """The columns of the two languages as the first line of a table names them; None if it names none.
+
+    Two words may look like two codes: the line counts as a header if one of them is wanted, or if all have
+    two letters, as is usual.
+    """
+    codes = [code.strip() for code in row]
+    columns = [_column(codes, language) for language in languages]
+    if None not in columns:
+        return columns
+    usual = all(re.fullmatch(r"[a-z]{2}([-_]\w+)?", code) for code in codes)
+    if usual or (columns != [None, None] and all(re.fullmatch(_CODE, code) for code in codes)):
+        missing = languages[columns.index(None)]
+        raise UserError(
+            f"{path}: there is no column {missing}; its first line names {', '.join(sorted(codes))}."
+        )
+    return None
+
+
+def _column(codes, language):
+    """Where ``language`` is among the codes; a variant of it counts if it is not there itself; or None."""
+    codes = [code.lower().replace("_", "-") for code in codes]
+    language = language.lower().replace("_", "-")
+    if language in codes:
+        return codes.index(language)
+    return next((i for i, code in enumerate(codes) if code.startswith(f"{language}-")), None)
+
+
+# === TMX ===
+
+
+def _read_tmx(path, languages, skipped):
+    seen, found, lacking = set(), 0, 0
+    for number, unit in enumerate(_units(path), 1):
+        codes = [code for code, _ in unit]
+        columns = [_column(codes, language) for language in languages]
+        if None in columns:
+            lacking += 1
+            seen.update(codes)
+        else:
+            found += 1
+            yield f"{path}, unit {number}", f"{number:06d}", *(unit[column][1] for column in columns)
+    wanted = " and ".join(languages)
+    if seen and not found:
+        raise UserError(f"{path}: there is no unit in {wanted}; there are {', '.join(sorted(seen))}.")
+    if lacking:
+        skipped.append(f"{path}: {lacking} of {found + lacking} units are not in {wanted}.")
+
+
+def _units(path):
+    """Iterate over the translation units of a TMX file: lists of (code, text), read as a stream."""
+    reader = _TmxReader(path)
+    try:
+        for chunk in files.read_chunks(path):
+            reader.parser.Parse(chunk)
+            yield from reader.drain()
+        reader.parser.Parse(b"", True)
+    except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two for unknown encodings
+        raise UserError(f"{path}: this is no well-formed XML ({error}); export it again.") from error
+
+
+class _TmxReader:
+    """Collects units from the events of an XML parser. Nothing outside the file is looked up."""
+
+    def __init__(self, path):
+        self.path = path
+        self.units, self.unit = [], []
+        self.code, self.segment, self.markup = "", None, 0
+        self.parser = expat.ParserCreate()
+        self.parser.buffer_text = True
+        self.parser.StartElementHandler = self._start
+        self.parser.EndElementHandler = self._end
+        self.parser.CharacterDataHandler = self._text
+        self.parser.SkippedEntityHandler = self._entity
+        self.parser.EntityDeclHandler = self._refuse
+
+    def drain(self):
+        units, self.units = self.units, []
+        return units
+
+    def _start(self, tag, attributes):
+        if tag == "tu":
+            self.unit = []
+        elif tag == "tuv":
+            self.code = attributes.get("xml:lang") or attributes.get("lang", "")
+        elif tag == "seg":
+            self.segment = []
+        elif tag in _MARKUP:
+            self.markup += 1
+
+    def _end(self, tag):
+        if tag == "tu":
+            self.units.append(self.unit)
+        elif tag == "seg":
+            self.unit.append((self.code, "".join(self.segment or [])))
+            self.segment = None
+        elif tag in _MARKUP:
+            self.markup -= 1
+
+    def _text(self, text):
+        if self.segment is not None and not self.markup:
+            self.segment.append(text)
+
+    def _entity(self, name, is_parameter):
+        self._text(html.unescape(f"&{name};"))  # one that a DTD elsewhere may declare, as &nbsp;
+
+    def _refuse(self, *declaration):
+        # Text of a few declared entities, each made of many others, could fill any memory.
+        raise UserError(f"{self.path}: refused, it declares XML entities; export it again without.")
+
+
+_MARKUP = {
+    "bpt",
+    "ept",
+    "it",
+    "ph",
+    "ut",
+}  # hold codes of the document's format; the text stands between them
+
+
+# === Prepared corpora ===
+
+
+class Parallel(TextSamples):
+    """Some pairs of one or more prepared corpora, in the order of their files.
+
+    Attributes:
+        names: ``CORPUS/000001`` of every pair, the number of its line from 1, or ``CORPUS/PREFIX/000001`` in
+            a folder or a tar; the corpus is named as its file without suffixes.
+        sources: the normalised source sentences (see ``zoo.text.normalise.normalise_sentence``).
+        texts: their normalised translations.
+        skipped: sentences on pairs that could not be used.
+
+    ``dataset`` gives ``source`` and ``text``, scalar strings.
+    """
+
+    noun = "pair"
+    version = 2
+    languages = None  # codes of source and target; `load_parallel` makes a class for each pair of them
+
+    def __init__(self, sources, chosen=None):
+        super().__init__(sources, chosen)
+        self.sources = [row[2] for row in self._rows]
+
+    @classmethod
+    def builder(cls, path, **options):
+        return ParallelCorpus(path, cls.languages, **options)
+
+    @classmethod
+    def locate(cls, path):
+        file = Path(path)
+        pattern = _pattern(cls.languages)
+        for of_one_file in (_TABLE, _TMX):
+            if file.is_file() and (match := of_one_file.fullmatch(file.name)):
+                return file, match[1]
+        if file.is_file() and pattern.fullmatch(file.name):
+            pair = _pair_of(file, cls.languages)
+        elif not file.exists() and (there := _on_disk(file, cls.languages)):
+            pair = _pair(file, there, cls.languages)
+        else:
+            return super().locate(path)
+        return pair[0], pattern.fullmatch(pair[0].name)[1]
+
+    @classmethod
+    def depends_on(cls, path):
+        if path.is_file() and _pattern(cls.languages).fullmatch(path.name):
+            return [stamp(_pair_of(path, cls.languages)[1])]
+        return []
+
+    @classmethod
+    def uniform(cls, builder):
+        if isinstance(builder, ParallelCorpus):
+            return lambda sample: sample
+        pick = _public_sentence(builder, cls.languages)
+
+        def convert(sample):
+            source, text = (mapped_text(normalise_sentence, pick(sample, code)) for code in cls.languages)
+            return {"source": source, "text": text}
+
+        return convert
+
+    @staticmethod
+    def measures(sample):
+        return [sample["source"].decode()]
+
+    @classmethod
+    def complaint(cls, name, text, source):
+        return _empty(name, cls.languages, (source, text))
+
+    @property
+    def columns(self):
+        return {"source": self.sources, "text": self.texts}
+
+    def clean(self, max_ratio=3.0, max_words=100):
+        """Leave out what would harm training.
+
+        A pair is left out for the first of these reasons that holds; words are what blanks separate:
+
+        - one of its sentences has more than ``max_words`` words;
+        - one is far longer than the other: (words + 1) of the longer more than ``max_ratio`` times
+          (words + 1) of the shorter, so that one word for three is well, and one for six is not. For
+          languages that are written without blanks, give ``math.inf``;
+        - both sentences are the same and have more than three words: nobody translated it;
+        - it is the same, source and target, as a pair that is kept.
+
+        Returns:
+            ``(pairs, report)``: a ``Parallel`` of those that stay, and how many went for each reason,
+            ``{str: int}``, zeros included.
+        """
+        reasons = long, uneven, untranslated, again = (
+            f"longer than {max_words} words",
+            f"one side more than {max_ratio:g} times as long as the other",
+            "not translated",
+            "the same pair again",
+        )
+        seen = set()
+
+        def fault(pair):
+            fewer, more = sorted(sentence.count(" ") + 1 for sentence in pair)
+            if more > max_words:
+                return long
+            if more + 1 > max_ratio * (fewer + 1):
+                return uneven
+            if more > 3 and pair[0] == pair[1]:
+                return untranslated
+            if pair in seen:
+                return again
+            seen.add(pair)
+            return None
+
+        faults = [fault(pair) for pair in zip(self.sources, self.texts, strict=True)]
+        counts, stay = Counter(faults), iter(faults)
+        chosen = []
+        for mask in self._chosen:
+            chosen.append(mask.copy())
+            chosen[-1][mask] = [next(stay) is None for _ in range(mask.sum())]
+        report = {reason: counts[reason] for reason in reasons}
+        return type(self)(self._sources, chosen), report
+
+
+def _public_sentence(builder, languages):
+    """A function from a raw sample of a public set and a language's code to the sentence, a string tensor.
+
+    Raises:
+        UserError: the set has not both languages.
+    """
+    features, name = builder.info.features, None
+    if not isinstance(features, tfds.features.Translation):
+        several = tfds.features.TranslationVariableLanguages  # which languages, differs from sample to sample
+        kind = (
+            several if any(isinstance(f, several) for f in features.values()) else tfds.features.Translation
+        )
+        name = feature_of(builder, kind, [], "sentences and their translations")
+        features = features[name]
+    codes = features.languages or languages
+    keys = {}
+    for language in languages:
+        column = _column(codes, language)
+        if column is None:
+            raise UserError(f"tfds:{builder.name}: there is no {language}; there are {', '.join(codes)}.")
+        keys[language] = codes[column]
+
+    def pick(sample, language):
+        sentences = sample if name is None else sample[name]
+        if isinstance(features, tfds.features.Translation):
+            return sentences[keys[language]]
+        matching = tf.boolean_mask(sentences["translation"], sentences["language"] == keys[language])
+        return tf.concat([matching, [""]], 0)[0]
+
+    return pick
+
+
+def load_parallel(corpora, source, target, only=None, progress=False):
+    """Prepare corpora (the first time) and give their pairs as ``Parallel``.
+
+    Args:
+        corpora: a list of prefixes, files, folders, tars and ``tfds:`` names, or one of these.
+        source: the source language's code, as in the files' names: "en".
+        target: the target language's code.
+        only: a regular expression; pairs are kept whose ``CORPUS/000001`` or ``CORPUS/PREFIX/000001`` it
+            matches somewhere.
+        progress: show progress bars.
+
+    Raises:
+        UserError: a corpus is missing, cannot be read, has not the two languages, is not parallel or holds no
+            pair that can be used.
+    """
+    for code in (source, target):
+        if not re.fullmatch(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*", code):
+            raise UserError(f"{code!r} is no language code; give one such as en or de.")
+    if source == target:
+        raise UserError(f"Source and target are both {source}; give two languages.")
+    # Prepared public corpora are known by the class's name.
+    kind = type(f"Parallel_{source}_{target}", (Parallel,), {"languages": (source, target)})
+    return kind.load(corpora, only, progress)
+
+
+def load_corpus(corpora, config, only=None, progress=False):
+    """Corpora as a model reads them; ``config``, a dict, is its configuration."""
+    return load_parallel(corpora, config["source"], config["target"], only, progress)

@@ -1,0 +1,324 @@
+"""Translates with an exported model or a Keras task: sentences of any length, their order kept.
+
+    from export import runtime
+
+    reader = runtime.load("translator.onnx")
+    reader(["A dog runs.", "Two men talk."])              # ["Ein Hund rennt.", "Zwei Männer reden."]
+    found, = reader("A dog runs.", details=True)          # Translation: text, score, hypotheses, attention
+    reader(lines, n_best=3, beam_width=10, errors="return")
+
+A sentence of more than ``LIMIT`` subwords is translated in pieces, which end where a sentence ends; if none
+does, where a clause, a word or at last a subword ends. Their translations are joined by blanks.
+"""
+
+import base64
+import binascii
+import dataclasses
+import functools
+import itertools
+import math
+import re
+
+import numpy as np
+
+from zoo.contract.options import BEAM_WIDTH, LENGTH_PENALTY, N_BEST, checked_search
+from zoo.contract.reader import Metric, Reader, check_utf8
+from zoo.errors import UserError
+from zoo.metrics.text import answers
+from zoo.plots.drawing import save
+from zoo.text.normalise import normalise_sentence
+from zoo.text.subwords import Subwords
+
+LIMIT = 128  # subwords translated as one sentence; few sentences have as many
+WINDOW = 1024  # sentences held in memory and sorted by length at a time
+BATCH = 64  # sentences translated at a time by each thread, those of similar length together
+BEAMS = 160  # hypotheses searched at a time by each thread, each with scores of all subwords
+MIN_LENGTH = 32  # subwords that any translation may have
+_ENDS = [  # in subwords side by side; Chinese and Japanese have no blank after them
+    re.compile("[.!?…؟۔।][\"'”’»)\\]]*(?=▁)|[。！？]"),  # of sentences
+    re.compile("[,;:،؛–—](?=▁)|[、，；：]"),  # of clauses
+    re.compile("(?=▁)"),  # of words
+]
+_INSIDE = re.compile("<0x[89AB]")  # bytes of a character after its first
+
+
+@dataclasses.dataclass(frozen=True)
+class Translation:
+    """What was found for one sentence.
+
+    Attributes:
+        text: the best translation.
+        score: its log-probability in nats, without length penalty.
+        hypotheses: list of ``(text, score)``, as many as asked for and found, best first: they are ranked
+            with length penalty. Those of a sentence in pieces join the pieces' first, second and so on.
+        source, target: lists of subwords, ``▁`` for a blank; ``</s>`` ends the source, and the target unless
+            it was cut.
+        attention: float32 ``[target, source]``, how much of the source was seen where each subword of the
+            target was written; None where that was not asked for, the model does not look back, or the
+            sentence came in pieces.
+    """
+
+    text: str
+    score: float
+    hypotheses: list
+    source: list
+    target: list
+    attention: np.ndarray | None = dataclasses.field(default=None, compare=False)
+
+    @property
+    def confidence(self):
+        """The mean probability of its subwords (geometric), 0 to 1; 0 where there was nothing to read."""
+        return math.exp(self.score / len(self.target)) if self.target else 0.0
+
+    def to_json(self):
+        """What of it ``zoo predict --format json`` shows, rounded."""
+        return {"text": self.text, "score": round(self.score, 4), "confidence": round(self.confidence, 4)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Search:
+    beam_width: int
+    n_best: int
+    length_penalty: float
+    attention: bool
+
+
+class TranslationReader(Reader):
+    """Translates sentences. The arguments are those of ``Reader``."""
+
+    reads, one, takes = "sentences", "sentence", "lines"
+    options = (BEAM_WIDTH, N_BEST, LENGTH_PENALTY)
+    greedy = {"beam_width": 1}
+    plots, plot_help = "one", "where the translation looked to write each subword"
+    metrics = (Metric("bleu", "BLEU", "{:.1f}"), Metric("chrf", "chrF", "{:.1f}"))
+
+    @classmethod
+    def read_vocabulary(cls, metadata):
+        try:
+            return Subwords(base64.b64decode(metadata["vocabulary"], validate=True))
+        except (binascii.Error, RuntimeError) as error:
+            raise ValueError("no SentencePiece model") from error
+
+    def __call__(self, inputs, details=False, errors="raise", progress=False, **search):
+        """As of ``Reader``; with ``details`` each ``Translation`` has its attention."""
+        return super().__call__(inputs, details, errors, progress, attention=details, **search)
+
+    def stream(
+        self, sentences, errors="raise", progress=False, beam_width=None, n_best=1, length_penalty=None,
+        attention=False,
+    ):  # fmt: skip
+        """Iterate over the ``Translation`` of each sentence; they come ``WINDOW`` by ``WINDOW``.
+
+        Args:
+            sentences: an iterable of str. White space is normalised; of one without anything else comes
+                nothing.
+            errors, progress: as in a call.
+            beam_width: hypotheses that the search keeps, at least ``n_best``.
+            n_best: how many hypotheses to give.
+            length_penalty: 0 or more; more favours long translations (Wu et al. 2016, equation 14). It and
+                the beam width are by default as the model's configuration says.
+            attention: give that, too, which takes memory.
+
+        Raises:
+            UserError: a sentence was not valid UTF-8 (and came with surrogates), or the search cannot be.
+        """
+        search = self._search(beam_width, n_best, length_penalty, attention)
+        answer = functools.partial(self._answer, search)
+        return self.in_windows(
+            enumerate(sentences, 1), self._pieces, answer, WINDOW, errors, desc="translating",
+            unit=" sentences", disable=not progress,
+        )  # fmt: skip
+
+    def _search(self, beam_width, n_best, length_penalty, attention):
+        beam_width, length_penalty = checked_search(
+            self.config, "translations of a sentence", n_best, beam_width, length_penalty
+        )
+        return _Search(beam_width, n_best, length_penalty, attention)
+
+    def _pieces(self, number, sentence):
+        """A sentence -> lists of rows without end, none for nothing; ``number`` is for messages."""
+        check_utf8(sentence, number)
+        rows = self.vocabulary.encode(sentence)
+        return _split(rows, self.vocabulary.pieces(rows)) if len(rows) > LIMIT else [rows] if rows else []
+
+    def _answer(self, search, sentences, pool, bar):
+        """``{number: pieces}`` -> ``{number: Translation}``, on all threads."""
+        pieces = {(number, i): rows for number, parts in sentences.items() for i, rows in enumerate(parts)}
+        bar.update(sum(not parts for parts in sentences.values()))
+        # Few sentences are spread over all threads rather than put into one batch.
+        size = min(BATCH, BEAMS // search.beam_width, -(-len(pieces) // self.threads))
+        batches = _batches(pieces, max(1, size))
+        parts = {}
+
+        def read(batch):
+            return self._read([pieces[key] for key in batch], search)
+
+        for batch, found in zip(batches, pool.map(read, batches), strict=True):
+            for (number, part), translation in zip(batch, found, strict=True):
+                parts.setdefault(number, {})[part] = translation
+            bar.update(sum(part == 0 for _, part in batch))
+        return {
+            number: _join([found for _, found in sorted(parts.get(number, {}).items())])
+            for number in sentences
+        }
+
+    def _read(self, batch, search):
+        """Lists of rows of one ``_max_length`` -> a ``Translation`` of each, in one run of the engine."""
+        lengths = np.array([len(rows) + 1 for rows in batch], np.int32)
+        source = np.full((len(batch), lengths.max()), Subwords.PAD, np.int32)
+        for row, rows in zip(source, batch, strict=True):
+            row[: len(rows) + 1] = [*rows, Subwords.END]
+        outputs = self.run(
+            {
+                "source": source,
+                "source_lengths": lengths,
+                "beam_width": np.array(search.beam_width, np.int32),
+                "length_penalty": np.array(search.length_penalty, np.float32),
+                "max_length": np.array(_max_length(batch[0]), np.int32),
+            }
+        )
+        counts, scores = outputs["token_lengths"].tolist(), outputs["scores"].tolist()
+        found = []
+        for i, length in enumerate(lengths.tolist()):
+            tokens = outputs["tokens"][i]
+            ranks = [rank for rank in range(search.n_best) if scores[i][rank] > -math.inf]
+            texts = [self.vocabulary.decode(tokens[rank, : counts[i][rank]].tolist()) for rank in ranks]
+            # Bytes that no piece fits may spell whatever they like, a line's end too.
+            hypotheses = [
+                (normalise_sentence(t), scores[i][rank]) for t, rank in zip(texts, ranks, strict=True)
+            ]
+            target = tokens[0, : counts[i][0] + 1].tolist()
+            weights = None
+            if search.attention and "attention" in outputs:
+                weights = outputs["attention"][i, : len(target), :length]
+                if self.config["reverse_source"]:  # what it looks at, lies as it was read
+                    weights = weights[:, ::-1]
+            both = (self.vocabulary.pieces(rows) for rows in (source[i, :length].tolist(), target))
+            found.append(Translation(*hypotheses[0], hypotheses, *both, weights))
+        return found
+
+    def picture(self, item, path, **search):
+        """Draws where a translation's subwords looked to; of a sentence in pieces, the first.
+
+        Args:
+            item: str, the sentence.
+            path: the PNG file to write.
+            search: as in a call.
+
+        Raises:
+            UserError: the model does not look back, the sentence is empty, or the file cannot be written.
+        """
+        from zoo.families.translator.plot import draw
+
+        if self.config["context"] != "attention":
+            raise UserError("this translator has no attention that could be drawn; leave out --plot")
+        pieces = self._pieces(1, item)
+        if not pieces:
+            raise UserError("there is nothing to draw of an empty sentence; give one with words")
+        search = {"beam_width": None, "n_best": 1, "length_penalty": None} | search
+        (found,) = self._read(pieces[:1], self._search(**search, attention=True))
+        title = f"{self.config['source']} → {self.config['target']}"
+        if len(pieces) > 1:
+            title += f", the first of {len(pieces)} pieces"
+        figure = draw(title, found.source, found.target, found.attention)
+        save(figure, path)
+
+    def evaluate(self, corpus, progress=False, **search):
+        """What ``evaluate_translator`` gives, with ``beam_width`` and ``length_penalty``."""
+        used = self._search(
+            **{"beam_width": None, "n_best": 1, "length_penalty": None} | search, attention=False
+        )
+        report = evaluate_translator(lambda texts: self(texts, **search), corpus, progress)
+        return report | {"beam_width": used.beam_width, "length_penalty": used.length_penalty}
+
+    def rows(self, report):
+        return [
+            ("sentences", str(report["sentences"])),
+            ("search", f"beam width {report['beam_width']}, length penalty {report['length_penalty']:g}"),
+            *super().rows(report),
+            ("speed", f"{report['sentences_per_second']:.0f} sentences a second"),
+            ("signature", report["signature"]),
+        ]
+
+
+def _split(rows, pieces):
+    """Cuts rows into lists of up to ``LIMIT``, each at the best place that there is for it."""
+    text = "".join(pieces)
+    starts = {start: i for i, start in enumerate(itertools.accumulate(map(len, pieces), initial=0))}
+    ends = [[starts[m.end()] for m in pattern.finditer(text) if m.end() in starts] for pattern in _ENDS]
+    ends.append([i for i, piece in enumerate(pieces) if not _INSIDE.match(piece)])
+    found, first = [], 0
+    while len(rows) - first > LIMIT:
+        fitting = ([end for end in kind if first < end <= first + LIMIT] for kind in ends)
+        last = next(kind[-1] for kind in fitting if kind)
+        found.append(rows[first:last])
+        first = last
+    return [*found, rows[first:]]
+
+
+def _max_length(rows):
+    """The greatest length of a translation, which depends on its sentence alone: 32, 64, 128, …
+
+    A run of the engine has one for all: only sentences that agree in it may come together.
+    """
+    return max(MIN_LENGTH, 1 << (2 * len(rows) - 1).bit_length())
+
+
+def _batches(pieces, size):
+    """The keys of ``{key: rows}``, longest first, in lists of up to ``size`` of one ``_max_length``."""
+    keys = sorted(pieces, key=lambda key: len(pieces[key]), reverse=True)
+    batches = []
+    for _, group in itertools.groupby(keys, key=lambda key: _max_length(pieces[key])):
+        group = list(group)
+        batches += [group[i : i + size] for i in range(0, len(group), size)]
+    return batches
+
+
+def _join(parts):
+    """The ``Translation`` of a sentence from those of its pieces."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return Translation("", 0.0, [("", 0.0)], [], [])
+    hypotheses = []
+    for rank in range(max(len(part.hypotheses) for part in parts)):
+        chosen = [part.hypotheses[min(rank, len(part.hypotheses) - 1)] for part in parts]
+        hypotheses.append((" ".join(text for text, _ in chosen if text), sum(score for _, score in chosen)))
+    source, target = (sum((getattr(part, side) for part in parts), []) for side in ("source", "target"))
+    return Translation(*hypotheses[0], hypotheses, source, target)
+
+
+def evaluate_translator(translate, corpus, progress=False):
+    """BLEU and chrF of a function that translates sentences, over a whole corpus.
+
+    Args:
+        translate: a list of str -> a list of str, detokenised.
+        corpus: a ``zoo.families.translator.corpus.Parallel``.
+        progress: show a progress bar.
+
+    Returns:
+        A dict with ``sentences``; ``bleu`` (Papineni et al. 2002; cased, tokenised by sacreBLEU's 13a) and
+        ``chrf`` (Popović 2015), 0 to 100; ``signature``, sacreBLEU's of that BLEU (Post 2018);
+        ``length_ratio``, tokens of the translations over those of the references; ``seconds`` that
+        translating took and ``sentences_per_second``; ``skipped`` (on pairs that could not be used).
+    """
+    from sacrebleu.metrics import BLEU, CHRF
+
+    hypotheses, references, seconds = answers(
+        translate, corpus, 512, desc="translating", unit=" sentences", disable=not progress
+    )
+    metric = BLEU(tokenize="13a")
+    bleu = metric.corpus_score(hypotheses, [references])
+    return {
+        "sentences": len(references),
+        "bleu": bleu.score,
+        "chrf": CHRF().corpus_score(hypotheses, [references]).score,
+        "signature": str(metric.get_signature()),
+        "length_ratio": bleu.ratio,
+        "seconds": seconds,
+        "sentences_per_second": len(references) / seconds,
+        "skipped": corpus.skipped,
+    }
+
+
+READER = TranslationReader

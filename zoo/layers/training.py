@@ -1,0 +1,52 @@
+"""A network with its loss, as ``fit`` takes it: no single sample ends a run."""
+
+import keras
+from keras import ops
+
+
+class TrainingModel(keras.Model):
+    """``network`` with a loss, in which a sample without a finite one counts as zero, and is counted.
+
+    A subclass defines ``compute_loss``, which hands logits to ``usable`` and losses to ``counted``.
+
+    Attributes:
+        seen: int32 scalar, samples since it was last set to zero.
+        left_out: int32 scalar, how many of them had no finite loss.
+    """
+
+    def __init__(self, network):
+        super().__init__(name="training")
+        self.network = network
+        self.seen, self.left_out = (
+            self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name=name)
+            for name in ("seen", "left_out")
+        )
+
+    def call(self, inputs, training=None):
+        return self.network(inputs, training=training)
+
+    def usable(self, logits, possible=True):
+        """Which samples have a loss, and logits that keep the others' gradients zero.
+
+        A loss set to zero after it was computed would still have the gradient NaN: 0 times infinity. So its
+        logits are replaced before.
+
+        Args:
+            logits: float ``[samples, …]``.
+            possible: bool ``[samples]``, false where there is no loss whatever the logits.
+
+        Returns:
+            float ``[samples, …]``, zeros for samples without a loss; bool ``[samples]``.
+        """
+        finite = ops.all(ops.isfinite(logits), tuple(range(1, len(logits.shape))))
+        usable = ops.logical_and(finite, possible)
+        shape = (-1, *[1] * (len(logits.shape) - 1))
+        return ops.where(ops.reshape(usable, shape), logits, 0.0), usable
+
+    def counted(self, losses, usable):
+        """float ``[samples]``, zero where ``usable`` is not or the loss is not finite."""
+        usable = ops.logical_and(usable, ops.isfinite(losses))
+        ones = ops.ones_like(usable, dtype="int32")
+        self.seen.assign_add(ops.sum(ones))
+        self.left_out.assign_add(ops.sum(ones) - ops.sum(ops.cast(usable, "int32")))
+        return ops.where(usable, losses, 0.0)

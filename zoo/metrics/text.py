@@ -1,0 +1,86 @@
+"""Metrics of text: character and word error rates (jiwer), and what evaluations of all families share."""
+
+import collections
+import time
+
+from zoo.text.normalise import normalise
+
+
+def text_error_rates(references, hypotheses):
+    """Character and word error rate over a whole set (edits over all / characters or words over all).
+
+    Args:
+        references, hypotheses: lists of str of the same length, normalised alike.
+
+    Returns:
+        A dict with ``cer`` and ``wer`` as fractions (above 1 where more was inserted than there is),
+        ``characters`` and ``words`` of the references, ``character_errors``.
+    """
+    import jiwer
+
+    characters = sum(len(text) for text in references)
+    words = sum(len(text.split()) for text in references)
+    # jiwer refuses empty references; insertions against them are counted here.
+    pairs = [(r, h) for r, h in zip(references, hypotheses, strict=True) if r.strip()]
+    blank = [h for r, h in zip(references, hypotheses, strict=True) if not r.strip()]
+    character_errors = sum(len(h) for h in blank)
+    word_errors = sum(len(h.split()) for h in blank)
+    if pairs:
+        kept, read = [r for r, _ in pairs], [h for _, h in pairs]
+        letters = jiwer.process_characters(kept, read)
+        character_errors += letters.substitutions + letters.deletions + letters.insertions
+        spelled = jiwer.process_words(kept, read)
+        word_errors += spelled.substitutions + spelled.deletions + spelled.insertions
+    return {
+        "cer": character_errors / max(characters, 1),
+        "wer": word_errors / max(words, 1),
+        "characters": characters,
+        "words": words,
+        "character_errors": character_errors,
+    }
+
+
+def evaluate_reader(read, vocabulary, corpus, progress=False):
+    """Error rates of a function that reads line images, such as a task's ``predict`` or an exported reader.
+
+    Args:
+        read: a list of uint8 images -> a list of str.
+        vocabulary: the ``Vocabulary`` of what it reads.
+        corpus: a ``zoo.data.samples.Samples``, whose ``chunks(size)`` give inputs and texts.
+        progress: show a progress bar.
+
+    Returns:
+        What ``text_error_rates`` gives, with ``lines``, ``skipped`` (sentences on what could not be read)
+        and ``unknown_characters`` (``{character: count}`` of those the vocabulary lacks; they count as
+        errors).
+    """
+    found, references, _ = answers(read, corpus, 512, desc="reading", unit="line", disable=not progress)
+    hypotheses = [normalise(text) for text in found]
+    unknown = collections.Counter(c for text in references for c in vocabulary.unknown(text))
+    return {
+        "lines": len(references),
+        **text_error_rates(references, hypotheses),
+        "skipped": corpus.skipped,
+        "unknown_characters": dict(unknown.most_common()),
+    }
+
+
+def answers(function, corpus, size, **bar):
+    """What a function gives for the samples of a corpus, what was expected, and the seconds it took.
+
+    Args:
+        function: a list of inputs -> a list of as many answers.
+        corpus: what gives ``(inputs, expected)``, lists, by ``chunks(size)``.
+        bar: of tqdm.
+    """
+    from tqdm import tqdm
+
+    found, expected, seconds = [], [], 0.0
+    with tqdm(total=len(corpus), **bar) as bar:
+        for inputs, wanted in corpus.chunks(size):
+            start = time.perf_counter()
+            found += function(inputs)
+            seconds += time.perf_counter() - start
+            expected += wanted
+            bar.update(len(wanted))
+    return found, expected, seconds

@@ -1,0 +1,59 @@
+"""The families of the zoo: the one list of them. A family's code is imported when it is asked for.
+
+A family is the folder ``zoo/families/NAME`` with ``network.py`` (its ``zoo.contract.task.Task``, named
+``TASK``) and ``reader.py`` (its ``zoo.contract.reader.Reader``, named ``READER``; no Keras in it),
+``corpus.py`` with a function ``load_corpus``, and the recipe ``recipes/NAME.py`` with a function ``main``.
+"""
+
+import importlib
+
+from zoo.errors import UserError
+
+FAMILIES = {  # name: what its models do
+    "line_ocr": "reads images of single lines of text",
+    "deep_speech": "transcribes speech",
+    "translator": "translates sentences",
+    "captioner": "describes images in a sentence",
+    "char_lm": "writes text, and tells how likely a text is",
+    "text_classifier": "labels texts",
+}
+
+
+def task_class(name):
+    """The ``zoo.contract.task.Task`` of a family; this loads Keras.
+
+    Raises:
+        UserError: there is no such family.
+    """
+    return _module(name, "network").TASK
+
+
+def reader_class(name):
+    """The ``zoo.contract.reader.Reader`` of a family; this loads neither Keras nor TensorFlow.
+
+    Raises:
+        UserError: there is no such family.
+    """
+    return _module(name, "reader").READER
+
+
+def load_corpus(name, corpora, config, only=None, progress=False):
+    """Corpora of a family, as ``zoo.data.samples.Samples``; this loads TensorFlow.
+
+    Args:
+        name: the family.
+        corpora: a list of corpora, or one: paths or ``tfds:NAME``.
+        config: dict, the configuration of the model that reads them.
+        only: a regular expression; samples are kept whose ``CORPUS/NAME`` it matches somewhere.
+        progress: show progress bars.
+
+    Raises:
+        UserError: there is no such family, or a corpus cannot be read.
+    """
+    return _module(name, "corpus").load_corpus(corpora, config, only, progress)
+
+
+def _module(name, file):
+    if name not in FAMILIES:
+        raise UserError(f"There is no task {name!r} in this version of seqzoo; update it.")
+    return importlib.import_module(f"zoo.families.{name}.{file}")

@@ -1,0 +1,74 @@
+"""Vocabularies of whole words, for text of few of them."""
+
+from collections import Counter
+
+from zoo.errors import UserError
+from zoo.text.normalise import normalise_caption
+
+
+class Words:
+    """The words that a model writes, in the order of its output rows.
+
+    Args:
+        words: list of str, normalised. Row 0 pads, row 1 stands for any other word, row 2 starts a text
+            and row 3 ends it; ``words[i]`` is row ``i + 4``.
+    """
+
+    PAD, UNKNOWN, START, END = range(4)
+
+    def __init__(self, words):
+        self.words = list(words)
+        self._index = {word: i + self.END + 1 for i, word in enumerate(self.words)}
+        if len(self._index) != len(self.words):
+            raise ValueError("A vocabulary names each word once.")
+
+    def __len__(self):
+        """Number of output rows."""
+        return self.END + 1 + len(self.words)
+
+    def __contains__(self, word):
+        return word in self._index
+
+    def __eq__(self, other):
+        return isinstance(other, Words) and self.words == other.words
+
+    def encode(self, text):
+        """Text -> list of rows, without start and end."""
+        return [self._index.get(word, self.UNKNOWN) for word in normalise_caption(text).split()]
+
+    def decode(self, rows):
+        """Rows -> text; an unknown word is ``<unk>``, rows 0, 2 and 3 say nothing."""
+        spelled = {self.PAD: "", self.UNKNOWN: "<unk>", self.START: "", self.END: ""}
+        rows = map(int, rows)
+        listed = (spelled[row] if row in spelled else self.words[row - self.END - 1] for row in rows)
+        return " ".join(filter(None, listed))
+
+    def extended(self, words):
+        """A vocabulary with further words after the present ones, whose rows keep their numbers."""
+        return Words(self.words + sorted(set(words) - set(self.words)))
+
+    def to_json(self):
+        return {"words": self.words}
+
+    @classmethod
+    def from_json(cls, data):
+        return cls(data["words"])
+
+    def metadata(self):
+        """What an exported file says of it."""
+        return {"vocabulary": self.to_json()}
+
+    @classmethod
+    def learn(cls, texts, minimum_count=1):
+        """The words that occur in ``texts`` at least ``minimum_count`` times, the most frequent first.
+
+        Raises:
+            UserError: there is none.
+        """
+        counts = Counter(word for text in texts for word in normalise_caption(text).split())
+        words = sorted(
+            (word for word, count in counts.items() if count >= minimum_count), key=lambda w: (-counts[w], w)
+        )
+        if not words:
+            raise UserError(f"No word occurs {minimum_count} times in these texts; ask for fewer.")
+        return cls(words)
