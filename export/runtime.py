@@ -255,7 +255,7 @@ class Reader:
         means = [np.exp(log_probs[first:last, label]).mean() for label, first, last in spans]
         starts = [first * height * self._frame for _, first, _ in spans]
         ends = [min(last * height * self._frame, width) for _, _, last in spans]
-        return self._line(labels, len(labels), float(np.mean(means or 1.0)), starts, ends)
+        return self._line(labels, len(labels), np.mean(means) if means else math.nan, starts, ends)
 
     def _line(self, labels, count, confidence, starts, ends):
         """What was read, in the order of the columns -> a ``Line`` in logical order."""
@@ -417,7 +417,7 @@ def eight_bits(picture):
         peak = values.max()
         tops = (1, 255, 65535) if picture.mode == "F" else (255, 65535)
         values /= next((top for top in tops if peak <= top), peak) / 255
-        return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+        return Image.fromarray(np.maximum(np.rint(values), 0).astype(np.uint8))
     if picture.has_transparency_data:
         return picture if picture.mode == "RGBA" else picture.convert("RGBA")
     if picture.mode == "1":

@@ -250,6 +250,8 @@ def test_deep_images_are_scaled_by_what_their_values_can_be():
     for values in (ramp, ramp.astype(np.int32), wanted.astype(np.int32), wanted / np.float32(255)):
         pixels = runtime.read_image(encoded(Image.fromarray(values), "TIFF"))
         np.testing.assert_array_equal(pixels[:, :, 0], wanted)
+    for deep in (ramp.astype(np.float32), ramp.astype(np.float32) * 2):  # beyond 16 bits: by their peak
+        np.testing.assert_array_equal(runtime.read_image(Image.fromarray(deep))[:, :, 0], wanted)
     for hole in (np.nan, np.inf, -np.inf):
         holes = Image.fromarray(np.where(wanted == 7, hole, wanted).astype(np.float32))
         np.testing.assert_array_equal(runtime.read_image(holes)[:, :, 0], np.where(wanted == 7, 0, wanted))
