@@ -667,7 +667,7 @@ def _bracketed(text, kinds):
                 pairs.append((fitting[-1], i))
                 del opened[opened.index(fitting[-1]) :]
     for first, last in sorted(pairs):
-        content = set(kinds[first + 1 : last]) - {"O"}
+        content = set(kinds[first:last]) - {"O"}
         before = next(kind for kind in reversed(kinds[:first]) if kind != "O")
         if content:
             kinds[first] = kinds[last] = "L" if content == {"L"} and before == "L" else "R"

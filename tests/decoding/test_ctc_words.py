@@ -133,7 +133,11 @@ def test_sure_blanks_change_nothing():
     log_probs = random_log_probs(6, 4, 2, sharpness=2)
     pauses = np.log(np.array([[0.9997, 1e-4, 1e-4, 1e-4]] * 3))
     paused = np.concatenate([log_probs[:3], pauses, log_probs[3:], pauses])
-    fast = WordSearch("a b", MODEL, beam_width=300, beam_threshold=math.inf).search(paused)
+    search = WordSearch("a b", MODEL, beam_width=300, beam_threshold=math.inf)
+    advance, times = search._advance, []
+    search._advance = lambda beam, time, *frame: times.append(time) or advance(beam, time, *frame)
+    fast = search.search(paused)
+    assert times == [0, 1, 2, 6, 7, 8]
     exact = WordSearch("a b", MODEL, **EXACT | {"beam_width": 300}).search(paused)
     assert fast == (exact[0], pytest.approx(exact[1], abs=0.02))
 
@@ -223,6 +227,30 @@ def test_an_unfinished_word_counts_what_the_likeliest_with_its_beginning_does():
         "ba": pytest.approx(counts("bab") + 2.0),
         "bab": pytest.approx(counts("bab") + 3.0),
     }
+
+
+def test_an_unfinished_unknown_word_counts_its_spelling():
+    search = WordSearch("ab ", MODEL, 0.7, 0.2, unknown_penalty=1.5, spelling_weight=0.6)
+    beam, _ = search._beam(spelled("ab ", "a bba", sure=1 - 1e-7))
+    begun = sum(MODEL.spelling.step("bba"[:i], "bba"[i]) for i in range(3))
+    strange = 0.7 * MODEL.score([], "<unk>") + 0.2 - 1.5 + 0.6 * begun
+    assert beam[0].text("ab ") == "a bba"
+    assert beam[0].bias == pytest.approx(0.7 * MODEL.score(["<s>"], "a") + 0.2 + strange)
+
+
+@pytest.mark.parametrize("open_vocabulary", [True, False])
+def test_what_is_kept_is_possible_and_near_the_best(open_vocabulary):
+    for beam_threshold in (0.0, 2.0):
+        search = WordSearch("a b", MODEL, open_vocabulary=open_vocabulary, beam_threshold=beam_threshold)
+        for seed in range(5):
+            scores = [prefix.score for prefix in search._beam(random_log_probs(7, 4, seed, sharpness=2))[0]]
+            assert scores[0] == max(scores) and min(scores) >= max(scores) - beam_threshold
+            assert min(scores) > -math.inf
+
+
+def test_a_vocabulary_may_have_no_more_characters_than_a_word():
+    search = WordSearch("ab", LanguageModel.from_arpa(build(["ab"])))
+    assert search.search(spelled("ab", "ab"))[0] == "ab"
 
 
 def test_the_defaults_are_those_that_the_figures_of_presets_were_measured_with():
