@@ -166,7 +166,7 @@ def metadata(subject, preset, report):
 def _convert(subject, opset):
     with recurrent.fused(keras_model.all_layers(subject.network)) as fusion:
         function = verify.serving_function(subject)
-    return onnx_graph.build(subject.serving, function, fusion.operations, opset), fusion
+    return onnx_graph.build(subject.serving, function, fusion.stand_ins, opset), fusion
 
 
 def _count(model):

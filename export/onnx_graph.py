@@ -2,11 +2,12 @@
 
 import collections
 import contextlib
+import itertools
 import logging
 
 import numpy as np
 
-from export import recurrent
+from export import stand_in
 from export.verify import ExportError
 
 # The newest operator set that tf2onnx 1.17 writes is 18. 17 has all that is needed, with file format
@@ -15,56 +16,190 @@ OPSET = 17
 OPSETS = range(13, 19)
 
 
-def build(serving, function, operations=None, opset=OPSET):
+def build(serving, function, stand_ins=None, opset=OPSET):
     """Converts a traced serving function.
 
-    Of the operations a decoder wants, ``keras.ops.argmax`` of floats has no ONNX form, as it tells -0 from
-    0 by its bits; ``ops.top_k(x, 1)`` has.
-
     Args:
-        serving: the task's ``zoo.contract.serving.Serving``, for names and symbolic dimensions.
-        function: ``export.verify.serving_function`` of the task.
-        operations: ``export.recurrent.Fusion.operations`` of the tracing.
+        serving: the subject's ``zoo.contract.serving.Serving``, for names and symbolic dimensions.
+        function: ``export.verify.serving_function`` of the subject.
+        stand_ins: the ``export.stand_in.StandIns`` of the tracing.
         opset: the operator set, one of ``OPSETS``.
 
     Returns:
-        An ``onnx.ModelProto`` with the inputs, outputs and dimensions that ``serving`` names.
-        The same weights give the same bytes.
+        An ``onnx.ModelProto`` with the inputs, outputs and dimensions that ``serving`` names. An input that no
+        output depends on has a default value, and need not be given. The same weights give the same bytes.
 
     Raises:
-        ExportError: an operation has no ONNX counterpart.
+        Unconvertible: an operation has no ONNX counterpart.
+        ExportError: what was converted is no valid model.
     """
     import onnx
-    import tf2onnx
 
-
-    def write(graph, node, name, _):
-        _write_recurrent(graph, node, name, operations or {})
-
+    concrete = function.get_concrete_function()
+    given = concrete.inputs[: len(serving.inputs)]
+    made = [concrete.structured_outputs[spec.name] for spec in serving.outputs]
+    # Names that nothing else has, until all is converted.
+    names = {tensor.name: f"input {i}" for i, tensor in enumerate(given)}
+    names |= {tensor.name: f"output {i}" for i, tensor in enumerate(made)}
     with _quiet():
-        model, _ = tf2onnx.convert.from_function(
-            function,
-            input_signature=function.input_signature,
-            opset=opset,
-            custom_op_handlers={recurrent.STAND_IN: (write, []), "Erfc": (_write_erfc, [])},
-        )
-    _canonical(model.graph, {spec.name for spec in (*serving.inputs, *serving.outputs)})
+        graph_def = _frozen(concrete, given, made)
+        model = _converted(graph_def, [t.name for t in given], [t.name for t in made], names, opset)
+    _check_operations(model.graph, opset)
+    _write_stand_ins(model, stand_ins)
+    specs = {f"input {i}": spec for i, spec in enumerate(serving.inputs)}
+    specs |= {f"output {i}": spec for i, spec in enumerate(serving.outputs)}
+    _canonical(model.graph, {name: spec.name for name, spec in specs.items()})
     _weights_outside_loops(model.graph)
     _order(model.graph.input, serving.inputs)
     _order(model.graph.output, serving.outputs)
     _drop_unread_outputs(model.graph)
+    _default_unread_inputs(model.graph)
     del model.graph.value_info[:]  # inferred again on loading; here it names dimensions at random
     model.graph.name, model.graph.doc_string = "serving", ""
     model.producer_name, model.doc_string = "seqzoo", ""
     model.producer_version = ""
-    if {"PyFunc", "EagerPyFunc"} & set(operations_of(model.graph)):
-        raise ExportError("The model calls Python code (py_function, numpy_function); write it in keras.ops")
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # invalid, or too large for one file; onnx and protobuf have many kinds
-        reason = str(error).splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         raise ExportError(f"This model has no valid ONNX form ({reason}); nothing was written") from error
     return model
+
+
+class Unconvertible(ExportError):
+    """An operation has no ONNX counterpart.
+
+    Attributes:
+        operation: its type.
+        scope: its name in the traced graph, which has the names of the layers around it, or None.
+    """
+
+    def __init__(self, operation, scope=None):
+        super().__init__(f"The model computes {operation}, which has no ONNX counterpart; nothing was written")
+        self.operation, self.scope = operation, scope
+
+
+def _frozen(concrete, given, made):
+    """A traced function as a TensorFlow graph of constants, less what its outputs do not depend on."""
+    from tensorflow.compat.v1 import graph_util
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+    from tf2onnx import tf_loader
+
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False, aggressive_inlining=True)
+    graph_def = tf_loader.fix_freezing_errors_part2(frozen.graph.as_graph_def(add_shapes=True))
+    captured = {placeholder.op.name: value for value, placeholder in concrete.graph.captures}
+    for node in graph_def.node:
+        if node.op == "Placeholder" and node.name in captured:
+            _make_constant(node, captured[node.name])
+        # Nothing here has an effect that another operation would have to wait for.
+        node.input[:] = [name for name in node.input if not name.startswith("^")]
+    kept = graph_util.extract_sub_graph(graph_def, [tensor.op.name for tensor in made])
+    there = {node.name for node in kept.node}
+    unread = {tensor.op.name for tensor in given} - there
+    kept.node.extend(node for node in graph_def.node if node.name in unread)
+    return kept
+
+
+def _make_constant(node, value):
+    """A tensor that a function captured, such as the mean of ``Normalization``, in its placeholder's place."""
+    import tensorflow as tf
+
+    if value.dtype in (tf.resource, tf.variant):
+        raise Unconvertible("a table or another resource of TensorFlow's", node.name)
+    dtype = node.attr["dtype"].type
+    node.op = "Const"
+    node.attr.clear()
+    node.attr["dtype"].type = dtype
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value.numpy()))
+
+
+def _converted(graph_def, inputs, outputs, names, opset):
+    """A frozen TensorFlow graph as an ``onnx.ModelProto``, stand-ins left in it.
+
+    Args:
+        inputs, outputs: names of tensors.
+        names: ``{tensor: its name in the model}``.
+    """
+    import onnx
+    import tensorflow as tf
+    from tf2onnx import optimizer, tf_loader, tfonnx
+
+    with tf.device("/cpu:0"):
+        with tf.Graph().as_default():
+            tf.import_graph_def(graph_def, name="")
+            graph_def = tf_loader.tf_optimize(inputs, outputs, graph_def)
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(graph_def, name="")
+            converted = tfonnx.process_tf_graph(
+                graph,
+                continue_on_error=True,
+                opset=opset,
+                custom_op_handlers={stand_in.OPERATION: (_keep_stand_in, []), "Erfc": (_write_erfc, [])},
+                extra_opset=[onnx.helper.make_opsetid(stand_in.DOMAIN, 1)],
+                input_names=inputs,
+                output_names=outputs,
+                tensors_to_rename=names,
+            )
+    return optimizer.optimize_graph(converted).make_model("serving")
+
+
+def _check_operations(graph, opset):
+    """Raises ``Unconvertible`` where an operation of TensorFlow's is left."""
+    import onnx
+
+    for node in graph.node:
+        if node.op_type in ("PyFunc", "EagerPyFunc"):
+            raise Unconvertible("Python code (py_function, numpy_function)", node.name)
+        if not node.domain and not onnx.defs.has(node.op_type, max_inclusive_version=opset):
+            raise Unconvertible(node.op_type, node.name)
+        for body in _bodies(node):
+            _check_operations(body, opset)
+
+
+def _keep_stand_in(graph, node, name, _):
+    """Leaves a stand-in as an operation of a domain of its own."""
+    token = node.get_attr_value("token").decode()
+    if not token.startswith("seqzoo "):  # Python code of the model's, which `_check_operations` finds
+        return
+    inputs, outputs, types, shapes = list(node.input), node.output, node.output_dtypes, node.output_shapes
+    graph.remove_node(name)
+    graph.make_node(
+        "StandIn", inputs, attr={"token": token}, outputs=outputs, name=name,
+        shapes=shapes, dtypes=types, domain=stand_in.DOMAIN,
+    )  # fmt: skip
+
+
+def _write_stand_ins(model, stand_ins):
+    """Writes what stand-ins stand for in their places, in loops too; its constants into the outer graph."""
+    import onnx
+
+    constants, domains, count = [], {""}, itertools.count()
+
+    def walk(graph):
+        nodes = []
+        for node in graph.node:
+            for body in _bodies(node):
+                walk(body)
+            if node.domain != stand_in.DOMAIN:
+                nodes.append(node)
+                continue
+            token = onnx.helper.get_node_attr_value(node, "token").decode()
+            write = stand_ins.writers[token]
+            written, read = write(list(node.input), list(node.output), f"stand-in {next(count)}")
+            nodes += written
+            constants.extend(read)
+            domains.update(one.domain for one in written)
+        nodes = [_copy(node) for node in nodes]
+        del graph.node[:]
+        graph.node.extend(nodes)
+
+    walk(model.graph)
+    model.graph.initializer.extend(constants)
+    kept = [_copy(opset) for opset in model.opset_import if opset.domain in domains]
+    present = {opset.domain for opset in kept}
+    kept += [onnx.helper.make_opsetid(domain, 1) for domain in sorted(domains - present)]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
 
 
 @contextlib.contextmanager
@@ -76,40 +211,6 @@ def _quiet():
         yield
     finally:
         logger.setLevel(level)
-
-
-def _write_recurrent(graph, node, name, operations):
-    """Puts an ONNX ``LSTM``, ``GRU`` or ``RNN`` in the place of a stand-in of ``export.recurrent``."""
-    token = node.get_attr_value("token").decode()
-    if token not in operations:  # a user's own, which `build` finds
-        return
-    cells, direction, given = operations[token]
-    constants = {
-        "W": np.stack([cell.kernel for cell in cells]),
-        "R": np.stack([cell.recurrent for cell in cells]),
-        "B": np.stack([cell.bias for cell in cells]),
-    }
-    inputs = [node.input[0]]
-    inputs += [graph.make_const(f"{name}/{key}", value).output[0] for key, value in constants.items()]
-    optional = dict(zip(given, node.input[1:], strict=True))
-    inputs += [optional.get(key, "") for key in ("sequence_lens", "initial_h", "initial_c")]
-    while not inputs[-1]:
-        inputs.pop()
-    activations = [activation for cell in cells for activation in cell.activations]
-    attributes = {
-        "hidden_size": cells[0].units,
-        "direction": direction,
-        "activations": [kind for kind, _, _ in activations],
-        "activation_alpha": [alpha for _, alpha, _ in activations if alpha is not None],
-        "activation_beta": [beta for _, _, beta in activations if beta is not None],
-        **cells[0].options,
-    }
-    attributes = {key: value for key, value in attributes.items() if value != []}
-    shapes, types, outputs = node.output_shapes, node.output_dtypes, node.output
-    graph.remove_node(name)
-    graph.make_node(
-        cells[0].kind, inputs, attr=attributes, outputs=outputs, name=name, shapes=shapes, dtypes=types
-    )
 
 
 def _write_erfc(graph, node, name, _):
@@ -134,6 +235,22 @@ def _drop_unread_outputs(graph):
                 node.output.pop()
 
 
+def _default_unread_inputs(graph):
+    """Gives an input that nothing reads, such as the labels of a layer that computes a loss, a default value.
+
+    Runtimes take inputs that have one, and do not ask for them.
+    """
+    import onnx
+
+    read = {name for node in graph.node for name in _reads(node)} | {value.name for value in graph.output}
+    for value in graph.input:
+        if value.name not in read:
+            shape = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]
+            dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+            zeros = np.zeros(shape, dtype) if dtype != object else np.full(shape, "", object)
+            graph.initializer.append(onnx.numpy_helper.from_array(zeros, value.name))
+
+
 def _order(values, specs):
     """Sorts a graph's inputs or outputs as their specs are, and gives them the specs' dimensions."""
     named = {value.name: value for value in values}
@@ -154,14 +271,14 @@ def _order(values, specs):
     values.extend(copies)
 
 
-def _canonical(graph, kept):
+def _canonical(graph, given):
     """Puts nodes in the order in which the outputs call for them, and numbers them and their tensors.
 
     tf2onnx's order and names depend on the hashes of names with running numbers.
 
     Args:
         graph: an ``onnx.GraphProto``, changed in place.
-        kept: the names of its inputs and outputs.
+        given: ``{name: new name}`` of its inputs and outputs; no other tensor gets one of the new names.
     """
     makers = {name: i for i, node in enumerate(graph.node) for name in node.output}
     order, waiting = {}, [makers[value.name] for value in reversed(graph.output) if value.name in makers]
@@ -176,12 +293,14 @@ def _canonical(graph, kept):
     del graph.node[:]
     graph.node.extend(nodes)
 
-    counts, renamed = collections.Counter(), {name: name for name in (*kept, "")}
+    counts, renamed, taken = collections.Counter(), given | {"": ""}, set(given.values())
 
     def rename(name, kind):
         if name not in renamed:
-            renamed[name] = f"{kind}_{counts[kind]}"
+            while (new := f"{kind}_{counts[kind]}") in taken:
+                counts[kind] += 1
             counts[kind] += 1
+            renamed[name] = new
         return renamed[name]
 
     def walk(graph):

@@ -1,8 +1,8 @@
 """Keras's recurrent layers as ONNX's ``LSTM``, ``GRU`` and ``RNN`` operations.
 
 While ``fused`` is in force, a recurrent layer that is traced leaves one stand-in operation in the TensorFlow
-graph instead of a loop; ``export.onnx_graph`` writes the ONNX operation in its place. A layer that ONNX
-cannot say keeps its loop, and the report says why.
+graph instead of a loop (see ``export.stand_in``), and one ONNX operation is written in its place. A layer that
+has no ONNX equivalent keeps its loop, and the report says why.
 
 ONNX knows padding at the end alone (``sequence_lens``), a Keras mask may hide any step. The steps
 that a mask leaves are therefore brought to the front, in their order, and the outputs back to where
@@ -11,15 +11,15 @@ Keras has them: exact for every mask, whichever side the padding is on.
 
 import contextlib
 import dataclasses
+import functools
 
 import keras
 import numpy as np
 from keras.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
 
+from export.stand_in import StandIns
 from zoo.layers import Bidirectional, Recurrent
 from zoo.layers.memory import LinearCell
-
-STAND_IN = "PyFunc"  # an operation of any arity that no optimiser of TensorFlow's folds or changes
 
 
 class Unsayable(Exception):
@@ -59,12 +59,11 @@ class Fusion:
     """What became of the recurrent layers of a traced function.
 
     Attributes:
-        operations: ``{token: (cells, inputs)}``; the cells of one stand-in, one a direction, and the names of
-            those of ONNX's optional inputs that it has, in their order.
+        stand_ins: those that were traced in the place of layers.
         layers: ``{layer: reason}``; an empty reason for a fused layer.
     """
 
-    operations: dict = dataclasses.field(default_factory=dict)
+    stand_ins: StandIns = dataclasses.field(default_factory=StandIns)
     layers: dict = dataclasses.field(default_factory=dict)
 
     @property
@@ -73,16 +72,17 @@ class Fusion:
 
 
 @contextlib.contextmanager
-def fused(layers):
+def fused(layers, stand_ins=None):
     """Traces recurrent layers as stand-ins for fused operations.
 
     Args:
+        stand_ins: the ``StandIns`` to add to, by default new ones.
         layers: all layers of the traced function, inner ones too; others than recurrent ones are left alone.
 
     Yields:
         A ``Fusion``, which fills while a function is traced.
     """
-    fusion, changed = Fusion(), []
+    fusion, changed = Fusion(stand_ins or StandIns()), []
 
     def replace(layer, name, function):
         object.__setattr__(layer, name, function)  # past Keras's tracking of attributes
@@ -341,14 +341,47 @@ def _operation(fusion, cells, x, lengths, initial, backwards):
     if initial is not None and not all(_is_zero(value) for state in initial for value in state):
         inputs += [tf.stack(state) for state in initial]
         names += ["initial_h", "initial_c"][:count]
-    token = f"seqzoo {len(fusion.operations)}"
     direction = "bidirectional" if len(cells) == 2 else "reverse" if backwards else "forward"
-    fusion.operations[token] = (cells, direction, names)
-    outputs = tf.raw_ops.PyFunc(input=inputs, token=token, Tout=[tf.float32] * (1 + count))
+    write = functools.partial(_write, cells, direction, names)
+    outputs = fusion.stand_ins.emit(write, inputs, [tf.float32] * (1 + count))
     # ensure_shape stays in the graph; what only Python knows of a shape does not.
     y = tf.ensure_shape(outputs[0], (x.shape[0], len(cells), x.shape[1], units))
     states = [tf.ensure_shape(state, (len(cells), x.shape[1], units)) for state in outputs[1:]]
     return y, [tf.unstack(state) for state in states]
+
+
+def _write(cells, direction, given, inputs, outputs, name):
+    """ONNX's operation for a stand-in: a writer of ``StandIns``.
+
+    Args:
+        cells: one for each direction.
+        direction: ONNX's name of it.
+        given: which of ONNX's optional inputs follow the first, in their order.
+    """
+    from onnx import helper, numpy_helper
+
+    weights = {
+        "W": np.stack([cell.kernel for cell in cells]),
+        "R": np.stack([cell.recurrent for cell in cells]),
+        "B": np.stack([cell.bias for cell in cells]),
+    }
+    constants = [numpy_helper.from_array(value, f"{name}/{key}") for key, value in weights.items()]
+    optional = dict(zip(given, inputs[1:], strict=True))
+    reads = [inputs[0], *(constant.name for constant in constants)]
+    reads += [optional.get(key, "") for key in ("sequence_lens", "initial_h", "initial_c")]
+    while not reads[-1]:
+        reads.pop()
+    activations = [activation for cell in cells for activation in cell.activations]
+    attributes = {
+        "hidden_size": cells[0].units,
+        "direction": direction,
+        "activations": [kind for kind, _, _ in activations],
+        "activation_alpha": [alpha for _, alpha, _ in activations if alpha is not None],
+        "activation_beta": [beta for _, _, beta in activations if beta is not None],
+        **cells[0].options,
+    }
+    attributes = {key: value for key, value in attributes.items() if value != []}
+    return [helper.make_node(cells[0].kind, reads, outputs, name=name, **attributes)], constants
 
 
 def _is_zero(value):
