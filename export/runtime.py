@@ -271,7 +271,6 @@ _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
 _SEARCHED = ["log_probs", "lengths"]
 
 
-
 # === Images ===
 
 IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "PPM", "JPEG2000")  # no program runs for these

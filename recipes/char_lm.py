@@ -13,7 +13,6 @@ all cores work on one step (--training.threads 0). At the end, the best model is
 validates: one factor for all logits, which makes that text cheapest.
 """
 
-import argparse
 import dataclasses
 import math
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from recipes.training import command_line, loop, setup
 from recipes.training.schedule import Schedule
+from zoo.contract.options import positive
 from zoo.errors import UserError
 
 
@@ -43,7 +43,7 @@ def main(arguments, prog=None):
     finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
     for one in (train, finetune):
         one.add_argument(
-            "--chunk", type=_positive, default=128, metavar="N",
+            "--chunk", type=positive, default=128, metavar="N",
             help="characters that gradients flow back; default: 128",
         )  # fmt: skip
         one.add_argument(
@@ -145,12 +145,6 @@ def _texts(options):
 
 def _on_one_line(prompt, text):
     return f"{prompt} … {text}".replace("\n", "⏎")
-
-
-def _positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
 
 
 if __name__ == "__main__":

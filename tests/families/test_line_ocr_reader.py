@@ -56,3 +56,5 @@ def test_plot(small_reader, lines, tmp_path):
     assert drawn.shape[1] == round(lines[0].shape[1] * scale) + 24 and drawn[12:76].min() < 60
     if small_reader.predict(lines[0])[0]:
         assert drawn[80:120].min() < 200  # characters are drawn below
+    with pytest.raises(UserError, match="gone.png: "):
+        small_reader.reader.picture("gone.png", tmp_path / "none.png")

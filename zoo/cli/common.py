@@ -53,9 +53,7 @@ def _names_model(text):
 
 
 def add_options(parser, reader, evaluates):
-    """The options of a class of readers, as those of ``zoo predict`` or, with ``evaluates``, ``zoo
-    evaluate``.
-    """
+    """The options of a class of readers, for ``zoo predict`` or, with ``evaluates``, ``zoo evaluate``."""
     options = [option for option in reader.options if option.evaluates or not evaluates]
     group = parser.add_argument_group(f"options of models that read {reader.reads}") if options else None
     for option in options:

@@ -1,6 +1,4 @@
-"""Models as their user has them: a ``Task`` on Keras, or a file that was exported from one. Both read
-alike.
-"""
+"""Models as their user has them: a ``Task`` on Keras, or a file exported from one. Both read alike."""
 
 from zoo import registry
 from zoo.errors import UserError
@@ -50,8 +48,7 @@ class Model:
 
 
 class ExportedModel(Model):
-    """An ONNX file that ``zoo export`` wrote, run by onnxruntime. TensorFlow is needed for ``evaluate``
-    alone.
+    """An ONNX file that ``zoo export`` wrote, run by onnxruntime. ``evaluate`` alone needs TensorFlow.
 
     Args:
         path: the file.

@@ -54,6 +54,7 @@ class Reader:
         takes: "files", where each input is the path of one; "lines", where each line of a text is one;
             "prompts", where each is a whole text to continue: ``write(prompt, **decoding)`` gives that in
             pieces.
+        single: the types of which a call takes one input without a list.
         options: tuple of ``zoo.contract.options.Option``, the keyword arguments of ``stream``.
         greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
             them.
@@ -66,6 +67,7 @@ class Reader:
     Vocabulary = None
     reads = one = None
     takes = "files"
+    single = str | bytes | os.PathLike
     options = ()
     greedy = {}
     formats = {"text": Text, "tsv": Tsv, "json": Json}
@@ -117,10 +119,9 @@ class Reader:
         found = self.stream(self.several(inputs), errors, progress, **decoding)
         return [item if details or isinstance(item, UserError) else item.text for item in found]
 
-    @staticmethod
-    def several(inputs):
+    def several(self, inputs):
         """Inputs as an iterable, where there may be one alone."""
-        return [inputs] if isinstance(inputs, str | bytes | os.PathLike) else inputs
+        return [inputs] if isinstance(inputs, self.single) else inputs
 
     def stream(self, inputs, errors="raise", progress=False, **decoding):
         """Iterate over the results, in the order of the inputs. Arguments as in a call."""
@@ -190,6 +191,10 @@ class SpellingReader(Reader):
 
     metrics = (Metric("cer", "character error rate", "{:.2%}"), Metric("wer", "word error rate", "{:.2%}"))
     unit = None
+
+    @classmethod
+    def read_vocabulary(cls, metadata):
+        return cls.Vocabulary.from_metadata(metadata)
 
     def rows(self, report):
         rows = [(self.unit, f"{report['lines']} ({report['characters']} characters)"), *super().rows(report)]

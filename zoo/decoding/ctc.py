@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from export import runtime
 from zoo.backend import visible_gpus
 from zoo.text.characters import BLANK
 
@@ -124,25 +125,8 @@ def align(log_probs, labels):
     """
     if len(log_probs) < frames_needed(labels):
         raise ValueError(f"{len(log_probs)} frames cannot spell {len(labels)} labels.")
-    states = np.full(2 * len(labels) + 1, BLANK)
-    states[1::2] = labels
-    emitted = np.asarray(log_probs, float)[:, states]
-    # A blank between two labels can be left out unless these are equal.
-    skips = np.zeros(len(states), bool)
-    skips[3::2] = states[3::2] != states[1:-2:2]
-    best, steps = np.full(len(states), -np.inf), np.zeros(emitted.shape, int)
-    best[:2] = emitted[0, :2]
-    for time in range(1, len(emitted)):
-        ways = np.full((3, len(states)), -np.inf)  # from the same state, the one before, that before it
-        ways[0], ways[1, 1:] = best, best[:-1]
-        ways[2, 2:] = np.where(skips[2:], best[:-2], -np.inf)
-        steps[time] = ways.argmax(0)
-        best = ways.max(0) + emitted[time]
-    state = len(states) - 1 - int(best[-2] > best[-1])
-    score, frames = best[state] / len(emitted), np.zeros((len(labels), 2), int)
-    for time in reversed(range(len(emitted))):
-        if state % 2:
-            label = frames[state // 2]
-            label[:] = time, max(label[1], time)
-        state -= steps[time, state]
-    return frames, float(score)
+    frames = np.array(runtime.align(log_probs, list(labels)))
+    path = np.full(len(log_probs), BLANK)
+    for label, (first, last) in zip(labels, frames, strict=True):
+        path[first : last + 1] = label
+    return frames, float(log_probs[np.arange(len(path)), path].mean(dtype=float))

@@ -2,8 +2,7 @@
 
 A caption is a str of words with blanks between, as ``zoo.text.normalise.normalise_caption`` gives it: lower
 case, no punctuation. coco-caption (Chen et al. 2015) cuts by Stanford's PTBTokenizer, a Java program, and
-drops
-punctuation, which is nearly the same: the one common difference is ``man's``, two words there.
+drops punctuation, which is nearly the same: the one common difference is ``man's``, two words there.
 
 BLEU is sacreBLEU's. ROUGE-L and CIDEr-D are written out here, for want of a kept package: pycocoevalcap,
 coco-caption for Python 3, is of 2020, 104 MB of Java programs and their data beside its Python, and needs

@@ -200,8 +200,6 @@ class Captioner(Task):
             "top_k": np.array(3 * (seed % 3), "int32"),
         }
 
-    # === Reading ===
-
     # === Training ===
 
     def training_model(self):

@@ -102,6 +102,7 @@ class CaptionReader(Reader):
 
     Vocabulary = Words
     reads, one = "images", "image"
+    single = Reader.single | np.ndarray | Image.Image
     options = (BEAM_WIDTH, N_BEST, LENGTH_PENALTY, TEMPERATURE, TOP_K, SEED)
     greedy = {"beam_width": 1}
     plots, plot_help = "all", "the images with their captions; of one image, what was looked at for each word"
@@ -114,11 +115,6 @@ class CaptionReader(Reader):
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
         self._size = self.config["image_size"]
-
-    @staticmethod
-    def several(inputs):
-        single = isinstance(inputs, str | bytes | os.PathLike | np.ndarray | Image.Image)
-        return [inputs] if single else inputs
 
     def stream(self, images, errors="raise", progress=False, **decoding):
         """Iterate over the ``Caption`` of each image; they come ``WINDOW`` by ``WINDOW``.
@@ -303,7 +299,7 @@ def evaluate_captioner(caption, corpus, progress=False):
 
     Args:
         caption: a list of uint8 RGB images -> a list of str.
-        corpus: a ``zoo.families.captioner.corpus.Captions``.
+        corpus: a ``zoo.families.captioner.corpus.CaptionSamples``.
         progress: show a progress bar.
 
     Returns:

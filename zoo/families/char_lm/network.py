@@ -215,8 +215,6 @@ class CharLm(Task):
             "top_k": np.array(3 * (seed % 3), "int32"),
         }
 
-    # === Reading ===
-
     # === Training ===
 
     def scale_logits(self, factor):
@@ -231,9 +229,7 @@ class CharLm(Task):
             weight.assign(weight * factor)
 
     def training_model(self):
-        """The network with its cross-entropy, for ``fit`` on batches of
-        ``zoo.families.char_lm.corpus.Streams``.
-        """
+        """The network with its cross-entropy, for ``fit`` on ``zoo.families.char_lm.corpus.Streams``."""
         return CarriedStates(self.network)
 
 

@@ -120,8 +120,7 @@ class TextGenerator(Reader):
     def stream(
         self, prompts, errors="raise", progress=False, length=LENGTH, temperature=1.0, top_k=None, seed=None
     ):
-        """Iterate over the ``Continuation`` of each prompt, as they come; writing shows itself: there is no
-        bar.
+        """Iterate over the ``Continuation`` of each prompt as they come, without a bar: writing shows itself.
 
         Args:
             prompts: an iterable of str.

@@ -2,10 +2,10 @@
 
     import zoo
 
-    model = zoo.load("speech.onnx")                               # or a preset, or a folder
-    model.predict(["one.wav", "two.flac"])                        # ["good morning", "how do you do"]
-    talk, = model.predict("talk.mp3", details=True)               # Transcript: text, confidence, words,
-    seconds print(subtitles(talk.words, "srt"))                   # of zoo.formats.subtitles
+    model = zoo.load("speech.onnx")                   # or a preset, or a folder
+    model.predict(["one.wav", "two.flac"])            # ["good morning", "how do you do"]
+    talk, = model.predict("talk.mp3", details=True)   # Transcript: text, confidence, words, seconds
+    print(subtitles(talk.words, "srt"))               # of zoo.formats.subtitles
 
 Recordings longer than ``LIMIT`` are cut at pauses while they are read, so that none is ever in memory whole.
 """
@@ -90,6 +90,7 @@ class SpeechReader(SpellingReader):
 
     Vocabulary = Vocabulary
     reads, one, unit = "speech", "recording", "utterances"
+    single = SpellingReader.single | np.ndarray
     options = (
         Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam")),
         BEAM_WIDTH,
@@ -109,14 +110,8 @@ class SpeechReader(SpellingReader):
         self.rate = self.config["sampling_rate"]  # of what the network hears
         self._seconds = samples / self.rate  # per frame of the output
 
-    @classmethod
-    def read_vocabulary(cls, metadata):
-        return Vocabulary.from_metadata(metadata)
-
-    @staticmethod
-    def several(inputs):
-        single = isinstance(inputs, str | bytes | os.PathLike | np.ndarray) or _is_pair(inputs)
-        return [inputs] if single else inputs
+    def several(self, inputs):
+        return [inputs] if _is_pair(inputs) else super().several(inputs)
 
     @functools.cached_property
     def language_model(self):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import os
 
 import numpy as np
 from PIL import Image
@@ -11,6 +10,7 @@ from export import runtime
 from zoo.contract.options import BEAM_WIDTH
 from zoo.contract.reader import SpellingReader
 from zoo.errors import UserError
+from zoo.images.lines import read_image
 from zoo.metrics.text import evaluate_reader
 from zoo.text.characters import Vocabulary
 
@@ -22,6 +22,7 @@ class LineReader(SpellingReader):
 
     Vocabulary = Vocabulary
     reads, one, unit = "images", "image", "lines"
+    single = SpellingReader.single | np.ndarray | Image.Image
     options = (dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"),)
     plots, plot_help = "one", "the line, and each character below its columns"
 
@@ -35,15 +36,6 @@ class LineReader(SpellingReader):
     def _outputs(self, names, inputs):
         found = self.run(inputs)
         return [found[name] for name in names]
-
-    @classmethod
-    def read_vocabulary(cls, metadata):
-        return Vocabulary.from_metadata(metadata)
-
-    @staticmethod
-    def several(inputs):
-        single = isinstance(inputs, str | bytes | os.PathLike | np.ndarray | Image.Image)
-        return [inputs] if single else inputs
 
     def stream(self, inputs, errors="raise", progress=False, beam_width=None):
         """Iterate over the ``runtime.Line`` of each image, which come ``CHUNK`` by ``CHUNK``, without a bar.
@@ -80,8 +72,9 @@ class LineReader(SpellingReader):
         """
         from zoo.families.line_ocr.plot import draw
 
-        (line,) = self.stream([item], **decoding)
-        draw(runtime.read_image(item), line, path)
+        pixels = read_image(item)
+        (line,) = self.stream([pixels], **decoding)
+        draw(pixels, line, path)
 
     def evaluate(self, corpus, progress=False, **decoding):
         """What ``zoo.metrics.text.evaluate_reader`` gives."""

@@ -137,8 +137,6 @@ class TextClassifier(Task):
             "gain": random.uniform(0.5, 1.5, shape).astype("float32"),
         }
 
-    # === Reading ===
-
     # === Training ===
 
     def with_labels(self, labels):
@@ -173,9 +171,7 @@ class TextClassifier(Task):
 
         tokens = sample["tokens"]
         if self.config.subword_temperature:
-            tokens = vary_subwords(
-                self.vocabulary.tokens, tokens, self.config.subword_temperature, seed
-            )
+            tokens = vary_subwords(self.vocabulary.tokens, tokens, self.config.subword_temperature, seed)
         kept = tf.random.stateless_uniform(tf.shape(tokens), seed) >= self.config.word_dropout
         kept |= (tokens == TextVocabulary.START) | (tokens == TextVocabulary.END)
         return sample | {"tokens": tf.where(kept, tokens, TextVocabulary.UNKNOWN)}

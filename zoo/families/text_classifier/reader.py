@@ -224,7 +224,7 @@ def evaluate_classifier(classify, vocabulary, corpus, progress=False):
 
     Args:
         classify: a list of str -> a list of labels.
-        vocabulary: the ``zoo.families.text_classifier.reader.TextVocabulary`` of what it says.
+        vocabulary: the ``zoo.families.text_classifier.vocabulary.TextVocabulary`` of what it says.
         corpus: a ``zoo.families.text_classifier.corpus.LabelledTexts``.
         progress: show a progress bar.
 
@@ -238,8 +238,6 @@ def evaluate_classifier(classify, vocabulary, corpus, progress=False):
     Raises:
         UserError: the corpus has a label that the model has not.
     """
-    import numpy as np
-
     rows = {label: vocabulary.row(label) for label in sorted(set(corpus.labels))}
     found, labels, seconds = answers(
         classify, corpus, 512, desc="classifying", unit=" texts", disable=not progress

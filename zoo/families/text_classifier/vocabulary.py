@@ -1,6 +1,4 @@
-"""What a text classifier knows of texts and labels: tokens, and the pieces that a long text is classified
-in.
-"""
+"""What a text classifier knows of texts and labels: tokens, and the pieces that long texts are read in."""
 
 import itertools
 

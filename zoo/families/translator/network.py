@@ -238,8 +238,6 @@ class Translator(Task):
             "max_length": np.array(12, "int32"),
         }
 
-    # === Reading ===
-
     # === Training ===
 
     def training_model(self):
