@@ -26,8 +26,8 @@ def build(serving, function, stand_ins=None, opset=OPSET):
         opset: the operator set, one of ``OPSETS``.
 
     Returns:
-        An ``onnx.ModelProto`` with the inputs, outputs and dimensions that ``serving`` names. An input that no
-        output depends on has a default value, and need not be given. The same weights give the same bytes.
+        An ``onnx.ModelProto`` with the inputs, outputs and dimensions that ``serving`` names. An input that
+        no output depends on has a default value, and need not be given. The same weights give the same bytes.
 
     Raises:
         Unconvertible: an operation has no ONNX counterpart.
@@ -75,7 +75,7 @@ class Unconvertible(ExportError):
     """
 
     def __init__(self, operation, scope=None):
-        super().__init__(f"The model computes {operation}, which has no ONNX counterpart; nothing was written")
+        super().__init__(f"The model uses {operation}, which has no ONNX counterpart; nothing was written")
         self.operation, self.scope = operation, scope
 
 
@@ -101,7 +101,7 @@ def _frozen(concrete, given, made):
 
 
 def _make_constant(node, value):
-    """A tensor that a function captured, such as the mean of ``Normalization``, in its placeholder's place."""
+    """Puts a tensor that a function captured, the mean of ``Normalization`` say, in its placeholder's place."""
     import tensorflow as tf
 
     if value.dtype in (tf.resource, tf.variant):
@@ -246,8 +246,10 @@ def _default_unread_inputs(graph):
     for value in graph.input:
         if value.name not in read:
             shape = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]
-            dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-            zeros = np.zeros(shape, dtype) if dtype != object else np.full(shape, "", object)
+            kind = value.type.tensor_type.elem_type
+            zeros = np.zeros(shape, onnx.helper.tensor_dtype_to_np_dtype(kind))
+            if kind == onnx.TensorProto.STRING:
+                zeros = np.full(shape, "", object)
             graph.initializer.append(onnx.numpy_helper.from_array(zeros, value.name))
 
 

@@ -1,8 +1,8 @@
 """Keras's recurrent layers as ONNX's ``LSTM``, ``GRU`` and ``RNN`` operations.
 
-While ``fused`` is in force, a recurrent layer that is traced leaves one stand-in operation in the TensorFlow
-graph instead of a loop (see ``export.stand_in``), and one ONNX operation is written in its place. A layer that
-has no ONNX equivalent keeps its loop, and the report says why.
+While ``fused`` is in force, a recurrent layer that is traced leaves one stand-in (see ``export.stand_in``) in
+the TensorFlow graph instead of a loop, and one ONNX operation is written in its place. A layer with no ONNX
+equivalent keeps its loop, and the report says why.
 
 ONNX knows padding at the end alone (``sequence_lens``), a Keras mask may hide any step. The steps
 that a mask leaves are therefore brought to the front, in their order, and the outputs back to where

@@ -12,9 +12,9 @@ class StandIns:
     """The stand-ins of a traced function.
 
     Attributes:
-        writers: ``{token: write}``; ``write(inputs, outputs, name)`` takes the names of the operation's tensors,
-            and a name that its own may begin with. It returns two lists, of ``onnx.NodeProto`` and of
-            ``onnx.TensorProto``, the constants that the nodes read.
+        writers: ``{token: write}``; ``write(inputs, outputs, name)`` takes the names of the operation's
+            tensors, and a name that its own may begin with. It returns two lists, of ``onnx.NodeProto`` and
+            of ``onnx.TensorProto``, the constants that the nodes read.
     """
 
     def __init__(self):

@@ -223,4 +223,4 @@ def _pick(x, index):
 def _lengths(tokens, end, max_length):
     """Tokens before the first ``end``, int32, along the last axis."""
     steps = ops.arange(max_length, dtype="int32")
-    return ops.min(ops.where(tokens == end, steps, max_length), axis=-1)
+    return ops.min(ops.where(tokens == end, steps, max_length), axis=-1, initial=max_length)

@@ -1,13 +1,13 @@
 """Captions images with an exported model or a Keras task, searching or sampling, their order kept.
 
-from export import runtime
+    from export import runtime
 
-reader = runtime.load("captioner.onnx")
-reader(["dog.jpg", "beach.png"])                      # ["a dog runs through the grass", …]
-found, = reader("dog.jpg", details=True)              # Caption: text, score, hypotheses, words, attention
-reader(paths, n_best=3, beam_width=5, errors="return")
-reader(paths, temperature=0.8, top_k=50, seed=1)      # drawn by their probability
-reader.picture(paths, "sheet.png")
+    reader = runtime.load("captioner.onnx")
+    reader(["dog.jpg", "beach.png"])                      # ["a dog runs through the grass", …]
+    found, = reader("dog.jpg", details=True)              # Caption: text, score, hypotheses, words, attention
+    reader(paths, n_best=3, beam_width=5, errors="return")
+    reader(paths, temperature=0.8, top_k=50, seed=1)      # drawn by their probability
+    reader.picture(paths, "sheet.png")
 """
 
 import concurrent.futures

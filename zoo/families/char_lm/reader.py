@@ -1,12 +1,12 @@
 """Writes and scores text with an exported model or a Keras task, character by character.
 
-from export import runtime
+    from export import runtime
 
-reader = runtime.load("char_lm.onnx")
-for piece in reader.write("PANDARUS:", length=500, temperature=0.8, seed=1):
-    print(piece, end="", flush=True)                  # as it comes
-reader.score("To be, or not to be")                   # nats of each character
-reader(["ROMEO:\\n", "JULIET:\\n"], length=100)         # list of str
+    reader = runtime.load("char_lm.onnx")
+    for piece in reader.write("PANDARUS:", length=500, temperature=0.8, seed=1):
+        print(piece, end="", flush=True)                  # as it comes
+    reader.score("To be, or not to be")                   # nats of each character
+    reader(["ROMEO:\\n", "JULIET:\\n"], length=100)         # list of str
 """
 
 import collections
