@@ -20,7 +20,7 @@ def inputs(subject, batch, steps, ragged=False):
         steps: size of the first axis behind the batch, where the model leaves it open.
         ragged: whether rows end after 30 % to 100 % of the steps, with what the model masks behind.
     """
-    from export.keras_model import output_steps, tokens_and_blank
+    from export.examples import output_steps, tokens_and_blank
 
     network, random = subject.network, np.random.default_rng(0)
     shares = np.linspace(SHORTEST if ragged else 1, 1, batch)

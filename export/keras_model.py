@@ -2,15 +2,17 @@
 
 import collections
 import contextlib
+import functools
 import itertools
 import os
-import re
 import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from export import verify
+from export.examples import Maker
 from export.verify import ExportError
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.errors import UserError
@@ -41,39 +43,98 @@ def load(path):
         ) from error
 
 
+ROUNDING = 2e-7  # of numbers, relative: about what float32 leaves uncertain after some additions
+
+
 class KerasModel:
     """A Keras model beside the tasks of the zoo: what the exporters ask of either.
 
     Attributes:
         network: the model.
+        names: ``{layer: its name}``, with those of the layers around it where several have the same.
         states: ``{name: (layer, index)}``, the states of its stateful layers, which are inputs and, as
             ``NAME_next``, outputs of what is exported.
-        serving: its ``zoo.contract.serving.Serving``. Inputs are the model's by their names, outputs by the
-            names of their layers, or by their keys where the model gives a dict.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, example=None):
+        """
+        Args:
+            model: a functional or Sequential model.
+            example: ``{name of an input: array}`` to verify on, or None for random inputs.
+        """
         _check(model)
         if isinstance(model, keras.Sequential):
             model = model._functional
-        self.network = model
+        self.network, self._given = model, example
+        self.names = unique_names(model)
+        names = _Names()
+        self._inputs = {names.add(str(tensor.name)): tensor for tensor in model.inputs}
+        self._outputs = dict(zip(_output_names(model, names), keras.tree.flatten(model.outputs), strict=True))
         self.states = {}
-        for layer in all_layers(model):
+        for layer, name in self.names.items():
             if isinstance(layer, keras.layers.RNN) and layer.stateful and layer.states is not None:
-                values = keras.tree.flatten(layer.states)
-                names = [f"{layer.name}_{i}" for i in range(len(values))]
-                if len(values) == (2 if isinstance(layer, keras.layers.LSTM) else 1):
-                    names = [f"{layer.name}_h", f"{layer.name}_c"][: len(values)]
-                self.states |= {name: (layer, i) for i, name in enumerate(names)}
-        self._inputs = {_identifier(tensor.name): tensor for tensor in model.inputs}
-        self._outputs = dict(zip(_output_names(model), keras.tree.flatten(model.outputs), strict=True))
-        inputs = [_spec(name, tensor, self._inputs) for name, tensor in self._inputs.items()]
-        outputs = [_spec(name, tensor, self._outputs) for name, tensor in self._outputs.items()]
-        for name in self.states:
-            value = self._state(name)
-            inputs.append(TensorSpec(name, "float32", tuple(value.shape)))
-            outputs.append(TensorSpec(f"{name}_next", "float32", tuple(value.shape)))
-        self.serving = Serving(tuple(inputs), tuple(outputs), self._serve, self._example)
+                count = len(keras.tree.flatten(layer.states))
+                ends = [str(i) for i in range(count)]
+                if count == (2 if isinstance(layer, keras.layers.LSTM) else 1):
+                    ends = ["h", "c"][:count]
+                self.states |= {names.add(f"{name}_{end}"): (layer, i) for i, end in enumerate(ends)}
+        self._nexts = {name: names.add(f"{name}_next") for name in self.states}
+        states = {name: tuple(self._state(name).shape) for name in self.states}
+        self._maker = Maker(model, self._inputs, states, self._run)
+
+    @functools.cached_property
+    def cases(self):
+        """List of ``(inputs, outputs)``, dicts of arrays: what to verify on, and what Keras gives."""
+        return self._maker.cases() if self._given is None else self._maker.given(self._given)
+
+    @functools.cached_property
+    def large_cases(self):
+        """The same of numbers that are unusually large, where weights in 8 bits would be far off."""
+        return self._maker.large() if self._given is None else []
+
+    @functools.cached_property
+    def serving(self):
+        """Its ``zoo.contract.serving.Serving``.
+
+        Inputs have their names in the model; outputs have those of their layers, or their keys where the
+        model gives a dict. A dimension of an output that is as large as one of an input in all ``cases`` has
+        its name.
+        """
+        several = sum(None in tensor.shape[1:] for tensor in self._inputs.values()) > 1
+        specs = []
+        for name, tensor in self._inputs.items():
+            batch = ["batch" if size is None else size for size in tensor.shape[:1]]
+            specs.append(_spec(name, [*batch, *tensor.shape[1:]], tensor.dtype, prefix=several))
+        specs += [TensorSpec(name, "float32", tuple(self._state(name).shape)) for name in self.states]
+        outputs = [self._output_spec(name, specs) for name in (*self._outputs, *self._nexts.values())]
+        return Serving(
+            tuple(specs), tuple(outputs), self._serve, example=None, rounded=self._rounded, of_task=False
+        )
+
+    def _run(self, inputs):
+        return verify.run(self.network, self._serve, inputs)
+
+    def _output_spec(self, name, inputs):
+        """Its dtype and the sizes of its dimensions as the cases show them."""
+        sizes = [(given, outputs[name].shape) for given, outputs in self.cases]
+        dtype = verify.dtype_name(self.cases[0][1][name])
+        symbolic = self._outputs[name].shape if name in self._outputs else sizes[0][1]
+        shape = []
+        for axis, size in enumerate(symbolic):
+            seen = [shape[axis] for _, shape in sizes]
+            if size is not None and set(seen) == {size}:
+                shape.append(size)
+                continue
+            same = (
+                dim
+                for spec in inputs
+                for i, dim in enumerate(spec.shape)
+                if isinstance(dim, str)
+                and (dim == "batch") == (axis == 0)
+                and all(given[spec.name].shape[i] == n for (given, _), n in zip(sizes, seen, strict=True))
+            )
+            shape.append(next(same, None))
+        return _spec(name, shape, dtype, prefix=True)
 
     def _state(self, name):
         layer, index = self.states[name]
@@ -84,7 +145,7 @@ class KerasModel:
         with self._given_states({name: inputs[name] for name in self.states}) as nexts:
             outputs = keras.tree.flatten(self.network(packed(self.network, values.values()), training=False))
             found = dict(zip(self._outputs, outputs, strict=True))
-        return found | {f"{name}_next": value.value for name, value in nexts.items()}
+        return found | {self._nexts[name]: value.value for name, value in nexts.items()}
 
     @contextlib.contextmanager
     def _given_states(self, values):
@@ -101,42 +162,21 @@ class KerasModel:
             for key, layer in layers.items():
                 object.__setattr__(layer, "states", before[key])
 
-    def _example(self, batch, seed):
+    def _rounded(self, inputs, seed):
+        """The outputs where all numbers, of inputs and weights, are rounded a little otherwise."""
         random = np.random.default_rng(seed)
-        inputs, length = {}, int(random.integers(3, 14))
-        if self.network.inputs and self.network.inputs[0].shape[0] is not None:
-            batch = self.network.inputs[0].shape[0]
-        lengths = random.integers(0 if seed % 3 == 2 else 1, length + 1, batch)
-        lengths[random.integers(batch)] = length
-        tokens, blank = tokens_and_blank(self.network, default_tokens=3)
-        shapes = {}
-        for name, tensor in self._inputs.items():
-            unknown = [i for i, size in enumerate(tensor.shape) if size is None and i]
-            # A picture's sides must survive a few strides; a sequence is quicker when it is short.
-            sides = dict.fromkeys(unknown, length if unknown == [1] and len(tensor.shape) < 4 else 32)
-            shapes[name] = (batch, *(size or sides[i] for i, size in enumerate(tensor.shape) if i))
-        for (name, tensor), shape in zip(self._inputs.items(), shapes.values(), strict=True):
-            if np.issubdtype(np.dtype(tensor.dtype), np.floating):
-                value, padding = random.normal(size=shape), blank
-            elif tensor.dtype == "bool":
-                value, padding = random.random(shape) < 0.7, False
-            elif tensor.dtype == "uint8":
-                value, padding = random.integers(0, 256, shape), 0
-            elif len(shape) == 1:
-                # A number for each row: most likely its length, in the steps that strides leave.
-                value, padding = np.minimum(lengths, output_steps(self.network, shapes.values(), length)), 0
-            else:
-                value, padding = random.integers(min(1, tokens - 1), max(tokens, 1), shape), 0
-            if len(shape) > 1 and shape[1] > 1:  # padding behind, before, and anywhere
-                step = np.arange(shape[1])[None, :]
-                count = np.minimum(lengths, shape[1])[:, None]
-                holes = random.random(shape[:2]) < 0.3
-                hidden = (step < 0, step >= count, step < shape[1] - count, holes)[seed % 4]
-                value[np.broadcast_to(hidden, shape[:2])] = padding
-            inputs[name] = np.asarray(value).astype(tensor.dtype)
-        for name in self.states:
-            inputs[name] = random.normal(size=tuple(self._state(name).shape)).astype("float32")
-        return inputs
+
+        def other(value):
+            value = np.asarray(value)
+            if not np.issubdtype(value.dtype, np.floating):
+                return value
+            return (value * (1 + ROUNDING * random.normal(size=value.shape))).astype(value.dtype)
+
+        weights = [(weight, other(weight)) for weight in self.network.weights]
+        with keras.StatelessScope(state_mapping=weights):
+            given = {name: other(value) for name, value in inputs.items()}
+            return self._run(given)
+
 
 class _Holder:
     """Stands for a state variable of a layer: gives an input, takes what is assigned."""
@@ -162,26 +202,37 @@ def packed(network, values):
     return keras.tree.pack_sequence_as(network._inputs_struct, list(values))
 
 
-def tokens_and_blank(network, default_tokens):
-    """How many tokens every embedding of a network knows, and the value that it masks in float inputs."""
-    layers = all_layers(network)
-    tokens = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
-    blanks = [layer.mask_value for layer in layers if isinstance(layer, keras.layers.Masking)]
-    return min(tokens, default=default_tokens), blanks[0] if blanks else 0
+def unique_names(network):
+    """``{layer: name}`` of all layers, inner ones too; those of one name with the names around them."""
+    paths = {}
+
+    def walk(layer, path):
+        for inner in layer._layers:
+            if inner not in paths:
+                paths[inner] = (*path, inner.name)
+                walk(inner, paths[inner])
+
+    walk(network, ())
+    counts = collections.Counter(path[-1] for path in paths.values())
+    names = _Names()
+    return {
+        layer: names.add(path[-1] if counts[path[-1]] == 1 else "/".join(path))
+        for layer, path in paths.items()
+    }
 
 
-def output_steps(network, shapes, default):
-    """The length of a network's shortest output sequence, or a default where it gives none.
+class _Names:
+    """Names, each given once."""
 
-    Args:
-        network: a functional model.
-        shapes: whole shapes of its inputs, in their order.
-    """
-    pairs = zip(shapes, network.inputs, strict=True)
-    tensors = [keras.KerasTensor(shape, tensor.dtype) for shape, tensor in pairs]
-    found = keras.tree.flatten(network.compute_output_spec(packed(network, tensors)))
-    outputs = zip(found, network.outputs, strict=True)
-    return min((one.shape[1] for one, open_ in outputs if open_.shape[1:2] == (None,)), default=default)
+    def __init__(self):
+        self._taken = set()
+
+    def add(self, name):
+        """The name, or where it is taken, the name with the first number that is free."""
+        choices = itertools.chain([name], (f"{name}_{i}" for i in itertools.count()))
+        name = next(choice for choice in choices if choice not in self._taken)
+        self._taken.add(name)
+        return name
 
 
 def _check(model):
@@ -206,43 +257,35 @@ def _check(model):
             )
 
 
-def _output_names(model):
-    structure = model._outputs_struct
-    tensors = keras.tree.flatten(structure)
-    names = [_identifier(tensor._keras_history.operation.name) for tensor in tensors]
-    if isinstance(structure, dict) and len(structure) == len(tensors):
-        names = [_identifier(name) for name in sorted(structure)]  # the order in which they are flattened
-    # Several outputs of one layer are numbered; the name of an input is no output's as well.
-    counts, given = collections.Counter(names), {_identifier(tensor.name) for tensor in model.inputs}
-    unique, taken = [], given | set(names)
-    for name in names:
-        if counts[name] > 1 or name in given:
-            choices = (f"{name}_{i}" for i in itertools.count())
-            name = next(choice for choice in choices if choice not in taken)
-        taken.add(name)
-        unique.append(name)
+def _output_names(model, names):
+    """The keys of a model that gives a dict, else the layers' names; several of one layer are numbered."""
+    places = keras.tree.flatten_with_path(model._outputs_struct)
+    if isinstance(model._outputs_struct, dict):
+        return [names.add("/".join(map(str, path))) for path, _ in places]
+    found = [str(tensor._keras_history.operation.name) for _, tensor in places]
+    counts, numbers = collections.Counter(found), collections.Counter()
+    unique = []
+    for name in found:
+        if counts[name] > 1:
+            unique.append(names.add(f"{name}_{numbers[name]}"))
+            numbers[name] += 1
+        else:
+            unique.append(names.add(name))
     return unique
 
 
-def _identifier(name):
-    return re.sub(r"[^A-Za-z0-9_.]", "_", name.split(":")[0])
+def _spec(name, shape, dtype, prefix):
+    """Variable dimensions get names: batch, time (or height and width), and the tensor's own beyond one.
 
-
-def _spec(name, tensor, all_tensors):
-    """Variable dimensions get names: batch, time (or height and width), and the tensor's own beyond one."""
-    unknown = [i for i, size in enumerate(tensor.shape) if size is None and i]
+    Args:
+        shape: ints, names, and None for what gets a name here.
+        prefix: whether the tensor's name stands before those.
+    """
+    unknown = [i for i, size in enumerate(shape) if size is None]
     usual = {1: "time"} if unknown == [1] else {1: "height", 2: "width", 3: "depth"}
-    several = sum(any(size is None for size in one.shape[1:]) for one in all_tensors.values()) > 1
-    prefix = f"{name}_" if several else ""
-    shape = [
-        size if size is not None else "batch" if i == 0 else prefix + usual.get(i, f"dim_{i}")
-        for i, size in enumerate(tensor.shape)
-    ]
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    given = isinstance(tensor._keras_history.operation, keras.layers.InputLayer)
-    if dtype in ("float16", "bfloat16") and not given:
-        dtype = "float32"  # as verify.serving_function has it computed
-    return TensorSpec(name, dtype, tuple(shape))
+    before = f"{name}_" if prefix else ""
+    sizes = [size if size is not None else before + usual.get(i, f"dim_{i}") for i, size in enumerate(shape)]
+    return TensorSpec(name, keras.backend.standardize_dtype(dtype), tuple(sizes))
 
 
 def is_file(name):

@@ -4,24 +4,28 @@ import collections
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 import zoo
 from export import keras_model, onnx_graph, quantize, recurrent, runtime, verify
+from export.traceable import traceable
 from export.verify import ExportError
 from zoo.contract.task import Task
 from zoo.errors import UserError
 from zoo.files import atomic_write
 
 
-def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, float16=False):
+def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, float16=False, example=None):
     """Writes a model as an ONNX file, once onnxruntime has given the results of Keras with it.
 
-    Recurrent layers become one fused operation each, masked or not (see ``export.recurrent``); one that ONNX
-    cannot say keeps its loop, and the report says why.
+    Recurrent layers become one fused operation each, masked or not (see ``export.recurrent``); one with no
+    ONNX equivalent keeps its loop, and the report says why.
 
     Args:
         model: a ``zoo.contract.task.Task``, or what ``zoo.load`` takes; or a functional or Sequential
@@ -31,6 +35,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         opset: ONNX's operator set, 13 to 18.
         int8: quantise the weights (see ``export.quantize.int8``), after verification.
         float16: store the weights as float16.
+        example: ``{name of an input: array}`` for a Keras model, inputs to verify it on; by default random
+            ones of several lengths.
 
     Returns:
         The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes`` (``{operation: count}``),
@@ -53,9 +59,11 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return _on_tensorflow(model, path, preset=preset, opset=opset, int8=int8, float16=float16)
-    subject, name = load(model)
-    reference = verify.serving_function(subject)
+        return _on_tensorflow(model, path, example, preset=preset, opset=opset, int8=int8, float16=float16)
+    subject, name = load(model, example)
+    task = isinstance(subject, Task)
+    cases = list(verify.examples(subject)) if task else subject.cases
+    large = [] if task else subject.large_cases
     converted, fusion = _convert(subject, opset)
     report = {
         "opset": next(opset.version for opset in converted.opset_import if not opset.domain),
@@ -66,9 +74,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     loops = report["nodes"].get("Loop", 0) + report["nodes"].get("Scan", 0)
     if loops > subject.serving.decoding_loops and not fusion.fallbacks:
         report["other_loops"] = loops - subject.serving.decoding_loops
-    cases = list(verify.examples(subject, reference))
     try:
-        report |= verify.compare(subject, _pairs(subject, converted, cases))
+        report |= verify.compare(subject, _pairs(subject, converted, [*cases, *large]))
     except ExportError as error:
         layer = _first_difference(subject.network, opset)
         where = f"; the first layer that differs is {layer!r}" if layer else ""
@@ -92,15 +99,17 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     return {"size": len(data), **report}
 
 
-def load(model):
+def load(model, example=None):
     """What ``to_onnx`` takes -> (task or ``export.keras_model.KerasModel``, its name)."""
+    if keras_model.is_file(model):
+        return keras_model.KerasModel(keras_model.load(model), example), Path(model).stem
+    if not isinstance(model, Task | str | os.PathLike):
+        return keras_model.KerasModel(model, example), getattr(model, "name", "")
+    if example is not None:
+        raise UserError("An example is for Keras models; a task of the zoo knows inputs that fit it")
     if isinstance(model, Task):
         return model, ""
-    if keras_model.is_file(model):
-        return keras_model.KerasModel(keras_model.load(model)), Path(model).stem
-    if isinstance(model, str | os.PathLike):
-        return zoo.load(os.fspath(model)), Path(model).name
-    return keras_model.KerasModel(model), model.name
+    return zoo.load(os.fspath(model)), Path(model).name
 
 
 _CHILD = """
@@ -109,26 +118,32 @@ from zoo.backend import import_tensorflow
 from zoo.errors import UserError
 
 import_tensorflow()
-from export.onnx_file import to_onnx
+from export.onnx_file import read_example, to_onnx
 
+options = json.loads(sys.argv[1])
 try:
-    report = to_onnx(**json.loads(sys.argv[1]))
+    if "example" in options:
+        options["example"] = read_example(options["example"])
+    report = to_onnx(**options)
 except UserError as error:
     sys.exit(f"seqzoo: {error}")
 print("\\n" + json.dumps(report))
 """
 
 
-def _on_tensorflow(model, path, **options):
+def _on_tensorflow(model, path, example, **options):
     """``to_onnx`` of a model that lives on another backend, in a process of its own."""
     print("Keras runs on another backend here; exporting on TensorFlow in another process", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
+        if example is not None:
+            options["example"] = os.fspath(Path(folder, "example.npz"))
+            np.savez(options["example"], **{name: np.asarray(value) for name, value in example.items()})
         if isinstance(model, Task):
             options["preset"] = options["preset"] or ""
             model.save(Path(folder, "task"))
             model = Path(folder, "task")
         elif not isinstance(model, str | os.PathLike):
-            keras_model.KerasModel(model)  # says what is wrong with it, if anything
+            _check_classes(keras_model.KerasModel(model, example))  # says what is wrong with it, if anything
             options["preset"] = options["preset"] or model.name
             model.save(Path(folder, "model.keras"))
             model = Path(folder, "model.keras")
@@ -142,6 +157,33 @@ def _on_tensorflow(model, path, **options):
         last = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
         raise ExportError(last.removeprefix("seqzoo: "))
     return json.loads(run.stdout.splitlines()[-1])
+
+
+def _check_classes(subject):
+    """Raises a UserError where another process would not know a class of the model's layers."""
+    for layer in subject.names:
+        if not type(layer).__module__.startswith(("keras.", "zoo.")):
+            raise ExportError(
+                f"The layer {layer.name!r} is of a class of your own, {type(layer).__name__}, which the "
+                "process that exports on TensorFlow does not know; run your program with "
+                "KERAS_BACKEND=tensorflow"
+            )
+
+
+def read_example(path):
+    """The arrays of a ``.npz`` file, by their names.
+
+    Raises:
+        UserError: it cannot be read, or holds Python objects, which are not loaded.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # NumPy raises what comes to hand
+        raise UserError(
+            f"{path}: no .npz file of arrays ({verify.reason(error)}); write one with "
+            "numpy.savez(path, **{name of an input: array})"
+        ) from error
 
 
 def metadata(subject, preset, report):
@@ -164,9 +206,51 @@ def metadata(subject, preset, report):
 
 
 def _convert(subject, opset):
-    with recurrent.fused(keras_model.all_layers(subject.network)) as fusion:
-        function = verify.serving_function(subject)
-    return onnx_graph.build(subject.serving, function, fusion.stand_ins, opset), fusion
+    """(``onnx.ModelProto``, ``export.recurrent.Fusion``)
+
+    Raises:
+        ExportError: an operation has no ONNX counterpart, or tracing fails; the sentence names the layer.
+    """
+    names = keras_model.unique_names(subject.network)
+    serving = subject.serving  # a Keras model is run for it, which nothing may stand in for
+    try:
+        with traceable(names), recurrent.fused(names) as fusion:
+            function = verify.serving_function(subject)
+        return onnx_graph.build(serving, function, fusion.stand_ins, opset), fusion
+    except onnx_graph.Unconvertible as error:
+        layer = _layer_of_scope(error.scope, names)
+        wrong, cause = f"uses {error.operation}, which has no ONNX counterpart", error
+    except UserError:
+        raise
+    except Exception as error:  # TensorFlow, Keras, tf2onnx and a model's own code raise what comes to hand
+        layer = _layer_of_traceback(error, names)
+        wrong, cause = f"cannot be converted to ONNX ({verify.reason(error)})", error
+    where = f"layer {layer!r}" if layer else f"model {subject.network.name!r}"
+    raise ExportError(
+        f"The {where} {wrong}; nothing was written: "
+        "write it with other operations of keras.ops, or leave it out of what is exported"
+    ) from cause
+
+
+def _layer_of_scope(scope, names):
+    """The name of the innermost layer in whose name scope an operation stands, or None."""
+    plain = {layer.name for layer in names}
+    for part in reversed((scope or "").split("/")[:-1]):
+        for name in (part, re.sub(r"_\d+$", "", part)):
+            if name in plain:
+                return name
+    return None
+
+
+def _layer_of_traceback(error, names):
+    """The name of the innermost layer whose code was running when an exception was raised, or None."""
+    found, trace = None, error.__traceback__
+    while trace:
+        running = trace.tb_frame.f_locals.get("self")
+        if isinstance(running, keras_model.keras.layers.Layer) and running in names:
+            found = names[running]
+        trace = trace.tb_next
+    return found
 
 
 def _count(model):
@@ -174,7 +258,7 @@ def _count(model):
 
 
 def _pairs(subject, model, cases):
-    """Yields what Keras gave and what onnxruntime gives with the serialised model."""
+    """Yields inputs, what Keras gave, and what onnxruntime gives with the serialised model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -183,8 +267,9 @@ def _pairs(subject, model, cases):
         data = model.SerializeToString()
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds, without a common base
-        reason = str(error).splitlines()[0]
-        raise ExportError(f"onnxruntime refuses the model ({reason}); nothing was written") from error
+        raise ExportError(
+            f"onnxruntime refuses the model ({verify.reason(error)}); nothing was written"
+        ) from error
     names = [spec.name for spec in subject.serving.outputs]
     known = {value.name for value in session.get_inputs()}
     for inputs, expected in cases:
@@ -192,9 +277,10 @@ def _pairs(subject, model, cases):
         try:
             found = session.run(names, given)
         except Exception as error:
-            reason = str(error).splitlines()[0]
-            raise ExportError(f"onnxruntime cannot run the model ({reason}); nothing was written") from error
-        yield expected, dict(zip(names, found, strict=True))
+            raise ExportError(
+                f"onnxruntime cannot run the model ({verify.reason(error)}); nothing was written"
+            ) from error
+        yield inputs, expected, dict(zip(names, found, strict=True))
 
 
 def _first_difference(network, opset):
@@ -207,8 +293,7 @@ def _first_difference(network, opset):
             continue
         try:
             subject = keras_model.KerasModel(keras.Model(network.inputs, layer.output))
-            cases = list(verify.examples(subject, verify.serving_function(subject)))
-            verify.compare(subject, _pairs(subject, _convert(subject, opset)[0], cases))
+            verify.compare(subject, _pairs(subject, _convert(subject, opset)[0], subject.cases))
         except ExportError:
             return layer.name
         except Exception:

@@ -8,7 +8,7 @@ import logging
 import numpy as np
 
 from export import stand_in
-from export.verify import ExportError
+from export.verify import ExportError, reason
 
 # The newest operator set that tf2onnx 1.17 writes is 18. 17 has all that is needed, with file format
 # (IR) 8, and is read by onnxruntime 1.13 and later, older than the oldest that seqzoo allows (1.18).
@@ -61,8 +61,9 @@ def build(serving, function, stand_ins=None, opset=OPSET):
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # invalid, or too large for one file; onnx and protobuf have many kinds
-        reason = str(error).strip().splitlines()[0]
-        raise ExportError(f"This model has no valid ONNX form ({reason}); nothing was written") from error
+        raise ExportError(
+            f"This model has no valid ONNX form ({reason(error)}); nothing was written"
+        ) from error
     return model
 
 
@@ -81,27 +82,34 @@ class Unconvertible(ExportError):
 
 def _frozen(concrete, given, made):
     """A traced function as a TensorFlow graph of constants, less what its outputs do not depend on."""
-    from tensorflow.compat.v1 import graph_util
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     from tf2onnx import tf_loader
 
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False, aggressive_inlining=True)
-    graph_def = tf_loader.fix_freezing_errors_part2(frozen.graph.as_graph_def(add_shapes=True))
+    # The way for large models is right for all. The other builds a function of what it froze, and there falls
+    # over operations (of a CTC loss, say) that no output depends on.
+    graph_def = tf_loader.convert_variables_to_constants_large_model(concrete)
+    graph_def = tf_loader.fix_freezing_errors_part2(graph_def)
     captured = {placeholder.op.name: value for value, placeholder in concrete.graph.captures}
-    for node in graph_def.node:
-        if node.op == "Placeholder" and node.name in captured:
-            _make_constant(node, captured[node.name])
-        # Nothing here has an effect that another operation would have to wait for.
-        node.input[:] = [name for name in node.input if not name.startswith("^")]
-    kept = graph_util.extract_sub_graph(graph_def, [tensor.op.name for tensor in made])
-    there = {node.name for node in kept.node}
-    unread = {tensor.op.name for tensor in given} - there
-    kept.node.extend(node for node in graph_def.node if node.name in unread)
-    return kept
+    nodes = {node.name: node for node in graph_def.node}
+    for name in nodes.keys() & captured.keys():
+        if nodes[name].op == "Placeholder":
+            _make_constant(nodes[name], captured[name])
+    kept, waiting = {tensor.op.name for tensor in given}, [tensor.op.name for tensor in made]
+    while waiting:
+        name = waiting.pop()
+        if name not in kept:
+            kept.add(name)
+            # Nothing here has an effect that another operation would have to wait for.
+            reads = [one for one in nodes[name].input if not one.startswith("^")]
+            nodes[name].input[:] = reads
+            waiting += [one.partition(":")[0] for one in reads]
+    nodes = [_copy(node) for node in graph_def.node if node.name in kept]
+    del graph_def.node[:]
+    graph_def.node.extend(nodes)
+    return graph_def
 
 
 def _make_constant(node, value):
-    """Puts a tensor that a function captured, the mean of ``Normalization`` say, in its placeholder's place."""
+    """Puts a captured tensor, such as the mean of ``Normalization``, in its placeholder's place."""
     import tensorflow as tf
 
     if value.dtype in (tf.resource, tf.variant):

@@ -66,18 +66,23 @@ class Fusion:
     stand_ins: StandIns = dataclasses.field(default_factory=StandIns)
     layers: dict = dataclasses.field(default_factory=dict)
 
+    def note(self, name, reason=""):
+        """Keeps what became of one call of a layer; one that is a loop anywhere is told as a loop."""
+        self.layers[name] = self.layers.get(name) or reason
+
     @property
     def fallbacks(self):
         return {name: reason for name, reason in self.layers.items() if reason}
 
 
 @contextlib.contextmanager
-def fused(layers, stand_ins=None):
+def fused(names, stand_ins=None):
     """Traces recurrent layers as stand-ins for fused operations.
 
     Args:
         stand_ins: the ``StandIns`` to add to, by default new ones.
-        layers: all layers of the traced function, inner ones too; others than recurrent ones are left alone.
+        names: ``{layer: its name in the report}``, all layers of the traced function, inner ones too; others
+            than recurrent ones are left alone.
 
     Yields:
         A ``Fusion``, which fills while a function is traced.
@@ -88,20 +93,24 @@ def fused(layers, stand_ins=None):
         object.__setattr__(layer, name, function)  # past Keras's tracking of attributes
         changed.append((layer, name))
 
-    inside = {}  # direction of a Bidirectional -> its name for reports
-    for layer in layers:
+    kinds = {
+        keras.layers.Bidirectional: _bidirectional,
+        Bidirectional: _our_bidirectional,
+        Recurrent: _our_recurrent,
+    }
+    names = dict(names)
+    for layer, name in list(names.items()):
         if isinstance(layer, keras.layers.Bidirectional | Bidirectional):
-            both = (layer.forward_layer, layer.backward_layer)
-            inside |= {id(one): f"{layer.name}/{one.name}" for one in both}
-            ours = isinstance(layer, Bidirectional)
-            replace(layer, "call", (_our_bidirectional if ours else _bidirectional)(layer, fusion))
-    for layer in layers:
+            names |= {one: f"{name}/{one.name}" for one in (layer.forward_layer, layer.backward_layer)}
         if isinstance(layer, Recurrent):
-            inside[id(layer.layer)] = layer.name
-            replace(layer, "call", _our_recurrent(layer, fusion))
-    for layer in layers:
+            names[layer.layer] = name
+    for layer, name in names.items():
+        for kind, make in kinds.items():
+            # A subclass with a call of its own computes something else around its directions.
+            if isinstance(layer, kind) and type(layer).call is kind.call:
+                replace(layer, "call", make(layer, fusion, name))
         if isinstance(layer, RNN):
-            replace(layer, "inner_loop", _inner_loop(layer, fusion, inside.get(id(layer), layer.name)))
+            replace(layer, "inner_loop", _inner_loop(layer, fusion, name))
     try:
         yield fusion
     finally:
@@ -122,9 +131,9 @@ def _inner_loop(layer, fusion, name):
             if not all(len(value.shape) == 2 for value in keras.tree.flatten(initial_state)):
                 raise Unsayable("its state is no vector")
         except Unsayable as reason:
-            fusion.layers[name] = str(reason)
+            fusion.note(name, str(reason))
             return ordinary(sequences, initial_state, mask=mask, training=training)
-        fusion.layers[name] = ""
+        fusion.note(name)
         steps = _Steps(sequences, _one(mask), layer.zero_output_for_mask)
         x, backwards, finals = steps.packed, layer.go_backwards, []
         states = iter(keras.tree.flatten(initial_state))
@@ -150,7 +159,7 @@ def _inner_loop(layer, fusion, name):
     return loop
 
 
-def _bidirectional(layer, fusion):
+def _bidirectional(layer, fusion, name):
     """A replacement for the ``call`` of Keras's Bidirectional: both directions in one operation."""
     ordinary = layer.call
     forward, backward = layer.forward_layer, layer.backward_layer
@@ -160,7 +169,7 @@ def _bidirectional(layer, fusion):
             cells = _pair(forward, backward, training)
         except Unsayable:  # one by one, then
             return ordinary(sequences, initial_state=initial_state, mask=mask, training=training)
-        fusion.layers[layer.name] = ""
+        fusion.note(name)
         steps = _Steps(sequences, _one(mask), forward.zero_output_for_mask)
         count, initial = cells[0].states, None
         if initial_state is not None:
@@ -184,7 +193,7 @@ def _bidirectional(layer, fusion):
     return call
 
 
-def _our_bidirectional(layer, fusion):
+def _our_bidirectional(layer, fusion, name):
     """A replacement for the ``call`` of the zoo's Bidirectional, whose lengths ONNX takes as they are."""
     ordinary = layer.call
 
@@ -193,14 +202,14 @@ def _our_bidirectional(layer, fusion):
             cells = _pair(layer.forward_layer, layer.backward_layer, training, backward_reads="copy")
         except Unsayable:
             return ordinary(sequences, lengths, training=training)
-        fusion.layers[layer.name] = ""
+        fusion.note(name)
         y, _ = _operation(fusion, cells, _time_first(sequences), lengths, None, False)
         return _merged(keras.ops.transpose(y, (2, 0, 1, 3)), layer.merge_mode)
 
     return call
 
 
-def _our_recurrent(layer, fusion):
+def _our_recurrent(layer, fusion, name):
     """A replacement for the ``call`` of the zoo's Recurrent, whose lengths and states ONNX takes."""
     ordinary = layer.call
 
@@ -209,7 +218,7 @@ def _our_recurrent(layer, fusion):
             cells = _cells(layer.layer, training)
         except Unsayable:
             return ordinary(sequences, lengths, states, training=training)
-        fusion.layers[layer.name] = ""
+        fusion.note(name)
         initial = None if states is None else [[state] for state in states]
         y, finals = _operation(fusion, cells, _time_first(sequences), lengths, initial, False)
         return keras.ops.transpose(y[:, 0], (1, 0, 2)), [final[0] for final in finals]
@@ -333,7 +342,7 @@ def _operation(fusion, cells, x, lengths, initial, backwards):
     import tensorflow as tf
 
     units, count = cells[0].units, cells[0].states
-    x = cells[0].given(x) if cells[0].given else x
+    x = keras.ops.cast(cells[0].given(x) if cells[0].given else x, "float32")
     inputs, names = [x], []
     if lengths is not None:
         inputs.append(lengths)
@@ -514,14 +523,17 @@ def _activation(function):
     if not np.array_equal(given, alone, equal_nan=True):
         raise Unsayable(f"its activation {name!r} mixes units")
     for found, values in _candidates(grid, given):
-        # Softplus and the like are rounded differently in a library or two.
+        # Exponentials are rounded differently in a library or two.
         if np.allclose(values, given, rtol=1e-5, atol=1e-6):
             return found
     raise Unsayable(f"ONNX has no activation {name!r} for recurrent operations")
 
 
 def _candidates(x, y):
-    """Yields (((name, alpha, beta), clip), values on x); parameters are read off the values y."""
+    """Yields (((name, alpha, beta), clip), values on x); parameters are read off the values y.
+
+    ONNX has Softplus, too, but onnxruntime's overflows beyond 88.
+    """
     wide = x.astype("float64")
     at = {float(a): float(b) for a, b in zip(x, y, strict=True)}
     yield (("Tanh", None, None), None), np.tanh(wide)
@@ -533,7 +545,6 @@ def _candidates(x, y):
     slope, offset = (at[0.5] - at[0.0]) * 2, at[0.0]
     yield (("HardSigmoid", slope, offset), None), np.clip(slope * wide + offset, 0, 1)
     yield (("Softsign", None, None), None), wide / (1 + np.abs(wide))
-    yield (("Softplus", None, None), None), np.logaddexp(0, wide)
     depth = -at[-1e4]
     yield (("Elu", depth, None), None), np.where(wide > 0, wide, depth * np.expm1(np.minimum(wide, 0)))
     slope = -at[-1.0]

@@ -42,7 +42,7 @@ def to_savedmodel(task, folder):
     serve = _with_text(task, function)
     with atomic_folder(folder, marker="saved_model.pb") as new:
         tf.saved_model.save(module, str(new), signatures={"serving_default": serve})
-        report = _verify(task, function, new)
+        report = _verify(task, new)
         size = sum(file.stat().st_size for file in Path(new).rglob("*") if file.is_file())
     return {"size": size, **report}
 
@@ -82,9 +82,9 @@ np.savez(sys.argv[3], **found)
 """
 
 
-def _verify(task, function, folder):
+def _verify(task, folder):
     """Runs the SavedModel in a fresh process and compares it with Keras."""
-    examples = list(verify.examples(task, function))
+    examples = list(verify.examples(task))
     with tempfile.TemporaryDirectory() as scratch:
         given, got = Path(scratch, "inputs.npz"), Path(scratch, "outputs.npz")
         np.savez(
@@ -99,7 +99,7 @@ def _verify(task, function, folder):
         with np.load(got) as outputs:
             found = {key: outputs[key] for key in outputs}
     pairs = (
-        (expected, {key.partition("/")[2]: value for key, value in found.items() if key.startswith(f"{i}/")})
-        for i, (_, expected) in enumerate(examples)
+        (*case, {key.partition("/")[2]: value for key, value in found.items() if key.startswith(f"{i}/")})
+        for i, case in enumerate(examples)
     )
     return verify.compare(task, pairs)

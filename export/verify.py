@@ -1,6 +1,7 @@
 """Whether an exported model computes what Keras computes. No file is left behind that does not."""
 
 import contextlib
+import re
 
 import numpy as np
 
@@ -9,7 +10,15 @@ from zoo.errors import UserError
 TOLERANCE = 1e-4  # greatest difference of a float output, relative to max(1, |value|)
 SEARCH_TOLERANCE = 1e-3  # the same of the score of what a search found instead
 ATTENTION_TOLERANCE = 1e-3  # of "attention", for people to look at: a softmax of scores as large as hundreds
+ROUNDINGS = 4  # how often to try what rounding moves
 CASES = [(1, 0), (1, 1), (1, 2), (2, 3), (3, 4), (5, 5), (8, 6), (8, 7)]  # (batch size, seed)
+
+
+def reason(error):
+    """What an exception says, in one line: that of a layer's code rather than Keras's words around it."""
+    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return (lines or [type(error).__name__])[0][:300]
 
 
 class ExportError(UserError):
@@ -22,13 +31,7 @@ def serving_function(task):
     Raises:
         UserError: Keras runs on another backend than TensorFlow.
     """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise UserError(
-            f"Exporting needs Keras on TensorFlow, not on {keras.backend.backend()}; "
-            "run the same command with KERAS_BACKEND=tensorflow"
-        )
+    check_backend()
     import tensorflow as tf
 
     serving = task.serving
@@ -36,117 +39,188 @@ def serving_function(task):
     def serve(*tensors):
         inputs = {spec.name: tensor for spec, tensor in zip(serving.inputs, tensors, strict=True)}
         outputs = serving.function(inputs)
-        return {spec.name: tf.identity(outputs[spec.name], spec.name) for spec in serving.outputs}
+        return {spec.name: tf.identity(outputs[spec.name], _legal(spec.name)) for spec in serving.outputs}
 
-    signature = [tf.TensorSpec(_open(spec.shape), spec.dtype, spec.name) for spec in serving.inputs]
+    signature = [tf.TensorSpec(_open(spec.shape), spec.dtype, _legal(spec.name)) for spec in serving.inputs]
     function = tf.function(serve, input_signature=signature, autograph=False)
-    with _plain(task.network):
+    with plain(task.network):
         function.get_concrete_function()
     return function
+
+
+def check_backend():
+    """Raises a UserError where Keras runs on another backend than TensorFlow."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise UserError(
+            f"Exporting needs Keras on TensorFlow, not on {keras.backend.backend()}; "
+            "run the same command with KERAS_BACKEND=tensorflow"
+        )
 
 
 def _open(shape):
     return [size if isinstance(size, int) else None for size in shape]
 
 
-@contextlib.contextmanager
-def _plain(network):
-    """Generic kernels in float32 while a network is traced, whatever it was trained with.
+def _legal(name):
+    """A name where TensorFlow allows it, else None, for one of its own."""
+    return name if re.fullmatch(r"[A-Za-z0-9.][A-Za-z0-9_.\-]*", name) else None
 
-    On a GPU Keras would trace cuDNN's layers, which no other machine has, nor ONNX; and mixed precision
-    is for training.
+
+@contextlib.contextmanager
+def plain(network):
+    """Generic kernels in float32 while a network is traced or run, whatever it was trained with.
+
+    On a GPU Keras would use cuDNN's layers, which no other machine has, nor ONNX; mixed precision is for
+    training, and no runtime has recurrent operations in float64.
     """
     import keras
 
+    class narrow(keras.dtype_policies.DTypePolicy):
+        """Weights in float64, of which float32 is computed with."""
+
+        def _parse_name(self, name):
+            return "float32", name
+
     layers = list(network._flatten_layers())
     recurrent = [layer for layer in layers if hasattr(layer, "use_cudnn")]
-    mixed = [layer for layer in layers if layer.compute_dtype in ("float16", "bfloat16")]
-    before = [layer.use_cudnn for layer in recurrent], [layer.dtype_policy for layer in mixed]
+    others = [layer for layer in layers if layer.compute_dtype in ("float16", "bfloat16", "float64")]
+    before = [layer.use_cudnn for layer in recurrent], [layer.dtype_policy for layer in others]
     try:
         for layer in recurrent:
             layer.use_cudnn = False
-        for layer in mixed:
-            layer.dtype_policy = keras.dtype_policies.DTypePolicy("float32")
+        for layer in others:
+            wide = layer.compute_dtype == "float64"
+            layer.dtype_policy = narrow("float64") if wide else keras.dtype_policies.DTypePolicy("float32")
         yield
     finally:
         for layer, value in zip(recurrent, before[0], strict=True):
             layer.use_cudnn = value
-        for layer, value in zip(mixed, before[1], strict=True):
+        for layer, value in zip(others, before[1], strict=True):
             layer.dtype_policy = value
 
 
-def examples(task, function):
-    """Yields Keras's ``(inputs, outputs)``, dicts of arrays, for several batch sizes, lengths, paddings."""
+def run(network, function, inputs):
+    """What Keras gives eagerly. A traced function may be wrong itself.
+
+    Args:
+        network: the ``keras.Model`` that is run.
+        function: a dict of tensors for a dict of tensors.
+        inputs: a dict of NumPy arrays.
+
+    Returns:
+        A dict of NumPy arrays.
+    """
+    check_backend()
     import tensorflow as tf
 
-    names = [spec.name for spec in task.serving.inputs]
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU it rounds to 10 bits
     try:
-        for batch, seed in CASES:
-            inputs = task.serving.example(batch, seed)
-            outputs = function(*(inputs[name] for name in names))
-            yield inputs, {name: value.numpy() for name, value in outputs.items()}
+        with plain(network):
+            outputs = function({name: tf.constant(value) for name, value in inputs.items()})
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
+    return {name: tf.convert_to_tensor(value).numpy() for name, value in outputs.items()}
 
 
-def compare(task, pairs):
+def examples(task):
+    """Yields a task's ``(inputs, outputs)``, dicts of arrays, for several batch sizes, lengths, paddings."""
+    for batch, seed in CASES:
+        inputs = task.serving.example(batch, seed)
+        found = run(task.network, task.serving.function, inputs)
+        yield inputs, {spec.name: found[spec.name] for spec in task.serving.outputs}
+
+
+def compare(subject, pairs):
     """Compares an exported model's outputs with those of Keras.
 
-    Float outputs may differ by ``TOLERANCE``, relative to max(1, |value|), ``attention`` by
-    ``ATTENTION_TOLERANCE``, and ``log_probs`` relative to the greatest of their frame: they are differences
-    of logits that are as large. An output with a time axis counts up to its row's ``lengths``, if there is
-    such an output: what is beyond has no meaning. Integers must be equal. Two exceptions: where the two
-    likeliest classes of a frame in ``log_probs`` are nearer to one another than the rounding of ``log_probs``
-    in that row, either may win, and what is decoded of that row is not compared; nor are the ``tokens`` that
-    a search found where others have the same ``scores``, within ``SEARCH_TOLERANCE``.
+    Float outputs may differ by ``TOLERANCE``, relative to max(1, |value|); equal infinities are equal, and so
+    is NaN where Keras gives NaN. Integers, booleans and strings must be equal.
+
+    Of a task, ``attention`` may differ by ``ATTENTION_TOLERANCE``, and ``log_probs`` relative to the greatest
+    of their frame: they are differences of logits that are as large. An output with a time axis counts up to
+    its row's ``lengths``, if there is such an output: what is beyond has no meaning. Where the two likeliest
+    classes of a frame in ``log_probs`` are nearer to one another than the rounding of ``log_probs`` in that
+    row, either may win, and what is decoded of that row is not compared; nor are the ``tokens`` that a search
+    found where others have the same ``scores``, within ``SEARCH_TOLERANCE``.
+
+    Of other models, a value is not compared that Keras itself moves half as far when all numbers are rounded
+    a little otherwise (``Serving.rounded``).
 
     Args:
-        task: its ``serving.outputs`` are what is compared.
-        pairs: iterable of (expected, found), dicts of arrays.
+        subject: its ``serving.outputs`` are what is compared.
+        pairs: iterable of (inputs, expected, found), dicts of arrays.
 
     Returns:
-        The report: ``cases``, ``rows``, ``ties`` (rows left out) and ``max_difference``.
+        The report: ``cases``, ``rows``, ``ties`` (rows in which something was not compared) and
+        ``max_difference``.
 
     Raises:
-        ExportError: an output is missing, differs, or has another shape or dtype.
+        ExportError: an output is missing, differs, or has another shape or dtype; or nothing can be told.
     """
+    serving = subject.serving
     report = {"cases": 0, "rows": 0, "ties": 0, "max_difference": 0.0}
-    for expected, found in pairs:
-        rows = len(next(iter(expected.values())))
-        for spec in task.serving.outputs:
+    finite = {spec.name: not spec.dtype.startswith("float") for spec in serving.outputs}
+    for inputs, expected, found in pairs:
+        rows = max((value.shape[0] for value in expected.values() if value.ndim), default=1)
+        for spec in serving.outputs:
             _check_shape(spec, expected[spec.name], found.get(spec.name))
-        tied = _tied(expected, found)
-        for spec in task.serving.outputs:
+        tied = _tied(expected, found) if serving.of_task else np.zeros(rows, bool)
+        again = []
+        for spec in serving.outputs:
             one, other = expected[spec.name], found[spec.name]
-            compared = _meant(spec, expected)
-            if spec.name not in ("log_probs", "lengths"):
-                compared[tied] = False
-            if np.issubdtype(one.dtype, np.floating):
-                compared &= one != other  # so that equal infinities are equal
-                with np.errstate(invalid="ignore"):
-                    difference = np.abs(one - other) / _scale(spec, one)
-                worst = float(difference.max(initial=0, where=compared))  # NaN stays NaN
-                report["max_difference"] = max(worst, report["max_difference"])
-                wrong = not worst <= (ATTENTION_TOLERANCE if spec.name == "attention" else TOLERANCE)
-            else:
-                wrong = bool((compared & (one != other)).any())
-                worst = "unequal"
-            if wrong:
+            apart, limit = _apart(one, other), TOLERANCE
+            if serving.of_task:
+                apart = _apart(one, other, at_least=_scale(spec, one))
+                apart[~_meant(spec, expected)] = 0
+                if spec.name not in ("log_probs", "lengths"):
+                    apart[tied] = 0
+                limit = ATTENTION_TOLERANCE if spec.name == "attention" else TOLERANCE
+            if serving.rounded and (apart > limit).any():
+                again = again or [serving.rounded(inputs, seed) for seed in range(ROUNDINGS)]
+                moved = np.max([_apart(one, values[spec.name]) for values in again], axis=0)
+                unsettled = (apart > limit) & (apart <= 2 * moved)
+                apart[unsettled] = 0
+                if apart.shape[:1] == (rows,):
+                    tied |= unsettled.reshape(rows, -1).any(1)
+            worst = float(apart.max(initial=0))
+            if worst > limit:
+                told = f"{worst:.2g}" if np.isfinite(worst) else "unequal"
                 raise ExportError(
-                    f"The exported model's {spec.name!r} differs from Keras ({worst}) in a batch of {rows}; "
-                    "nothing was written: please report it with the task's config.json"
+                    f"The exported model's {spec.name!r} differs from Keras ({told}) in a batch of {rows}; "
+                    f"nothing was written: please report it with the "
+                    f"{'config.json of the task' if serving.of_task else 'model'}"
                 )
+            report["max_difference"] = max(worst, report["max_difference"])
+            finite[spec.name] = finite[spec.name] or not one.size or bool(np.isfinite(one).any())
         report["cases"] += 1
         report["rows"] += rows
         report["ties"] += int(tied.sum())
     if report["ties"] > report["rows"] // 2:
         raise ExportError(
-            "In most examples the model gives two characters the same probability, so its export cannot be "
-            "verified; nothing was written: train it first"
+            "In most examples rounding alone decides what the model gives (two results have the same "
+            "probability), so its export cannot be verified; nothing was written: train it first"
+        )
+    for name in (name for name, told in finite.items() if not told):
+        raise ExportError(
+            f"The model gives no finite number as {name!r} for any example, so its export cannot be "
+            "verified; nothing was written: give inputs that it takes, as example={name: array} or "
+            "--example FILE.npz"
         )
     return report
+
+
+def _apart(one, other, at_least=None):
+    """How far values are from one another, relative to max(1, |one|); infinitely, if one is no number."""
+    if not np.issubdtype(one.dtype, np.floating):
+        return np.where(one == other, 0.0, np.inf)
+    one, other = one.astype("float64"), other.astype("float64")
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = np.abs(one - other) / (np.maximum(1, np.abs(one)) if at_least is None else at_least)
+    same = (one == other) | (np.isnan(one) & np.isnan(other))
+    return np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
 
 
 def difference(task, pairs):
@@ -159,7 +233,7 @@ def difference(task, pairs):
         ExportError: an output is missing, has another shape or dtype, or is not finite.
     """
     worst = 0.0
-    for expected, found in pairs:
+    for _, expected, found in pairs:
         compared = [spec for spec in task.serving.outputs if spec.name == "log_probs"]
         for spec in compared or task.serving.outputs:
             one, other = expected[spec.name], found.get(spec.name)
@@ -180,7 +254,7 @@ def _scale(spec, value):
 
 
 def _meant(spec, expected):
-    """bool, the shape of an output: what is not beyond its row's ``lengths``."""
+    """bool, the shape of a task's output: what is not beyond its row's ``lengths``."""
     value = expected[spec.name]
     if "lengths" not in expected or spec.shape[1:2] != ("time",):
         return np.ones(value.shape, bool)
@@ -189,13 +263,18 @@ def _meant(spec, expected):
     return np.broadcast_to(meant, value.shape).copy()
 
 
+def dtype_name(value):
+    """What a ``TensorSpec`` calls the dtype of an array; that of strings is "string"."""
+    return "string" if value.dtype == object else value.dtype.name
+
+
 def _check_shape(spec, expected, found):
     if found is None:
         raise ExportError(f"The exported model lacks the output {spec.name!r}; nothing was written")
-    if expected.shape != found.shape or found.dtype != np.dtype(spec.dtype):
+    if expected.shape != found.shape or dtype_name(found) != spec.dtype:
         raise ExportError(
-            f"The exported model's {spec.name!r} is {found.dtype} {found.shape} instead of {spec.dtype} "
-            f"{expected.shape}; nothing was written"
+            f"The exported model's {spec.name!r} is {dtype_name(found)} {found.shape} instead of "
+            f"{spec.dtype} {expected.shape}; nothing was written"
         )
 
 

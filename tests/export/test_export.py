@@ -15,7 +15,7 @@ from export import onnx_graph, runtime, savedmodel, verify
 from export.onnx_file import to_onnx
 from export.savedmodel import to_savedmodel
 from export.verify import ExportError
-from zoo.contract.serving import TensorSpec
+from zoo.contract.serving import Serving, TensorSpec
 from zoo.errors import UserError
 
 
@@ -275,13 +275,17 @@ def outputs(**values):
     return {"log_probs": log_probs, "labels": labels, "lengths": np.array([2, 2], "int32")} | values
 
 
+def subject_of(*specs, of_task=True, rounded=None):
+    return SimpleNamespace(serving=Serving((), specs, None, None, of_task=of_task, rounded=rounded))
+
+
 def compare(expected, found):
     specs = (
         TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
         TensorSpec("labels", "int32", ("batch", "time")),
         TensorSpec("lengths", "int32", ("batch",)),
     )
-    return verify.compare(SimpleNamespace(serving=SimpleNamespace(outputs=specs)), [(expected, found)])
+    return verify.compare(subject_of(*specs), [({}, expected, found)])
 
 
 def test_compare_finds_differences():
@@ -312,11 +316,11 @@ def test_compare_finds_differences():
 
 @pytest.mark.parametrize(("name", "most"), [("attention", 1e-3), ("scores", 1e-4)])
 def test_attention_may_differ_more(name, most):
-    task = SimpleNamespace(serving=SimpleNamespace(outputs=(TensorSpec(name, "float32", ("batch", "time")),)))
+    task = subject_of(TensorSpec(name, "float32", ("batch", "time")))
     one = np.full((2, 3), 0.3, "float32")
-    assert verify.compare(task, [({name: one}, {name: one + np.float32(0.9 * most)})])["cases"] == 1
+    assert verify.compare(task, [({}, {name: one}, {name: one + np.float32(0.9 * most)})])["cases"] == 1
     with pytest.raises(ExportError, match=name):
-        verify.compare(task, [({name: one}, {name: one + np.float32(1.1 * most)})])
+        verify.compare(task, [({}, {name: one}, {name: one + np.float32(1.1 * most)})])
 
 
 def test_ties_may_be_broken_either_way():
@@ -353,8 +357,8 @@ def test_savedmodel(small_reader, lines, tmp_path, monkeypatch):
     # One that differs is refused, and the older one is still there.
     examples = verify.examples
 
-    def shifted(task, function):
-        for inputs, expected in examples(task, function):
+    def shifted(task):
+        for inputs, expected in examples(task):
             yield inputs, expected | {"confidence": expected["confidence"] + np.float32(0.01)}
 
     monkeypatch.setattr(verify, "examples", shifted)
@@ -375,7 +379,7 @@ def test_savedmodel_spares_other_folders(small_reader, tmp_path):
 @pytest.mark.slow
 def test_a_savedmodel_that_cannot_be_served(small_reader, tmp_path):
     with pytest.raises(ExportError, match="cannot serve"):
-        savedmodel._verify(small_reader, verify.serving_function(small_reader), tmp_path)
+        savedmodel._verify(small_reader, tmp_path)
 
 
 def test_presets_are_loaded_by_name(small_reader, exported, tmp_path, monkeypatch):

@@ -21,6 +21,10 @@ class Serving:
         function: maps a dict of TensorFlow tensors to a dict of TensorFlow tensors.
         example: ``example(batch, seed)`` gives a dict of random valid NumPy inputs of several lengths.
         decoding_loops: how many loops its decoding needs; an export with more has to say why.
+        of_task: whether output names have the meanings that ``export.verify`` knows: ``lengths``,
+            ``log_probs``, ``tokens``, ``scores``, ``attention``.
+        rounded: ``rounded(inputs, seed)`` gives outputs as they are where all numbers are rounded a little
+            otherwise, or None.
     """
 
     inputs: tuple
@@ -28,3 +32,5 @@ class Serving:
     function: callable
     example: callable
     decoding_loops: int = 0
+    of_task: bool = True
+    rounded: callable = None
