@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import zoo
-from export import keras_model, onnx_graph, quantize, recurrent, runtime, verify
+from export import keras_model, onnx_graph, preprocessing, quantize, recurrent, runtime, verify
 from export.verify import ExportError
 from zoo.contract.task import Task
 from zoo.errors import UserError
@@ -28,7 +28,7 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
             ``keras.Model``, or the name of a ``.keras`` file.
         path: the file to write; an older one is replaced only by a verified one.
         preset: the name to put into the file, by default the name that the model was loaded by.
-        opset: ONNX's operator set, 13 to 18.
+        opset: ONNX's operator set, 13 to 18; a file that joins text (see ``export.preprocessing``) has 20.
         int8: quantise the weights (see ``export.quantize.int8``), after verification.
         float16: store the weights as float16.
 
@@ -55,8 +55,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     if keras.backend.backend() != "tensorflow":
         return _on_tensorflow(model, path, preset=preset, opset=opset, int8=int8, float16=float16)
     subject, name = load(model)
+    converted, fusion = _convert(subject, opset)  # first: it says in a sentence what no file can hold
     reference = verify.serving_function(subject)
-    converted, fusion = _convert(subject, opset)
     report = {
         "opset": next(opset.version for opset in converted.opset_import if not opset.domain),
         "ir_version": converted.ir_version,
@@ -164,7 +164,8 @@ def metadata(subject, preset, report):
 
 
 def _convert(subject, opset):
-    with recurrent.fused(keras_model.all_layers(subject.network)) as fusion:
+    layers = keras_model.all_layers(subject.network)
+    with recurrent.fused(layers) as fusion, preprocessing.preprocessed(layers, fusion.stand_ins):
         function = verify.serving_function(subject)
     return onnx_graph.build(subject.serving, function, fusion.stand_ins, opset), fusion
 
