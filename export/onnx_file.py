@@ -55,8 +55,9 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     if keras.backend.backend() != "tensorflow":
         return _on_tensorflow(model, path, preset=preset, opset=opset, int8=int8, float16=float16)
     subject, name = load(model)
-    converted, fusion = _convert(subject, opset)  # first: it says in a sentence what no file can hold
+    preprocessing.check(keras_model.all_layers(subject.network))
     reference = verify.serving_function(subject)
+    converted, fusion = _convert(subject, opset)
     report = {
         "opset": next(opset.version for opset in converted.opset_import if not opset.domain),
         "ir_version": converted.ir_version,

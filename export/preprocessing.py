@@ -41,18 +41,14 @@ def preprocessed(layers, stand_ins):
         stand_ins: the ``export.stand_in.StandIns`` to add to.
 
     Raises:
-        ExportError: a layer has no ONNX equivalent, known at once or when it is called.
+        ExportError: a layer has no ONNX equivalent, as ``check`` finds or as it is called.
     """
-    lookups = {id(layer._lookup_layer) for layer in layers if isinstance(layer, TextVectorization)}
+    check(layers)
     changed, refused = [], []
-    for layer in layers:
-        kind = next((kind for kind in _CALLS if isinstance(layer, kind)), None)
-        if id(layer) in lookups or kind is None or not _is_keras_own(type(layer), kind):
-            continue
-        _check(layer)
-        changed.append((layer, _refusals_kept(_CALLS[kind](layer, stand_ins), refused)))
-    for layer, call in changed:
+    for layer, kind in _ours(layers):
+        call = _refusals_kept(_CALLS[kind](layer, stand_ins), refused)
         object.__setattr__(layer, "call", call)  # past Keras's tracking of attributes
+        changed.append(layer)
     try:
         yield
     except Exception as error:
@@ -60,8 +56,24 @@ def preprocessed(layers, stand_ins):
             raise refused[0] from error
         raise
     finally:
-        for layer, _ in changed:
+        for layer in changed:
             object.__delattr__(layer, "call")
+
+
+def check(layers):
+    """Raises ``ExportError`` where a layer, as it was made, has no ONNX equivalent."""
+    for layer, _ in _ours(layers):
+        _check(layer)
+
+
+def _ours(layers):
+    """(layer, its class in ``_CALLS``) of the layers that are replaced."""
+    layers = list(layers)
+    inner = {id(layer._lookup_layer) for layer in layers if isinstance(layer, TextVectorization)}
+    for layer in layers:
+        kind = next((kind for kind in _CALLS if isinstance(layer, kind)), None)
+        if id(layer) not in inner and kind is not None and _is_keras_own(type(layer), kind):
+            yield layer, kind
 
 
 def _is_keras_own(given, kind):
@@ -86,7 +98,6 @@ def _refusals_kept(call, refused):
 
 
 def _check(layer):
-    """Raises ``ExportError`` where a layer as it is has no ONNX equivalent."""
     numbers = f"or feed what layer {layer.name!r} gives in its place"
     if isinstance(layer, Hashing | HashedCrossing):
         raise _refusal(
@@ -193,13 +204,16 @@ def _ngrams(lookup, tokens, widths, stand_ins):
     time = tf.shape(tokens)[1]
     ids, real = [], []
     for width in widths:
-        grams = _strings(stand_ins, tokens, tokens.shape, _write_ngrams, width, opset=STRING_OPSET)
+        grams = tokens
+        if width > 1:
+            grams = _strings(stand_ins, tokens, tokens.shape, _write_ngrams, width, opset=STRING_OPSET)
         complete = tf.pad(words, [[0, 0], [0, width]])[:, width - 1 :][:, :time] > 0
         ids.append(tf.where(complete, _looked_up(lookup, grams, stand_ins), absent))
         real.append(complete)
     ids, real = tf.concat(ids, 1), tf.concat(real, 1)
     if lookup.output_mode != "int":
         return ids
+    ids, real = [tf.pad(one, [[0, 0], [0, 1]]) for one in (ids, real)]  # one column at least
     steps = tf.range(tf.shape(ids)[1])
     order = keras.ops.argsort(tf.where(real, steps, steps + tf.size(steps)), axis=1)
     ids = keras.ops.take_along_axis(ids, order, axis=1)
@@ -238,7 +252,9 @@ def _looked_up(lookup, keys, stand_ins):
     found = _look_up(stand_ins, keys, known, np.array(values), first if buckets == 1 else -1)
     if buckets == 1:
         return found
-    return tf.where(found == -1, tf.math.floormod(keys, buckets) + first, found)
+    # Not floormod: tf2onnx writes the remainder of truncation, another one for negative integers.
+    (bucket,) = stand_ins.emit(functools.partial(_write_remainder, buckets), [keys], [tf.int64])
+    return tf.where(found == -1, tf.ensure_shape(bucket, keys.shape) + first, found)
 
 
 def _table(lookup):
@@ -399,8 +415,11 @@ class _Nodes:
 
         ``tokenexp``: a regular expression of what to keep; ``separators``: what to split at.
         """
+        from onnx import TensorProto
+
         attributes |= {"domain": "com.microsoft", "mark": 0, "mincharnum": 1, "pad_value": ""}
-        return self.add("Tokenizer", [value], output, **attributes)
+        parts = self.add("Tokenizer", [value], **attributes)
+        return self.add("Cast", [parts], output, to=TensorProto.STRING)  # onnx's checker knows no Tokenizer
 
 
 def _write_table(known, values, default, inputs, outputs, name):
@@ -414,6 +433,12 @@ def _write_table(known, values, default, inputs, outputs, name):
         kind = _kind(default)
         keys |= {f"values_{kind}s": list(values), f"default_{kind}": default}
         nodes.add("LabelEncoder", inputs, outputs[0], **keys)
+    return nodes.nodes, nodes.constants
+
+
+def _write_remainder(divisor, inputs, outputs, name):
+    nodes = _Nodes(name)
+    nodes.add("Mod", [inputs[0], nodes.constant(np.array(divisor))], outputs[0])
     return nodes.nodes, nodes.constants
 
 
@@ -507,11 +532,12 @@ def _write_ngrams(width, inputs, outputs, name):
     rows = nodes.add("Slice", [nodes.add("Shape", inputs), nodes.constant([0]), one])
     blanks = nodes.add("Expand", [empty, nodes.add("Concat", [rows, nodes.constant([width])], axis=0)])
     padded = nodes.add("Concat", [inputs[0], blanks], axis=1)
-    joined, space = None, nodes.constant(np.array(" ", object))
-    for i in range(width):
+    space = nodes.constant(np.array(" ", object))
+    joined = inputs[0]
+    for i in range(1, width):
         part = nodes.add("Slice", [padded, nodes.constant([i]), nodes.constant([i - width]), one])
-        joined = nodes.add("StringConcat", [nodes.add("StringConcat", [joined, space]), part]) if i else part
-    nodes.add("Identity", [joined], outputs[0])
+        spaced = nodes.add("StringConcat", [joined, space])
+        joined = nodes.add("StringConcat", [spaced, part], outputs[0] if i == width - 1 else None)
     return nodes.nodes, nodes.constants
 
 
@@ -521,6 +547,29 @@ _WORDS = ["qwzx", "Ä", "straße", "й", "中文", "naïve", "e\u0301", "😀", 
 _MARKS = [*string.punctuation, "...", "“", "。"]
 
 
+def readers(network, tensor):
+    """The layers of a functional model, inner ones too, that read one of its inputs.
+
+    Those that read it through others count where these keep its dtype, as Reshape does.
+    """
+    found, waiting = {}, [tensor]
+    while waiting:
+        one = waiting.pop()
+        for layer in network._flatten_layers(include_self=False):
+            for node in layer._inbound_nodes:
+                places = [i for i, given in enumerate(node.input_tensors) if given is one]
+                if not places or (layer, node) in found:
+                    continue
+                found[layer, node] = None
+                if hasattr(layer, "_functional"):
+                    layer = layer._functional
+                if isinstance(layer, keras.Model) and hasattr(layer, "_operations"):
+                    waiting += [layer.inputs[i] for i in places]
+                elif not isinstance(layer, tuple(_CALLS)):
+                    waiting += [made for made in node.outputs if made.dtype == one.dtype]
+    return list(dict.fromkeys(layer for layer, _ in found))
+
+
 def example_strings(layers, shape, random):
     """Strings that exercise the layers that read them.
 
@@ -528,54 +577,47 @@ def example_strings(layers, shape, random):
     layer takes no word that it does not know, only those that it knows.
 
     Args:
-        layers: those that the strings are for, of which ``TextVectorization`` and ``StringLookup`` count.
+        layers: those that the strings are for (see ``readers``), of which ``TextVectorization`` and
+            ``StringLookup`` count.
         random: a NumPy ``Generator``.
 
     Returns:
         An object array of str.
     """
     layers = list(layers)
+    known, only = [], None
+    for lookup in dict.fromkeys(getattr(layer, "_lookup_layer", layer) for layer in layers):
+        if isinstance(lookup, StringLookup) and not lookup.invert:
+            words = [*_table(lookup)[0], *filter(None, [lookup.mask_token])]
+            known += words
+            only = words if lookup.num_oov_indices == 0 else only
     texts = [layer for layer in layers if isinstance(layer, TextVectorization)]
-    inner = {id(layer._lookup_layer) for layer in texts}
-    lookups = [layer for layer in layers if isinstance(layer, StringLookup) and not layer.invert]
-    strict = [layer for layer in lookups if layer.num_oov_indices == 0 and id(layer) not in inner]
-    known = [[*_table(layer)[0], *([layer.mask_token] if layer.mask_token else [])] for layer in lookups]
-    words = [word for words in known for word in words]
-    if strict:
-        words = known[lookups.index(strict[0])]
-    split = any(layer._split is not None for layer in texts) and not strict
+    split = any(layer._split is not None for layer in texts)
+
+    def one_of(values):
+        return values[random.integers(len(values))]
 
     def word():
-        if strict or (words and random.random() < 0.7):
-            return words[random.integers(len(words))]
-        return _WORDS[random.integers(len(_WORDS))]
-
-    def dressed():
-        one = word()
-        change = random.integers(8)
-        one = (one.upper(), one.title(), one.swapcase())[change] if change < 3 else one
-        if random.random() < 0.3:
-            place = random.integers(len(one) + 1)
-            one = one[:place] + _MARKS[random.integers(len(_MARKS))] + one[place:]
-        return one
+        word = one_of(known if known and random.random() < 0.7 else _WORDS)
+        change = random.integers(12)
+        word = (word.upper(), word.title(), word.swapcase())[change] if change < 3 else word
+        if random.random() < 0.2:
+            place = random.integers(len(word) + 1)
+            word = word[:place] + one_of(_MARKS) + word[place:]
+        return word
 
     def text():
-        kind = random.integers(10)
-        if kind < 2:
-            return ("", " \t", "!?", " - ")[random.integers(4)]
-        parts = []
-        for _ in range(random.integers(1, 12)):
-            parts += [dressed(), " " if random.random() < 0.7 else BLANKS[random.integers(len(BLANKS))]]
-            parts += [" "] * (random.random() < 0.2)
-        return "".join(parts[: None if kind < 4 else -1])
-
-    def single():
-        if strict:
+        if only:
+            return one_of(only)
+        if random.random() < 0.15:
+            return one_of(("", "", " \t", "!?", " - "))
+        if not split:
             return word()
-        return "" if random.random() < 0.1 else dressed() if random.random() < 0.3 else word()
+        parts = [part for _ in range(random.integers(1, 12)) for part in (word(), one_of(f"     {BLANKS}"))]
+        return "".join(parts[random.integers(2) :])
 
     made = np.empty(shape, object)
-    made.reshape(-1)[:] = [text() if split else single() for _ in range(made.size)]
+    made.reshape(-1)[:] = [text() for _ in range(made.size)]
     return made
 
 
@@ -585,23 +627,21 @@ def example_integers(layers, shape, random):
     Most are numbers that a layer knows, some others; where a layer takes no others, none.
 
     Args:
-        layers: those that the integers are for.
+        layers: those that the integers are for (see ``readers``).
         random: a NumPy ``Generator``.
     """
-    known, strict = [], False
+    known, only = [], None
     for layer in layers:
         if isinstance(layer, CategoryEncoding):
-            known += range(layer.num_tokens)
-            strict = True  # Keras refuses negative ones
+            known += range(layer.num_tokens + 2)
+            only = known if only is None else only  # Keras takes no negative ones
         elif isinstance(layer, IntegerLookup) or (isinstance(layer, StringLookup) and layer.invert):
-            keys = _table(layer)[0]
-            if layer.num_oov_indices == 0 and not layer.invert:
-                known, strict = keys, True
-                break
+            keys = _table(layer)[0] + [0] * (layer.mask_token is not None)
             known += keys
-            known += [layer.mask_token] * (isinstance(layer.mask_token, int) and not layer.invert)
+            if layer.num_oov_indices == 0 and not layer.invert:
+                only = keys
     if not known:
         return None
-    made = np.array(known)[random.integers(len(known), size=shape)]
-    others = random.integers(-(10**12), 10**12, size=shape)
-    return made if strict else np.where(random.random(shape) < 0.2, others, made)
+    made = random.choice(only or known, size=shape)
+    others = random.integers(-(2**31), 2**31, size=shape)
+    return made if only else np.where(random.random(shape) < 0.2, others, made)
