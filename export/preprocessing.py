@@ -105,7 +105,8 @@ def _check(layer):
             "hashes what it is given, for which ONNX has no operation",
             f"feed the numbers that the layer gives ({layer.dtype}) in its place",
         )
-    if getattr(layer, "sparse", False):
+    lookup = getattr(layer, "_lookup_layer", layer)
+    if getattr(lookup, "sparse", False):
         raise _refusal(layer, "gives a sparse tensor, which ONNX lacks", "make it with sparse=False")
     if isinstance(layer, Discretization) and layer.bin_boundaries is None:
         raise _refusal(layer, "has no boundaries yet", "call its adapt first")
@@ -129,7 +130,6 @@ def _check(layer):
                 "one-hot encodes texts of different lengths into a ragged tensor, which ONNX lacks",
                 "use output_mode='int' and one-hot encode that",
             )
-    lookup = getattr(layer, "_lookup_layer", layer)
     if isinstance(lookup, StringLookup | IntegerLookup):
         if not int(lookup.lookup_table.size()):
             raise _refusal(layer, "has no vocabulary yet", "call its adapt, or give it one")
