@@ -108,6 +108,9 @@ def _check(layer):
     lookup = getattr(layer, "_lookup_layer", layer)
     if getattr(lookup, "sparse", False):
         raise _refusal(layer, "gives a sparse tensor, which ONNX lacks", "make it with sparse=False")
+    if getattr(lookup, "output_mode", None) == "one_hot" and getattr(layer, "_split", None) is None:
+        for node in layer._inbound_nodes:
+            _check_axis(layer, node.input_tensors[0].shape)
     if isinstance(layer, Discretization) and layer.bin_boundaries is None:
         raise _refusal(layer, "has no boundaries yet", "call its adapt first")
     if isinstance(layer, TextVectorization):
@@ -152,6 +155,16 @@ def _check(layer):
                 "has a vocabulary that is not UTF-8, as ONNX's strings are",
                 f"make it from UTF-8 text, {numbers}",
             )
+
+
+def _check_axis(layer, shape):
+    """Raises ``ExportError`` where one-hot codes of numbers of a shape have no fixed rank."""
+    if len(shape) > 1 and shape[-1] is None:
+        raise _refusal(
+            layer,
+            "one-hot encodes an axis of unknown length, which Keras drops where it happens to be 1",
+            "give its Input a shape with that length",
+        )
 
 
 def _refusal(layer, reason, mend):
@@ -321,12 +334,7 @@ def _encoded(layer, indices, mode, depth, dtype, stand_ins, weights=None):
     indices = indices[None] if len(indices.shape) == 0 else indices
     rank = len(indices.shape)
     if mode == "one_hot":
-        if rank > 1 and indices.shape[-1] is None:
-            raise _refusal(
-                layer,
-                "one-hot encodes an axis of unknown length, which Keras drops where it happens to be 1",
-                "give its Input a shape with that length",
-            )
+        _check_axis(layer, indices.shape)
         if rank > 1 and indices.shape[-1] == 1:
             indices = tf.squeeze(indices, -1)
         return tf.cast(indices[..., None] == np.arange(depth), dtype)
@@ -618,6 +626,8 @@ def example_strings(layers, shape, random):
 
     made = np.empty(shape, object)
     made.reshape(-1)[:] = [text() for _ in range(made.size)]
+    if made.size:  # no batch without a word: of no words, many a layer behind makes 0 / 0
+        made.reshape(-1)[random.integers(made.size)] = one_of(only or known or _WORDS)
     return made
 
 
