@@ -183,9 +183,10 @@ def _text_vectorization(layer, stand_ins):
         text = tf.convert_to_tensor(inputs)
         steps = layer._standardize or ""
         lower, strip = "lower" in steps, "strip_punctuation" in steps
+        opset = STRING_OPSET if strip else 0
         if layer._split is None:
             if lower or strip:
-                text = _strings(stand_ins, text, text.shape, _write_text, lower, strip, None)
+                text = _strings(stand_ins, text, text.shape, _write_text, lower, strip, None, opset=opset)
             ids = _looked_up(lookup, text, stand_ins)
         else:
             if len(text.shape) > 1 and text.shape[-1] == 1:
@@ -194,7 +195,7 @@ def _text_vectorization(layer, stand_ins):
                 taken = f"takes texts of the shape {tuple(text.shape)}"
                 raise _refusal(layer, taken, "give it one text a row, as (batch,) or (batch, 1)")
             shape = (text.shape[0], None)
-            tokens = _strings(stand_ins, text, shape, _write_text, lower, strip, layer._split)
+            tokens = _strings(stand_ins, text, shape, _write_text, lower, strip, layer._split, opset=opset)
             ids = _looked_up(lookup, tokens, stand_ins)
             if layer._ngrams is not None:
                 ids = _ngrams(lookup, tokens, layer._ngrams, stand_ins)
@@ -373,11 +374,9 @@ _CALLS = {
 
 
 def _strings(stand_ins, value, shape, write, *options, opset=0):
-    """Emits a stand-in that makes strings, of a shape, of strings."""
+    """Emits a stand-in for strings of a shape, made of strings; ``write`` takes the options first."""
     import tensorflow as tf
 
-    if write is _write_text and options[1]:
-        opset = STRING_OPSET
     (made,) = stand_ins.emit(functools.partial(write, *options), [value], [tf.string], opset)
     return tf.ensure_shape(made, shape)
 
