@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
+from export import preprocessing
 from export.verify import ExportError, reason
 from zoo.errors import UserError
 
@@ -202,6 +203,14 @@ class Maker:
         values = {}
         for name, one in self._inputs.items():
             shape, dtype = shapes[name], keras.backend.standardize_dtype(one.dtype)
+            readers = preprocessing.readers(self._network, one)
+            if dtype == "string":
+                values[name] = preprocessing.example_strings(readers, shape, random)
+                continue
+            read = preprocessing.example_integers(readers, shape, random) if "int" in dtype else None
+            if read is not None:
+                values[name] = read.astype(dtype)
+                continue
             if "float" in dtype:
                 value, padding = random.normal(size=shape) * kind.scale, blank
             elif dtype == "bool":

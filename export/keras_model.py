@@ -119,6 +119,8 @@ class KerasModel:
         sizes = [(given, outputs[name].shape) for given, outputs in self.cases]
         dtype = verify.dtype_name(self.cases[0][1][name])
         symbolic = self._outputs[name].shape if name in self._outputs else sizes[0][1]
+        if len(symbolic) != len(sizes[0][1]):  # Keras itself is wrong about some layers
+            symbolic = (None,) * len(sizes[0][1])
         shape = []
         for axis, size in enumerate(symbolic):
             seen = [shape[axis] for _, shape in sizes]

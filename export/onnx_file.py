@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from export import keras_model, onnx_graph, quantize, recurrent, runtime, verify
+from export import keras_model, onnx_graph, preprocessing, quantize, recurrent, runtime, verify
 from export.traceable import traceable
 from export.verify import ExportError
 from zoo.contract.task import Task
@@ -32,7 +32,7 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
             ``keras.Model``, or the name of a ``.keras`` file.
         path: the file to write; an older one is replaced only by a verified one.
         preset: the name to put into the file, by default the name that the model was loaded by.
-        opset: ONNX's operator set, 13 to 18.
+        opset: ONNX's operator set, 13 to 18; a file that joins text (see ``export.preprocessing``) has 20.
         int8: quantise the weights (see ``export.quantize.int8``), after verification.
         float16: store the weights as float16.
         example: ``{name of an input: array}`` for a Keras model, inputs to verify it on; by default random
@@ -61,6 +61,7 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     if keras.backend.backend() != "tensorflow":
         return _on_tensorflow(model, path, example, preset=preset, opset=opset, int8=int8, float16=float16)
     subject, name = load(model, example)
+    preprocessing.check(subject.network._flatten_layers())
     task = isinstance(subject, Task)
     cases = list(verify.examples(subject)) if task else subject.cases
     large = [] if task else subject.large_cases
@@ -214,7 +215,11 @@ def _convert(subject, opset):
     names = keras_model.unique_names(subject.network)
     serving = subject.serving  # a Keras model is run for it, which nothing may stand in for
     try:
-        with traceable(names), recurrent.fused(names) as fusion:
+        with (
+            traceable(names),
+            recurrent.fused(names) as fusion,
+            preprocessing.preprocessed(names, fusion.stand_ins),
+        ):
             function = verify.serving_function(subject)
         return onnx_graph.build(serving, function, fusion.stand_ins, opset), fusion
     except onnx_graph.Unconvertible as error:

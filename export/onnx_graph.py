@@ -23,7 +23,7 @@ def build(serving, function, stand_ins=None, opset=OPSET):
         serving: the subject's ``zoo.contract.serving.Serving``, for names and symbolic dimensions.
         function: ``export.verify.serving_function`` of the subject.
         stand_ins: the ``export.stand_in.StandIns`` of the tracing.
-        opset: the operator set, one of ``OPSETS``.
+        opset: the operator set, one of ``OPSETS``; a newer one is taken where a stand-in needs it.
 
     Returns:
         An ``onnx.ModelProto`` with the inputs, outputs and dimensions that ``serving`` names. An input that
@@ -41,11 +41,15 @@ def build(serving, function, stand_ins=None, opset=OPSET):
     # Names that nothing else has, until all is converted.
     names = {tensor.name: f"input {i}" for i, tensor in enumerate(given)}
     names |= {tensor.name: f"output {i}" for i, tensor in enumerate(made)}
+    if raised := stand_ins is not None and stand_ins.opset > opset:
+        opset = OPSETS[-1]  # from which on no operation that tf2onnx writes has changed its meaning
     with _quiet():
         graph_def = _frozen(concrete, given, made)
         model = _converted(graph_def, [t.name for t in given], [t.name for t in made], names, opset)
     _check_operations(model.graph, opset)
     _write_stand_ins(model, stand_ins)
+    if raised:
+        _raise_opset(model, stand_ins.opset)
     specs = {f"input {i}": spec for i, spec in enumerate(serving.inputs)}
     specs |= {f"output {i}": spec for i, spec in enumerate(serving.outputs)}
     _canonical(model.graph, {name: spec.name for name, spec in specs.items()})
@@ -205,20 +209,33 @@ def _write_stand_ins(model, stand_ins):
     model.graph.initializer.extend(constants)
     kept = [_copy(opset) for opset in model.opset_import if opset.domain in domains]
     present = {opset.domain for opset in kept}
-    kept += [onnx.helper.make_opsetid(domain, 1) for domain in sorted(domains - present)]
+    added = {domain: stand_in.VERSIONS.get(domain, 1) for domain in sorted(domains - present)}
+    kept += [onnx.helper.make_opsetid(domain, version) for domain, version in added.items()]
     del model.opset_import[:]
     model.opset_import.extend(kept)
 
 
+def _raise_opset(model, version):
+    """Gives a model a newer operator set, and the file format that came with it."""
+    import onnx
+
+    for opset in model.opset_import:
+        if not opset.domain:
+            opset.version = version
+            model.ir_version = max(model.ir_version, onnx.helper.find_min_ir_version_for([opset]))
+
+
 @contextlib.contextmanager
 def _quiet():
-    logger = logging.getLogger("tf2onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it could not convert, the checker tells
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)  # what it could not convert, the checker tells
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _write_erfc(graph, node, name, _):

@@ -122,7 +122,11 @@ def run(network, function, inputs):
             outputs = function({name: tf.constant(value) for name, value in inputs.items()})
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
-    return {name: tf.convert_to_tensor(value).numpy() for name, value in outputs.items()}
+    found = {name: tf.convert_to_tensor(value).numpy() for name, value in outputs.items()}
+    for name, value in found.items():
+        if value.dtype == object:  # strings, as bytes
+            found[name] = np.array([text.decode("utf-8") for text in value.flat], object).reshape(value.shape)
+    return found
 
 
 def examples(task):
