@@ -8,7 +8,7 @@ import time
 import warnings
 from pathlib import Path
 
-from export import contenders, runtime
+from export import contenders, keras_file, runtime
 from zoo import hub
 from zoo.backend import import_tensorflow, quiet_logging
 from zoo.errors import UserError
@@ -162,7 +162,7 @@ def main(options):
     """``zoo bench``; ``options`` has ``model``, ``steps`` and ``threads`` (or None) and ``format``."""
     if options.model.lower().endswith(".onnx"):
         raise UserError(f"{options.model}: this is an export; give a preset, a task folder or a .keras file")
-    if not options.model.lower().endswith(".keras"):
+    if not keras_file.is_file(options.model):
         hub.find(options.model)  # so that a wrong name is told before TensorFlow is there
     import_tensorflow()
     report = bench(options.model, steps=options.steps, threads=options.threads)

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from export import preprocessing
-from export.verify import ExportError, reason
-from zoo.errors import UserError
+from export.verify import ExportError
+from zoo.errors import UserError, reason
 
 # Lengths that may be the least a model takes: of strides and U-Nets powers of two, of raw audio thousands.
 LEAST = (*range(1, 9), 11, 16, 24, 32, 48, 64, 96, 128, 256, 400, 512, *(1024 * 2**i for i in range(6)))

@@ -4,9 +4,6 @@ import collections
 import contextlib
 import functools
 import itertools
-import os
-import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,32 +13,6 @@ from export.examples import Maker
 from export.verify import ExportError
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.errors import UserError
-
-
-def load(path):
-    """Loads a ``.keras`` file; nothing in it is executed.
-
-    Raises:
-        UserError: it is missing or damaged, or holds Python code or classes that are not known here.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: there is no such file; give a .keras file that model.save() wrote")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path}: not a .keras file, or a damaged one; save the model again")
-    try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises what comes to hand
-        if "ambda" in str(error):
-            raise UserError(
-                f"{path}: it has a Lambda layer, whose Python code is not run; write it in keras.ops or as a "
-                "registered layer"
-            ) from error
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{path}: cannot be loaded ({reason}); a model with classes of its own is exported from Python, "
-            "with export.to_onnx(model, path)"
-        ) from error
-
 
 ROUNDING = 2e-7  # of numbers, relative: about what float32 leaves uncertain after some additions
 
@@ -288,7 +259,3 @@ def _spec(name, shape, dtype, prefix):
     before = f"{name}_" if prefix else ""
     sizes = [size if size is not None else before + usual.get(i, f"dim_{i}") for i, size in enumerate(shape)]
     return TensorSpec(name, keras.backend.standardize_dtype(dtype), tuple(sizes))
-
-
-def is_file(name):
-    return isinstance(name, str | os.PathLike) and os.fspath(name).lower().endswith(".keras")

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from export import keras_model, onnx_graph, preprocessing, quantize, recurrent, runtime, verify
+from export import keras_file, keras_model, onnx_graph, preprocessing, quantize, recurrent, runtime, verify
 from export.traceable import traceable
 from export.verify import ExportError
 from zoo.contract.task import Task
-from zoo.errors import UserError
+from zoo.errors import UserError, reason
 from zoo.files import atomic_write
 
 
@@ -102,8 +102,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
 
 def load(model, example=None):
     """What ``to_onnx`` takes -> (task or ``export.keras_model.KerasModel``, its name)."""
-    if keras_model.is_file(model):
-        return keras_model.KerasModel(keras_model.load(model), example), Path(model).stem
+    if keras_file.is_file(model):
+        return keras_model.KerasModel(keras_file.load(model), example), Path(model).stem
     if not isinstance(model, Task | str | os.PathLike):
         return keras_model.KerasModel(model, example), getattr(model, "name", "")
     if example is not None:
@@ -116,7 +116,7 @@ def load(model, example=None):
 _CHILD = """
 import json, sys
 from zoo.backend import import_tensorflow
-from zoo.errors import UserError
+from zoo.errors import UserError, reason
 
 import_tensorflow()
 from export.onnx_file import read_example, to_onnx
@@ -182,7 +182,7 @@ def read_example(path):
             return {name: file[name] for name in file.files}
     except Exception as error:  # NumPy raises what comes to hand
         raise UserError(
-            f"{path}: no .npz file of arrays ({verify.reason(error)}); write one with "
+            f"{path}: no .npz file of arrays ({reason(error)}); write one with "
             "numpy.savez(path, **{name of an input: array})"
         ) from error
 
@@ -229,7 +229,7 @@ def _convert(subject, opset):
         raise
     except Exception as error:  # TensorFlow, Keras, tf2onnx and a model's own code raise what comes to hand
         layer = _layer_of_traceback(error, names)
-        wrong, cause = f"cannot be converted to ONNX ({verify.reason(error)})", error
+        wrong, cause = f"cannot be converted to ONNX ({reason(error)})", error
     where = f"layer {layer!r}" if layer else f"model {subject.network.name!r}"
     raise ExportError(
         f"The {where} {wrong}; nothing was written: "
@@ -249,10 +249,12 @@ def _layer_of_scope(scope, names):
 
 def _layer_of_traceback(error, names):
     """The name of the innermost layer whose code was running when an exception was raised, or None."""
+    import keras
+
     found, trace = None, error.__traceback__
     while trace:
         running = trace.tb_frame.f_locals.get("self")
-        if isinstance(running, keras_model.keras.layers.Layer) and running in names:
+        if isinstance(running, keras.layers.Layer) and running in names:
             found = names[running]
         trace = trace.tb_next
     return found
@@ -273,7 +275,7 @@ def _pairs(subject, model, cases):
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has a dozen kinds, without a common base
         raise ExportError(
-            f"onnxruntime refuses the model ({verify.reason(error)}); nothing was written"
+            f"onnxruntime refuses the model ({reason(error)}); nothing was written"
         ) from error
     names = [spec.name for spec in subject.serving.outputs]
     known = {value.name for value in session.get_inputs()}
@@ -283,7 +285,7 @@ def _pairs(subject, model, cases):
             found = session.run(names, given)
         except Exception as error:
             raise ExportError(
-                f"onnxruntime cannot run the model ({verify.reason(error)}); nothing was written"
+                f"onnxruntime cannot run the model ({reason(error)}); nothing was written"
             ) from error
         yield inputs, expected, dict(zip(names, found, strict=True))
 

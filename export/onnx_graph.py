@@ -8,7 +8,8 @@ import logging
 import numpy as np
 
 from export import stand_in
-from export.verify import ExportError, reason
+from export.verify import ExportError
+from zoo.errors import reason
 
 # The newest operator set that tf2onnx 1.17 writes is 18. 17 has all that is needed, with file format
 # (IR) 8, and is read by onnxruntime 1.13 and later, older than the oldest that seqzoo allows (1.18).
@@ -146,7 +147,7 @@ def _converted(graph_def, inputs, outputs, names, opset):
                 graph,
                 continue_on_error=True,
                 opset=opset,
-                custom_op_handlers={stand_in.OPERATION: (_keep_stand_in, []), "Erfc": (_write_erfc, [])},
+                custom_op_handlers={stand_in.OPERATION: (_keep_stand_in, []), **_formulas()},
                 extra_opset=[onnx.helper.make_opsetid(stand_in.DOMAIN, 1)],
                 input_names=inputs,
                 output_names=outputs,
@@ -238,13 +239,96 @@ def _quiet():
             logger.setLevel(level)
 
 
-def _write_erfc(graph, node, name, _):
-    """1 - erf(x), for Keras's gelu."""
-    x, outputs, types, shapes = node.input[0], node.output, node.output_dtypes, node.output_shapes
-    graph.remove_node(name)
-    erf = graph.make_node("Erf", [x]).output[0]
-    one = graph.make_const(f"{name}/one", np.ones((), "float32")).output[0]
-    graph.make_node("Sub", [one, erf], outputs=outputs, name=name, shapes=shapes, dtypes=types)
+# === Operations that tf2onnx does not know, or writes wrongly ===
+
+
+def _formulas():
+    """Handlers of TensorFlow's operations for tf2onnx, by what they are made of in ONNX."""
+    return {
+        "Erfc": (_written(lambda new, x: new("Sub", 1, new("Erf", x))), []),
+        "Expm1": (_written(lambda new, x: new("Sub", new("Exp", x), 1)), []),
+        "Log1p": (_written(lambda new, x: new("Log", new("Add", x, 1))), []),
+        "FloorMod": (_written(_floor_mod), []),
+        "FloorDiv": (_written(_floor_div), []),
+        "OneHot": (_written(_one_hot), []),
+        # tf2onnx multiplies by masks, and an infinity or NaN in what is not chosen spoils the sum.
+        "SelectV2": (_written(lambda new, condition, x, y: new("Where", condition, x, y)), []),
+    }
+
+
+def _floor_mod(new, x, y):
+    """x - floor(x / y) * y; tf2onnx rounds whole quotients towards zero."""
+    if new.whole:
+        return new("Mod", x, y)
+    return new("Sub", x, new("Mul", new("Floor", new("Div", x, y)), y))
+
+
+def _floor_div(new, x, y):
+    if new.whole:
+        return new("Div", new("Sub", x, new("Mod", x, y)), y)
+    return new("Floor", new("Div", x, y))
+
+
+def _one_hot(new, index, depth, on, off):
+    """An index out of range gives ``off`` everywhere; ONNX's OneHot counts negative ones from the end."""
+    axis = new.node.get_attr_int("axis")
+    kind = new.graph.get_dtype(index)
+    classes = new("Range", new.constant(0, kind), new.cast(depth, kind), new.constant(1, kind), dtype=kind)
+    rank = len(new.graph.get_shape(index))
+    behind = rank - axis if axis >= 0 else 0
+    if behind:
+        shape = new.constant([-1] + [1] * behind, 7)
+        classes = new("Reshape", classes, shape, dtype=kind)
+    axes = new.constant([axis if axis >= 0 else rank], 7)
+    return new("Where", new("Equal", new("Unsqueeze", index, axes, dtype=kind), classes, dtype=9), on, off)
+
+
+def _written(formula):
+    """A handler for tf2onnx that writes a formula of ONNX operations in the place of TensorFlow's one.
+
+    Args:
+        formula: a function of a ``_New`` and the names of the operation's inputs; gives the name of its result.
+    """
+
+    def write(graph, node, name, _):
+        new = _New(graph, node)
+        inputs, outputs, types, shapes = list(node.input), node.output, node.output_dtypes, node.output_shapes
+        graph.remove_node(name)
+        result = formula(new, *inputs)
+        graph.make_node("Identity", [result], outputs=outputs, name=name, shapes=shapes, dtypes=types)
+
+    return write
+
+
+class _New:
+    """Makes ONNX operations in one of tf2onnx's graphs: ``new("Sub", 1, x)`` gives the name of a result.
+
+    Attributes:
+        whole: whether the operation that they replace gives integers.
+    """
+
+    def __init__(self, graph, node):
+        import onnx
+
+        self.graph, self.node, self._dtype = graph, node, node.output_dtypes[0]
+        numpy = onnx.helper.tensor_dtype_to_np_dtype(self._dtype)
+        self.whole = np.issubdtype(numpy, np.integer)
+
+    def __call__(self, kind, *inputs, dtype=None):
+        """Args: ``inputs``: names, or numbers of the operation's dtype; ``dtype``: ONNX's number of the result's."""
+        dtype = dtype or self._dtype
+        inputs = [one if isinstance(one, str) else self.constant(one, dtype) for one in inputs]
+        return self.graph.make_node(kind, inputs, dtypes=[dtype], domain="").output[0]
+
+    def cast(self, x, dtype):
+        return self.graph.make_node("Cast", [x], attr={"to": dtype}, dtypes=[dtype]).output[0]
+
+    def constant(self, value, dtype):
+        import onnx
+        from tf2onnx import utils
+
+        value = np.asarray(value, onnx.helper.tensor_dtype_to_np_dtype(dtype))
+        return self.graph.make_const(utils.make_name("constant"), value).output[0]
 
 
 def _drop_unread_outputs(graph):

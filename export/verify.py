@@ -14,13 +14,6 @@ ROUNDINGS = 4  # how often to try what rounding moves
 CASES = [(1, 0), (1, 1), (1, 2), (2, 3), (3, 4), (5, 5), (8, 6), (8, 7)]  # (batch size, seed)
 
 
-def reason(error):
-    """What an exception says, in one line: that of a layer's code rather than Keras's words around it."""
-    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
-    lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
-    return (lines or [type(error).__name__])[0][:300]
-
-
 class ExportError(UserError):
     """The exported model is not what the task computes; nothing was written."""
 

@@ -1,6 +1,7 @@
-"""The one error a user is shown."""
+"""The one error a user is shown, and what other exceptions say."""
 
 import contextlib
+import re
 
 
 class UserError(Exception):
@@ -9,6 +10,13 @@ class UserError(Exception):
     Its message is one sentence that names the file (or option) and the mend. The ``zoo`` command and
     the recipes print it without a traceback and end with exit status 2.
     """
+
+
+def reason(error):
+    """What an exception says, in one line: that of a layer's code rather than Keras's words around it."""
+    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return (lines or [type(error).__name__])[0][:300]
 
 
 @contextlib.contextmanager

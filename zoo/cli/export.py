@@ -23,6 +23,9 @@ def add_arguments(parser, arguments):
     parser.add_argument("--format", choices=("onnx", "savedmodel"), default="onnx", help="default: onnx")
     parser.add_argument("--int8", action="store_true", help="weights in 8 bits: a quarter of the size")
     parser.add_argument("--float16", action="store_true", help="weights in 16 bits: half the size")
+    parser.add_argument(
+        "--example", metavar="FILE.npz", help="arrays by the names of a .keras file's inputs, to verify it on"
+    )
     parser.add_argument("--opset", type=positive, metavar="N", help="ONNX operator set, default 17")
     parser.add_argument(
         "--data", metavar="CORPUS", nargs="+", help="measure the file on corpora, also before --int8"
@@ -36,13 +39,17 @@ def run(options):
             f"{options.model}: this is exported already; give a preset, a task, run folder or .keras file"
         )
     use_tensorflow()
-    is_keras = options.model.lower().endswith(".keras")
+    from export import keras_file
+
+    is_keras = keras_file.is_file(options.model)
     if options.format == "savedmodel" and (options.int8 or options.float16 or options.opset or options.data):
         raise UserError("--int8, --float16, --opset and --data are for ONNX; leave out --format savedmodel")
     if is_keras and (options.format == "savedmodel" or options.data):
         raise UserError(
             f"{options.model}: a Keras model is no task of the zoo, which --format savedmodel and --data need"
         )
+    if options.example and not is_keras:
+        raise UserError("--example is for .keras files; a task of the zoo knows inputs that fit it")
     if is_keras:
         import_tensorflow()
         model, name = options.model, None
@@ -56,10 +63,11 @@ def run(options):
         size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
         print(f"{output}: {size / 1e6:.1f} MB, gives the same results as Keras")
         return
-    from export.onnx_file import to_onnx
+    from export.onnx_file import read_example, to_onnx
 
     settings = {"int8": options.int8, "float16": options.float16}
     settings |= {"opset": options.opset} if options.opset else {}
+    settings |= {"example": read_example(options.example)} if options.example else {}
     before = None
     if options.data and (options.int8 or options.float16):
         with tempfile.TemporaryDirectory() as folder:
