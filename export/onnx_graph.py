@@ -287,7 +287,7 @@ def _written(formula):
     """A handler for tf2onnx that writes a formula of ONNX operations in the place of TensorFlow's one.
 
     Args:
-        formula: a function of a ``_New`` and the names of the operation's inputs; gives the name of its result.
+        formula: gives the name of its result for a ``_New`` and the names of the operation's inputs.
     """
 
     def write(graph, node, name, _):
@@ -315,7 +315,7 @@ class _New:
         self.whole = np.issubdtype(numpy, np.integer)
 
     def __call__(self, kind, *inputs, dtype=None):
-        """Args: ``inputs``: names, or numbers of the operation's dtype; ``dtype``: ONNX's number of the result's."""
+        """Takes names, or numbers of the dtype; ``dtype`` is ONNX's number of that of the result."""
         dtype = dtype or self._dtype
         inputs = [one if isinstance(one, str) else self.constant(one, dtype) for one in inputs]
         return self.graph.make_node(kind, inputs, dtypes=[dtype], domain="").output[0]

@@ -259,9 +259,8 @@ def next_frames():
 def autoencoder():
     x = keras.Input((10, 3), name="x")
     y = layers.RepeatVector(10)(layers.LSTM(4)(x))
-    return keras.Model(x, layers.TimeDistributed(layers.Dense(3))(layers.LSTM(4, return_sequences=True)(y))), {
-        "x": floats(2, 10, 3)
-    }
+    y = layers.TimeDistributed(layers.Dense(3))(layers.LSTM(4, return_sequences=True)(y))
+    return keras.Model(x, y), {"x": floats(2, 10, 3)}
 
 
 def siamese():
@@ -363,9 +362,9 @@ def half_precision():
 
 GALLERY = {made.__name__: made for made in (
     captcha, video, video_of_bytes, words_of_characters, tagger, tagger_with_viterbi, mean_over_words,
-    attention_over_words, translator_with_attention, self_attention, unet_of_a_signal, unet_of_a_page, raw_audio,
-    wavenet, spectrogram, forecast, next_frames, autoencoder, siamese, ordered_outputs, numbered_outputs, reviews,
-    names_of_words, table, grouped_convolutions, own_cell, caption_in_the_graph, residual_directions, classes,
+    attention_over_words, translator_with_attention, self_attention, unet_of_a_signal, unet_of_a_page,
+    raw_audio, wavenet, spectrogram, forecast, next_frames, autoencoder, siamese, ordered_outputs,
+    numbered_outputs, reviews, names_of_words, table, grouped_convolutions, own_cell, caption_in_the_graph, residual_directions, classes,
     counts_and_bytes, double_precision, half_precision,
 )}  # fmt: skip
 LOOPS = {"own_cell", "next_frames", "tagger_with_viterbi", "caption_in_the_graph", "reviews"}
@@ -377,13 +376,16 @@ def test_gallery(name, tmp_path):
     report = to_onnx(model, tmp_path / "m.onnx")
     assert ("Loop" in report["nodes"]) == (name in LOOPS)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
-    assert [one.name for one in session.get_inputs()] == [one.name for one in model.inputs if one.name in inputs]
+    read = [one.name for one in model.inputs if one.name in inputs]
+    assert [one.name for one in session.get_inputs()] == read
     unread = {one.name: np.zeros((3, *one.shape[1:])) for one in model.inputs if one.name not in inputs}
     given = [ops.convert_to_tensor((inputs | unread)[one.name]) for one in model.inputs]
     expected = model(keras.tree.pack_sequence_as(model._inputs_struct, given))
     found = session.run(None, inputs)
     names = [one.name for one in session.get_outputs()]
-    expected = {str(k): v for k, v in expected.items()} if isinstance(expected, dict) else {names[0]: expected}
+    if not isinstance(expected, dict):
+        expected = {names[0]: expected}
+    expected = {str(key): value for key, value in expected.items()}
     close = 5e-3 if name == "half_precision" else 1e-4  # Keras itself computes in half precision there
     for key, value in zip(names, found, strict=True):
         np.testing.assert_allclose(value, expected[key], atol=close, rtol=close, err_msg=key)
