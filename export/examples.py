@@ -1,6 +1,7 @@
 """Inputs on which the export of a Keras model is verified: random ones of several lengths, and edges."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -65,8 +66,6 @@ class Maker:
             for axis, size in enumerate(one.shape)
             if axis and size is None
         ]
-        images = any(sum(name == one for one, _ in self._open) > 1 for name in inputs)
-        self._lengths = self._find_lengths((24, 33) if images else (7, 13)) if self._open else (0, 0, 0)
 
     def large(self):
         """List of ``(inputs, outputs)``: an example of large numbers, if the model takes it."""
@@ -98,8 +97,12 @@ class Maker:
         }
         return self._make(sizes, kind, seed)
 
-    def _find_lengths(self, usual):
+    @functools.cached_property
+    def _lengths(self):
         """Three lengths that the model takes, the least first."""
+        if not self._open:
+            return (0, 0, 0)
+        images = any(sum(name == one for one, _ in self._open) > 1 for name in self._inputs)
         error = None
 
         def works(length):
@@ -117,7 +120,7 @@ class Maker:
         if least is None:
             raise self._none_works(error)
         lengths = [least]
-        for wish in usual:
+        for wish in (24, 33) if images else (7, 13):
             start = max(wish, lengths[-1] + 1)
             multiples = [least * i for i in range(2, 5) if least * i > lengths[-1]]
             lengths.append(next((n for n in (start, start + 1, *multiples) if works(n)), lengths[-1]))

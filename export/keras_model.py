@@ -52,6 +52,8 @@ class KerasModel:
         self._nexts = {name: names.add(f"{name}_next") for name in self.states}
         states = {name: tuple(self._state(name).shape) for name in self.states}
         self._maker = Maker(model, self._inputs, states, self._run)
+        if example is not None:
+            self._maker.check(example)
 
     @functools.cached_property
     def cases(self):

@@ -338,6 +338,24 @@ def test_ties_may_be_broken_either_way():
         compare(outputs(log_probs=tied), outputs(log_probs=tied))
 
 
+def test_what_rounding_decides_is_not_compared():
+    spec = TensorSpec("class", "int32", ("batch",))
+    one, other = np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5])
+
+    def compared(one, other, rounded):
+        subject = subject_of(spec, of_task=False, rounded=lambda inputs, seed: {spec.name: rounded(seed)})
+        return verify.compare(subject, [({}, {spec.name: one}, {spec.name: other})])
+
+    one, other = np.array([1, 2, 3, 4], "int32"), np.array([1, 2, 3, 5], "int32")
+    assert compared(one, other, lambda seed: np.array([1, 2, 3, 3 + seed]))["ties"] == 1
+    with pytest.raises(ExportError, match="differs"):
+        compared(one, other, lambda seed: one)
+    spec = TensorSpec("y", "float32", ("batch",))
+    one, other = np.array([1000.0, 1.0], "float32"), np.array([1000.0, np.inf], "float32")
+    with pytest.raises(ExportError, match="unequal"):  # rounding moves it, but does not make it overflow
+        compared(one, other, lambda seed: one + np.float32(9))
+
+
 # === SavedModel ===
 
 

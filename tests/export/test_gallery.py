@@ -364,8 +364,8 @@ GALLERY = {made.__name__: made for made in (
     captcha, video, video_of_bytes, words_of_characters, tagger, tagger_with_viterbi, mean_over_words,
     attention_over_words, translator_with_attention, self_attention, unet_of_a_signal, unet_of_a_page,
     raw_audio, wavenet, spectrogram, forecast, next_frames, autoencoder, siamese, ordered_outputs,
-    numbered_outputs, reviews, names_of_words, table, grouped_convolutions, own_cell, caption_in_the_graph, residual_directions, classes,
-    counts_and_bytes, double_precision, half_precision,
+    numbered_outputs, reviews, names_of_words, table, grouped_convolutions, own_cell, caption_in_the_graph,
+    residual_directions, classes, counts_and_bytes, double_precision, half_precision,
 )}  # fmt: skip
 LOOPS = {"own_cell", "next_frames", "tagger_with_viterbi", "caption_in_the_graph", "reviews"}
 

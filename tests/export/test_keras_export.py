@@ -13,7 +13,8 @@ import onnxruntime
 import pytest
 from keras import layers, ops
 
-from export import onnx_graph, recurrent, runtime, to_onnx
+from export import onnx_graph, recurrent, runtime, to_onnx, verify
+from export.keras_model import KerasModel
 from export.verify import ExportError
 from zoo import cli
 from zoo.errors import UserError
@@ -155,6 +156,96 @@ def test_names_that_clash_are_told_apart(tmp_path):
 
 
 @pytest.mark.slow
+def test_names_are_kept_whatever_they_are(tmp_path):
+    names = ("x y", "x_y", "größe", "_first", "LSTM_0", "constant_0", "input 0", "output 0")
+    given = [keras.Input((None, 3), name=name) for name in names]
+    y = layers.Concatenate()([layers.LSTM(2)(x) for x in given])
+    to_onnx(keras.Model(given, layers.Dense(2, name="tensor_0")(y)), tmp_path / "m.onnx")
+    assert tuple(dims(tmp_path / "m.onnx")) == (*names, "tensor_0")
+
+
+@pytest.mark.parametrize("name", ["lengths", "log_probs", "tokens", "attention"])
+def test_names_of_the_zoo_mean_nothing_elsewhere(name, tmp_path, monkeypatch):
+    x = keras.Input((None, 3), name="x")
+    model = keras.Model(x, {"y": layers.GRU(3, name="y")(x), name: layers.Dense(2)(x)})
+    to_onnx(model, tmp_path / "m.onnx")
+
+    def gru(cell):
+        made = original(cell)
+        made.bias[:] += 0.5
+        return made
+
+    original = recurrent._CELLS[layers.GRUCell]
+    monkeypatch.setitem(recurrent._CELLS, layers.GRUCell, gru)
+    with pytest.raises(ExportError, match="'y' differs"):
+        to_onnx(model, tmp_path / "m.onnx")
+
+
+@pytest.mark.slow
+def test_dimensions_that_differ_have_different_names(tmp_path):
+    x = keras.Input((None, 3), name="x")
+    y = layers.Conv1D(4, 3, strides=2, padding="same")(x)
+    half = layers.LSTM(4, return_sequences=True)(y)
+    y = {"half": half, "whole": layers.GRU(2, return_sequences=True)(x), "all": ops.sum(x)}
+    to_onnx(keras.Model(x, y | {"rows": ops.reshape(x, (-1, 3))}), tmp_path / "m.onnx")
+    assert dims(tmp_path / "m.onnx") == {
+        "x": ["batch", "time", 3], "half": ["batch", "half_time", 4], "whole": ["batch", "time", 2],
+        "all": [], "rows": ["rows_dim_0", 3],
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_layers_of_one_name_are_told_apart(tmp_path):
+    def part(name, **options):
+        lstm = layers.LSTM(3, name="lstm", **options)
+        return keras.Sequential([keras.Input(batch_shape=(2, None, 3)), lstm], name=name)
+
+    x = keras.Input(batch_shape=(2, None, 3), name="x")
+    y = part("first", activation="silu", return_sequences=True, stateful=True)(x)
+    report = to_onnx(keras.Model(x, part("second", stateful=True)(y)), tmp_path / "m.onnx")
+    assert "silu" in report["recurrent"]["first/lstm"] and report["recurrent"]["second/lstm"] == "fused"
+    states = [f"{layer}/lstm_{state}" for layer in ("first", "second") for state in "hc"]
+    assert list(dims(tmp_path / "m.onnx"))[:5] == ["x", *states]
+
+
+@pytest.mark.slow
+def test_an_input_that_no_output_depends_on_may_be_left_out(tmp_path):
+    x, labels = keras.Input((3,), name="x"), keras.Input((2,), dtype="int32", name="labels")
+
+    class Loss(layers.Layer):
+        def call(self, y, labels):
+            self.add_loss(ops.mean(ops.cast(labels, "float32")))
+            return y
+
+    to_onnx(keras.Model([x, labels], Loss()(x, labels)), tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    values = np.ones((4, 3), "float32")
+    for more in ({}, {"labels": np.ones((4, 2), "int32")}):
+        np.testing.assert_array_equal(session.run(None, {"x": values} | more)[0], values)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: ops.floor(x * 9) % 5 - ops.floor(x * 9) // -4,
+        lambda x: ops.cast(x * 9, "int32") % 5 - ops.cast(x * 9, "int32") // -4,
+        lambda x: ops.one_hot(ops.cast(x * 3, "int32"), 3),  # out of range on both sides
+        lambda x: ops.where(x == 0, 1.0, ops.sin(x) / x),
+        lambda x: ops.log1p(ops.abs(x)) + ops.expm1(x / 100),
+        lambda x: ops.argmax(ops.round(x), -1) - ops.argmin(ops.round(x), -1),
+    ],
+)
+def test_operations_that_a_converter_has_wrong(function, tmp_path):
+    x = keras.Input((7,), name="x")
+    model = keras.Model(x, function(x))
+    to_onnx(model, tmp_path / "m.onnx")
+    values = np.random.default_rng(3).normal(size=(40, 7)).astype("float32")
+    values[::3] = np.round(values[::3])
+    (found,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"x": values})
+    np.testing.assert_allclose(found, model(values), atol=1e-5)
+
+
+@pytest.mark.slow
 def test_int8_and_float16(tmp_path):
     x = keras.Input((None, 128), name="x")
     y = layers.Bidirectional(layers.LSTM(128, return_sequences=True))(layers.Masking()(x))
@@ -177,6 +268,25 @@ def test_gelu_has_an_onnx_form(tmp_path):
 
 
 # === Verification ===
+
+
+def test_a_traced_function_is_no_reference(tmp_path):
+    """Keras traces TimeDistributed over unknown time wrongly; what runs eagerly is what is compared with."""
+    x = keras.Input((None, 4, 3), name="x")
+    model = keras.Model(x, layers.TimeDistributed(layers.LSTM(2), name="y")(x))
+    wrong = verify.serving_function(KerasModel(model))
+    values = np.random.default_rng(0).normal(size=(2, 5, 4, 3)).astype("float32")
+    assert wrong(values)["y"].shape != model(values).shape
+    to_onnx(model, tmp_path / "m.onnx")
+    (found,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"x": values})
+    np.testing.assert_allclose(found, model(values), atol=1e-5)
+
+
+def test_nan_equals_nan_but_not_everywhere(tmp_path):
+    x = keras.Input((3,), name="x")
+    to_onnx(keras.Model(x, ops.log(x)), tmp_path / "m.onnx")
+    with pytest.raises(ExportError, match="no finite number"):
+        to_onnx(keras.Model(x, x * float("nan")), tmp_path / "n.onnx")
 
 
 @pytest.mark.slow
@@ -264,6 +374,37 @@ def test_a_full_disk(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="disk is full"):
         to_onnx(small(), tmp_path / "m.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda self, x: ops.fft((x, x))[0], "'odd' uses Complex"),
+        (lambda self, x: x * (2.0 if ops.sum(x) > 0 else 1.0), "'odd' cannot be converted"),
+        (lambda self, x: ops.view(x, "int32"), "'odd' uses Bitcast"),
+    ],
+)
+def test_sentences_name_the_layer(call, says, tmp_path):
+    kind = type("Odd", (layers.Layer,), {"call": call, "compute_output_shape": lambda self, shape: shape})
+    x = keras.Input((4,), name="x")
+    y = layers.Dense(4)(kind(name="odd")(layers.Dense(4)(x)))
+    with pytest.raises(ExportError, match=says) as caught:
+        to_onnx(keras.Model(x, y), tmp_path / "m.onnx")
+    assert "\n" not in str(caught.value) and "keras.ops" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_class_of_ones_own_on_another_backend(tmp_path, monkeypatch):
+    class Own(layers.Layer):
+        def call(self, x):
+            return x
+
+    x = keras.Input((3,))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(ExportError, match="class of your own, Own, .* KERAS_BACKEND=tensorflow"):
+        to_onnx(keras.Model(x, Own()(x)), tmp_path / "m.onnx")
 
 
 def test_python_code_in_the_graph(tmp_path):
