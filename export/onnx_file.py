@@ -1,5 +1,6 @@
 """A task, or any Keras model, as one ONNX file: raw input in, output out, all about it in its metadata."""
 
+import bisect
 import collections
 import dataclasses
 import json
@@ -40,8 +41,9 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
 
     Returns:
         The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes`` (``{operation: count}``),
-        ``recurrent`` (``{layer: "fused"`` or why it is a loop``}``), what ``export.verify.compare`` found,
-        and with int8 or float16 ``stored`` and ``stored_difference``, the greatest of float outputs.
+        ``recurrent`` (``{layer: "fused"`` or why it is a loop``}``), what ``export.verify.compare`` found, if
+        there are any ``unread_inputs`` (names of those that no output depends on; they need not be given), and
+        with int8 or float16 ``stored`` and ``stored_difference``, the greatest of float outputs.
 
     Where Keras runs on another backend than TensorFlow, the work is done by a process in which it does.
 
@@ -75,6 +77,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     loops = report["nodes"].get("Loop", 0) + report["nodes"].get("Scan", 0)
     if loops > subject.serving.decoding_loops and not fusion.fallbacks:
         report["other_loops"] = loops - subject.serving.decoding_loops
+    if unread := onnx_graph.unread_inputs(converted.graph):
+        report["unread_inputs"] = unread
     try:
         report |= verify.compare(subject, _pairs(subject, converted, [*cases, *large]))
     except ExportError as error:
@@ -291,18 +295,21 @@ def _pairs(subject, model, cases):
 
 
 def _first_difference(network, opset):
-    """The first layer, in the order of computation, whose exported output is not that of Keras."""
+    """The first layer or operation, in the order of computation, whose output differs from that of Keras."""
     import keras
 
-    layers = [layer for layer in network.layers if len(layer._inbound_nodes) == 1]
-    for layer in layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            continue
+    def differs(made):
+        subject = keras_model.KerasModel(keras.Model(network.inputs, made.output))
         try:
-            subject = keras_model.KerasModel(keras.Model(network.inputs, layer.output))
             verify.compare(subject, _pairs(subject, _convert(subject, opset)[0], subject.cases))
         except ExportError:
-            return layer.name
-        except Exception:
-            return None  # only a help: the error itself is told in any case
-    return None
+            return True
+        return False
+
+    every = [one for one in network.operations if len(one._inbound_nodes) == 1]
+    every = [one for one in every if not isinstance(one, keras.layers.InputLayer)]
+    try:
+        first = bisect.bisect_left(every, True, key=differs)  # where one differs, so do those that follow
+    except Exception:
+        return None  # only a help: the error itself is told in any case
+    return every[first].name if first < len(every) else None

@@ -351,15 +351,21 @@ def _default_unread_inputs(graph):
     """
     import onnx
 
-    read = {name for node in graph.node for name in _reads(node)} | {value.name for value in graph.output}
+    unread = unread_inputs(graph)
     for value in graph.input:
-        if value.name not in read:
+        if value.name in unread:
             shape = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]
             kind = value.type.tensor_type.elem_type
             zeros = np.zeros(shape, onnx.helper.tensor_dtype_to_np_dtype(kind))
             if kind == onnx.TensorProto.STRING:
                 zeros = np.full(shape, "", object)
             graph.initializer.append(onnx.numpy_helper.from_array(zeros, value.name))
+
+
+def unread_inputs(graph):
+    """Names of the inputs that no output depends on."""
+    read = {name for node in graph.node for name in _reads(node)} | {value.name for value in graph.output}
+    return [value.name for value in graph.input if value.name not in read]
 
 
 def _order(values, specs):

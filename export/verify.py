@@ -1,10 +1,12 @@
 """Whether an exported model computes what Keras computes. No file is left behind that does not."""
 
 import contextlib
+import logging
 import re
 
 import numpy as np
 
+from zoo.backend import quiet_logging
 from zoo.errors import UserError
 
 TOLERANCE = 1e-4  # greatest difference of a float output, relative to max(1, |value|)
@@ -111,7 +113,7 @@ def run(network, function, inputs):
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU it rounds to 10 bits
     try:
-        with plain(network):
+        with plain(network), quiet_logging(logging.WARNING):  # how often a layer compiles itself
             outputs = function({name: tf.constant(value) for name, value in inputs.items()})
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)

@@ -78,6 +78,8 @@ def run(options):
     for layer, kind in report["recurrent"].items():
         if kind != "fused":
             common.complain(f"the layer {layer!r} stays a loop, right but slow: {kind}")
+    for name in report.get("unread_inputs", ()):
+        common.complain(f"no output depends on the input {name!r}; it need not be given")
     same = "gives the same results as Keras"
     if "stored" in report:
         same = f"{report['stored']}, outputs within {report['stored_difference']:.2g} of Keras"
