@@ -42,7 +42,7 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     Returns:
         The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes`` (``{operation: count}``),
         ``recurrent`` (``{layer: "fused"`` or why it is a loop``}``), what ``export.verify.compare`` found, if
-        there are any ``unread_inputs`` (names of those that no output depends on; they need not be given), and
+        there are any ``unread_inputs`` (names of those that no output depends on, and need not be given), and
         with int8 or float16 ``stored`` and ``stored_difference``, the greatest of float outputs.
 
     Where Keras runs on another backend than TensorFlow, the work is done by a process in which it does.
