@@ -34,7 +34,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
 
     Returns:
         The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes`` (``{operation: count}``),
-        ``recurrent`` (``{layer: "fused"`` or why it is a loop``}``), what ``export.verify.compare`` found,
+        ``recurrent`` (``{layer: "fused"``, ``export.recurrent.SCAN`` or why it is a loop``}``), what
+        ``export.verify.compare`` found,
         and with int8 or float16 ``stored`` and ``stored_difference``, the greatest of float outputs.
 
     Where Keras runs on another backend than TensorFlow, the work is done by a process in which it does.
@@ -61,9 +62,9 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         "opset": next(opset.version for opset in converted.opset_import if not opset.domain),
         "ir_version": converted.ir_version,
         "nodes": _count(converted),
-        "recurrent": {layer: reason or "fused" for layer, reason in sorted(fusion.layers.items())},
+        "recurrent": fusion.report,
     }
-    loops = report["nodes"].get("Loop", 0) + report["nodes"].get("Scan", 0)
+    loops = report["nodes"].get("Loop", 0)  # a Scan is a layer, of export.scan
     if loops > subject.serving.decoding_loops and not fusion.fallbacks:
         report["other_loops"] = loops - subject.serving.decoding_loops
     cases = list(verify.examples(subject, reference))

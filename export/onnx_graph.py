@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from export import recurrent
+from export import recurrent, scan
 from export.verify import ExportError
 
 # The newest operator set that tf2onnx 1.17 writes is 18. 17 has all that is needed, with file format
@@ -53,6 +53,7 @@ def build(serving, function, operations=None, opset=OPSET):
     _order(model.graph.input, serving.inputs)
     _order(model.graph.output, serving.outputs)
     _drop_unread_outputs(model.graph)
+    scan.unroll(model.graph)
     del model.graph.value_info[:]  # inferred again on loading; here it names dimensions at random
     model.graph.name, model.graph.doc_string = "serving", ""
     model.producer_name, model.doc_string = "seqzoo", ""

@@ -1,8 +1,9 @@
 """Keras's recurrent layers as ONNX's ``LSTM``, ``GRU`` and ``RNN`` operations.
 
 While ``fused`` is in force, a recurrent layer that is traced leaves one stand-in operation in the TensorFlow
-graph instead of a loop; ``export.onnx_graph`` writes the ONNX operation in its place. A layer that ONNX
-cannot say keeps its loop, and the report says why.
+graph instead of a loop; ``export.onnx_graph`` writes the ONNX operation in its place, and ``export.scan``
+makes a ``Scan`` of an ``RNN`` where that is faster. A layer with no ONNX equivalent keeps its loop, and the
+report says why.
 
 ONNX knows padding at the end alone (``sequence_lens``), a Keras mask may hide any step. The steps
 that a mask leaves are therefore brought to the front, in their order, and the outputs back to where
@@ -16,9 +17,12 @@ import keras
 import numpy as np
 from keras.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
 
+from export import scan
 from zoo.layers import Bidirectional, Recurrent
 from zoo.layers.memory import LinearCell
 
+# What the report calls a layer that `export.scan` takes.
+SCAN = "a Scan, which onnxruntime runs faster than its RNN"
 STAND_IN = "PyFunc"  # an operation of any arity that no optimiser of TensorFlow's folds or changes
 
 
@@ -62,14 +66,22 @@ class Fusion:
         operations: ``{token: (cells, inputs)}``; the cells of one stand-in, one a direction, and the names of
             those of ONNX's optional inputs that it has, in their order.
         layers: ``{layer: reason}``; an empty reason for a fused layer.
+        scans: names of fused layers that became a ``Scan``, all or in part.
     """
 
     operations: dict = dataclasses.field(default_factory=dict)
     layers: dict = dataclasses.field(default_factory=dict)
+    scans: set = dataclasses.field(default_factory=set)
 
     @property
     def fallbacks(self):
         return {name: reason for name, reason in self.layers.items() if reason}
+
+    @property
+    def report(self):
+        """``{layer: "fused"``, ``SCAN`` or why it is a loop``}``."""
+        kinds = {name: SCAN if name in self.scans else "fused" for name in self.layers}
+        return {name: reason or kinds[name] for name, reason in sorted(self.layers.items())}
 
 
 @contextlib.contextmanager
@@ -124,14 +136,13 @@ def _inner_loop(layer, fusion, name):
         except Unsayable as reason:
             fusion.layers[name] = str(reason)
             return ordinary(sequences, initial_state, mask=mask, training=training)
-        fusion.layers[name] = ""
         steps = _Steps(sequences, _one(mask), layer.zero_output_for_mask)
         x, backwards, finals = steps.packed, layer.go_backwards, []
         states = iter(keras.tree.flatten(initial_state))
         for cell in cells:
             initial = [[next(states)] for _ in range(cell.states)]
-            y, last = _operation(fusion, [cell], x, steps.lengths, initial, backwards)
-            x = y[:, 0]
+            y, last = _operation(fusion, name, [cell], x, steps.lengths, initial, backwards)
+            x = keras.ops.squeeze(y, 1)
             finals += [value[0] for value in last]
         last_output = steps.last(finals[-cells[-1].states], backwards)
         finals = [
@@ -143,7 +154,7 @@ def _inner_loop(layer, fusion, name):
             packed = packed[0]  # as StackedRNNCells.call has it
         outputs = None
         if layer.return_sequences:
-            outputs = steps.unpacked(y, [backwards])[:, :, 0]
+            outputs = keras.ops.squeeze(steps.unpacked(y, [backwards]), 2)
             outputs = keras.ops.flip(outputs, 1) if backwards else outputs
         return last_output, last_output[:, None] if outputs is None else outputs, packed
 
@@ -160,13 +171,12 @@ def _bidirectional(layer, fusion):
             cells = _pair(forward, backward, training)
         except Unsayable:  # one by one, then
             return ordinary(sequences, initial_state=initial_state, mask=mask, training=training)
-        fusion.layers[layer.name] = ""
         steps = _Steps(sequences, _one(mask), forward.zero_output_for_mask)
         count, initial = cells[0].states, None
         if initial_state is not None:
             flat = keras.tree.flatten(initial_state)
             initial = [[flat[i], flat[count + i]] for i in range(count)]
-        y, finals = _operation(fusion, cells, steps.packed, steps.lengths, initial, False)
+        y, finals = _operation(fusion, layer.name, cells, steps.packed, steps.lengths, initial, False)
         if layer.return_sequences:
             output = _merged(steps.unpacked(y, [False, True]), layer.merge_mode)
         else:
@@ -193,8 +203,7 @@ def _our_bidirectional(layer, fusion):
             cells = _pair(layer.forward_layer, layer.backward_layer, training, backward_reads="copy")
         except Unsayable:
             return ordinary(sequences, lengths, training=training)
-        fusion.layers[layer.name] = ""
-        y, _ = _operation(fusion, cells, _time_first(sequences), lengths, None, False)
+        y, _ = _operation(fusion, layer.name, cells, _time_first(sequences), lengths, None, False)
         return _merged(keras.ops.transpose(y, (2, 0, 1, 3)), layer.merge_mode)
 
     return call
@@ -209,10 +218,9 @@ def _our_recurrent(layer, fusion):
             cells = _cells(layer.layer, training)
         except Unsayable:
             return ordinary(sequences, lengths, states, training=training)
-        fusion.layers[layer.name] = ""
         initial = None if states is None else [[state] for state in states]
-        y, finals = _operation(fusion, cells, _time_first(sequences), lengths, initial, False)
-        return keras.ops.transpose(y[:, 0], (1, 0, 2)), [final[0] for final in finals]
+        y, finals = _operation(fusion, layer.name, cells, _time_first(sequences), lengths, initial, False)
+        return keras.ops.transpose(keras.ops.squeeze(y, 1), (1, 0, 2)), [final[0] for final in finals]
 
     return call
 
@@ -316,10 +324,11 @@ def _rows(x, places):
 # === The stand-in ===
 
 
-def _operation(fusion, cells, x, lengths, initial, backwards):
+def _operation(fusion, name, cells, x, lengths, initial, backwards):
     """Emits a stand-in.
 
     Args:
+        name: the layer, which the report calls fused from here on.
         cells: one ``Cell``, or the forward and the backward one.
         x: ``[time, batch, features]``.
         lengths: int32 ``[batch]``, or None.
@@ -343,6 +352,10 @@ def _operation(fusion, cells, x, lengths, initial, backwards):
         names += ["initial_h", "initial_c"][:count]
     token = f"seqzoo {len(fusion.operations)}"
     direction = "bidirectional" if len(cells) == 2 else "reverse" if backwards else "forward"
+    fusion.layers[name] = ""
+    activations = [cell.activations[0] for cell in cells]
+    if scan.suits(cells[0].kind, units, activations, direction, lengths is not None, "initial_h" in names):
+        fusion.scans.add(name)
     fusion.operations[token] = (cells, direction, names)
     outputs = tf.raw_ops.PyFunc(input=inputs, token=token, Tout=[tf.float32] * (1 + count))
     # ensure_shape stays in the graph; what only Python knows of a shape does not.
