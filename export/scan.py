@@ -1,7 +1,7 @@
 """Plain recurrent layers as ONNX's ``Scan``, where onnxruntime runs that faster than its ``RNN``.
 
-onnxruntime's kernel for ``RNN`` is slow, above all in tanh and sigmoid, which it computes value by value. Here
-the product with the input is one ``MatMul`` over all steps; what is left of a step is a ``Gemm`` and an
+onnxruntime's kernel for ``RNN`` is slow, above all in tanh and sigmoid, which it computes value by value.
+Here the product with the input is one ``MatMul`` over all steps; what is left of a step is a ``Gemm`` and an
 activation, both vectorised. ``LSTM`` and ``GRU`` have better kernels, which no ``Scan`` beats.
 """
 
