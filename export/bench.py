@@ -30,8 +30,9 @@ def bench(
 ):
     """Measures this export, its int8, Keras's own export, ``predict``, a ``tf.function`` and PyTorch.
 
-    They take turns, so that whatever else the machine does hits them alike; a turn begins with a rest and a
-    run that does not count.
+    A contender is measured once its results are Keras's: on small batches, full and ragged (see
+    ``export.contenders.check``), and on each batch that is measured. They take turns, so that whatever else
+    the machine does hits them alike; a turn begins with a rest and a run that does not count.
 
     Args:
         model: what ``export.onnx_file.load`` takes; of a task, its network is measured.
@@ -46,9 +47,9 @@ def bench(
 
     Returns:
         The report, a dict that JSON can hold: ``model``, ``steps``, ``threads``, ``tensorflow_threads``,
-        ``sizes`` (``{contender: bytes}`` of its file), and ``rows``, a list of dicts with ``contender``,
-        ``batch``, ``ragged`` (bool), ``milliseconds`` (median of one run), ``ratio`` (to this export's) and
-        ``note``: why the first two are None, or "".
+        ``sizes`` (``{contender: bytes}`` of its file, where it has one that is right), and ``rows``, a list
+        of dicts with ``contender``, ``batch``, ``ragged`` (bool), ``milliseconds`` (median of one run),
+        ``ratio`` (to this export's) and ``note``: why these two are None, or "".
 
     Raises:
         UserError: the model cannot be used, or an argument makes no sense.
@@ -84,13 +85,21 @@ def bench(
         for contender in only:
             path = Path(folder, f"{contender}.onnx")
             try:
-                runs[contender] = CONTENDERS[contender](subject, path, report["threads"])
+                runner = CONTENDERS[contender](subject, path, report["threads"])
+                contenders.check(subject, runner)
+                runs[contender] = runner
             except Exception as error:  # each fails in ways of its own, and why is worth a row
                 failed[contender] = _first_line(error)
+                path.unlink(missing_ok=True)
         report["sizes"] = {path.stem: path.stat().st_size for path in sorted(Path(folder).iterdir())}
         for batch, uneven in [*((n, False) for n in batches), *((n, True) for n in ragged if n > 1)]:
             values = contenders.inputs(subject, batch, report["steps"], uneven)
-            times, failed_here = _measure(runs, values, repeats, seconds)
+            expected = contenders.reference(subject, values)
+
+            def right(contender, found, values=values, expected=expected):
+                contenders.compare(subject, runs[contender], values, found, expected)
+
+            times, failed_here = _measure(runs, values, repeats, seconds, right)
             own = times.get("this export")
             for contender in only:
                 taken = times.get(contender)
@@ -104,18 +113,25 @@ def _first_line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _measure(runs, values, repeats, seconds):
-    """({contender: median milliseconds}, {contender: why it failed})."""
+def _measure(runs, values, repeats, seconds, right):
+    """({contender: median milliseconds}, {contender: why it failed}).
+
+    Args:
+        runs: ``{contender: Runner}``.
+        right: function of a contender and what its first run gave; raises what is wrong with it.
+    """
     times, failed = {contender: [] for contender in runs}, {}
     for _ in range(repeats):
-        for contender, run in runs.items():
-            taken = times[contender]
+        for contender, runner in runs.items():
+            taken, run = times[contender], runner.run
             if contender in failed or sum(taken) >= seconds:
                 continue
             try:
+                if not taken:  # the first of all compiles, the second allocates
+                    runner.reset()
+                    right(contender, run(values))
                 time.sleep(REST)
-                for _ in range(1 if taken else 2):  # the first of all compiles, the second allocates
-                    run(values)
+                run(values)
                 now = time.perf_counter()
                 end = now + seconds / repeats
                 while now < end:
@@ -132,7 +148,8 @@ def _measure(runs, values, repeats, seconds):
 def table(report):
     """A report of ``bench`` as text: a line for each contender, milliseconds and ratios side by side."""
     cases = dict.fromkeys((row["batch"], row["ragged"]) for row in report["rows"])
-    lines = [["", *(f"{'ragged ' if ragged else ''}batch {batch}" for batch, ragged in cases), "file"]]
+    names = {(batch, ragged): f"{'ragged ' if ragged else ''}batch {batch}" for batch, ragged in cases}
+    lines = [["", *names.values(), "file"]]
     notes = {}
     for contender in dict.fromkeys(row["contender"] for row in report["rows"]):
         line = [contender]
@@ -140,7 +157,8 @@ def table(report):
             if row["contender"] == contender:
                 ratio = f"{_short(row['ratio']) + 'x':>7}" if row["ratio"] else ""
                 line.append("-" if row["note"] else f"{_short(row['milliseconds'])} ms{ratio}")
-                notes |= {contender: row["note"]} if row["note"] else {}
+                if row["note"]:
+                    notes.setdefault((contender, row["note"]), []).append((row["batch"], row["ragged"]))
         size = report["sizes"].get(contender)
         lines.append([*line, f"{size / 1e6:.2f} MB" if size else ""])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -151,7 +169,10 @@ def table(report):
     for name, *cells in lines:
         cells = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)]
         text.append("  ".join([f"{name:{widths[0]}}", *cells]).rstrip())
-    return "\n".join([*text, *(f"{contender}: {note}" for contender, note in notes.items())])
+    for (contender, note), where in notes.items():
+        only = "" if len(where) == len(cases) else f" ({', '.join(names[case] for case in where)})"
+        text.append(f"{contender}{only}: {note}")
+    return "\n".join(text)
 
 
 def _short(value):

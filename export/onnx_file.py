@@ -21,6 +21,8 @@ from zoo.contract.task import Task
 from zoo.errors import UserError, reason
 from zoo.files import atomic_write
 
+TIMED_BATCH, TIMED_STEPS = 8, 150  # of a Keras model's sequences, where int8 is timed
+
 
 def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, float16=False, example=None):
     """Writes a model as an ONNX file, once onnxruntime has given the results of Keras with it.
@@ -41,9 +43,12 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
 
     Returns:
         The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes`` (``{operation: count}``),
-        ``recurrent`` (``{layer: "fused"`` or why it is a loop``}``), what ``export.verify.compare`` found, if
-        there are any ``unread_inputs`` (names of those that no output depends on, and need not be given), and
-        with int8 or float16 ``stored`` and ``stored_difference``, the greatest of float outputs.
+        ``recurrent`` (``{layer: "fused"``, ``export.recurrent.SCAN`` or why it is a loop``}``), what
+        ``export.verify.compare`` found, and if there are any ``unread_inputs`` (names of those that no output
+        depends on, and need not be given). With int8 or float16, the weights were verified before they were
+        made smaller; then ``stored`` says which it is, ``max_difference`` is the file's own, and what it was
+        in float32 is ``float32_difference``. With int8 also ``milliseconds``,
+        ``{"float32": …, "int8": …}``, of an example on one thread, where one can be measured.
 
     Where Keras runs on another backend than TensorFlow, the work is done by a process in which it does.
 
@@ -72,9 +77,9 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         "opset": next(opset.version for opset in converted.opset_import if not opset.domain),
         "ir_version": converted.ir_version,
         "nodes": _count(converted),
-        "recurrent": {layer: reason or "fused" for layer, reason in sorted(fusion.layers.items())},
+        "recurrent": fusion.report,
     }
-    loops = report["nodes"].get("Loop", 0) + report["nodes"].get("Scan", 0)
+    loops = report["nodes"].get("Loop", 0)  # a Scan is a layer, of export.scan
     if loops > subject.serving.decoding_loops and not fusion.fallbacks:
         report["other_loops"] = loops - subject.serving.decoding_loops
     if unread := onnx_graph.unread_inputs(converted.graph):
@@ -88,9 +93,11 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     if int8 or float16:
         layers = keras_model.all_layers(subject.network)
         exact = [value for layer in layers for value in getattr(layer, "constants", ())]
+        whole = converted
         converted = quantize.int8(converted, exact) if int8 else quantize.float16(converted)
         report["stored"] = "int8" if int8 else "float16"
-        report["stored_difference"] = verify.difference(subject, _pairs(subject, converted, cases))
+        report["float32_difference"] = report["max_difference"]
+        report["max_difference"] = verify.difference(subject, _pairs(subject, converted, cases))
         report["nodes"] = _count(converted)
     import onnx
 
@@ -101,6 +108,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         raise ExportError("The model is larger than the 2 GiB that one ONNX file holds") from error
     with atomic_write(path) as file:
         file.write(data)
+    if int8:  # not in the file, whose bytes depend on the weights alone
+        report["milliseconds"] = quantize.milliseconds(whole, converted, _example(subject, cases))
     return {"size": len(data), **report}
 
 
@@ -208,6 +217,21 @@ def metadata(subject, preset, report):
         f"seqzoo.{key}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in values.items()
     }
+
+
+def _example(subject, cases):
+    """Inputs of a realistic length to time a file with, by their names: of a task its own largest example."""
+    largest = max((inputs for inputs, _ in cases), key=lambda one: sum(value.size for value in one.values()))
+    if isinstance(subject, Task):
+        return largest
+    from export import contenders
+
+    try:
+        values = contenders.inputs(subject, TIMED_BATCH, TIMED_STEPS)
+        names = [spec.name for spec in subject.serving.inputs]
+        return dict(zip(names, values, strict=True))
+    except Exception:  # a model that is particular about what it takes
+        return largest
 
 
 def _convert(subject, opset):

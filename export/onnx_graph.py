@@ -7,7 +7,7 @@ import logging
 
 import numpy as np
 
-from export import stand_in
+from export import scan, stand_in
 from export.verify import ExportError
 from zoo.errors import reason
 
@@ -59,6 +59,7 @@ def build(serving, function, stand_ins=None, opset=OPSET):
     _order(model.graph.output, serving.outputs)
     _drop_unread_outputs(model.graph)
     _default_unread_inputs(model.graph)
+    scan.unroll(model.graph)
     del model.graph.value_info[:]  # inferred again on loading; here it names dimensions at random
     model.graph.name, model.graph.doc_string = "serving", ""
     model.producer_name, model.doc_string = "seqzoo", ""

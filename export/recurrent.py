@@ -1,8 +1,9 @@
 """Keras's recurrent layers as ONNX's ``LSTM``, ``GRU`` and ``RNN`` operations.
 
 While ``fused`` is in force, a recurrent layer that is traced leaves one stand-in (see ``export.stand_in``) in
-the TensorFlow graph instead of a loop, and one ONNX operation is written in its place. A layer with no ONNX
-equivalent keeps its loop, and the report says why.
+the TensorFlow graph instead of a loop, and one ONNX operation is written in its place; ``export.scan`` makes
+a ``Scan`` of an ``RNN`` where that is faster. A layer with no ONNX equivalent keeps its loop, and the report
+says why.
 
 ONNX knows padding at the end alone (``sequence_lens``), a Keras mask may hide any step. The steps
 that a mask leaves are therefore brought to the front, in their order, and the outputs back to where
@@ -17,12 +18,16 @@ import keras
 import numpy as np
 from keras.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
 
+from export import scan
 from export.stand_in import StandIns
 from zoo.layers import Bidirectional, Recurrent
 from zoo.layers.memory import LinearCell
 
+# What the report calls a layer that `export.scan` takes.
+SCAN = "a Scan, which onnxruntime runs faster than its RNN"
 
-class Unsayable(Exception):
+
+class NoEquivalent(Exception):
     """Why a layer has no fused ONNX operation."""
 
 
@@ -61,10 +66,12 @@ class Fusion:
     Attributes:
         stand_ins: those that were traced in the place of layers.
         layers: ``{layer: reason}``; an empty reason for a fused layer.
+        scans: names of fused layers that became a ``Scan``, all or in part.
     """
 
     stand_ins: StandIns = dataclasses.field(default_factory=StandIns)
     layers: dict = dataclasses.field(default_factory=dict)
+    scans: set = dataclasses.field(default_factory=set)
 
     def note(self, name, reason=""):
         """Keeps what became of one call of a layer; one that is a loop anywhere is told as a loop."""
@@ -73,6 +80,12 @@ class Fusion:
     @property
     def fallbacks(self):
         return {name: reason for name, reason in self.layers.items() if reason}
+
+    @property
+    def report(self):
+        """``{layer: "fused"``, ``SCAN`` or why it is a loop``}``."""
+        kinds = {name: SCAN if name in self.scans else "fused" for name in self.layers}
+        return {name: reason or kinds[name] for name, reason in sorted(self.layers.items())}
 
 
 @contextlib.contextmanager
@@ -129,18 +142,17 @@ def _inner_loop(layer, fusion, name):
         try:
             cells = _cells(layer, training)
             if not all(len(value.shape) == 2 for value in keras.tree.flatten(initial_state)):
-                raise Unsayable("its state is no vector")
-        except Unsayable as reason:
+                raise NoEquivalent("its state is no vector")
+        except NoEquivalent as reason:
             fusion.note(name, str(reason))
             return ordinary(sequences, initial_state, mask=mask, training=training)
-        fusion.note(name)
         steps = _Steps(sequences, _one(mask), layer.zero_output_for_mask)
         x, backwards, finals = steps.packed, layer.go_backwards, []
         states = iter(keras.tree.flatten(initial_state))
         for cell in cells:
             initial = [[next(states)] for _ in range(cell.states)]
-            y, last = _operation(fusion, [cell], x, steps.lengths, initial, backwards)
-            x = y[:, 0]
+            y, last = _operation(fusion, name, [cell], x, steps.lengths, initial, backwards)
+            x = keras.ops.squeeze(y, 1)
             finals += [value[0] for value in last]
         last_output = steps.last(finals[-cells[-1].states], backwards)
         finals = [
@@ -152,7 +164,7 @@ def _inner_loop(layer, fusion, name):
             packed = packed[0]  # as StackedRNNCells.call has it
         outputs = None
         if layer.return_sequences:
-            outputs = steps.unpacked(y, [backwards])[:, :, 0]
+            outputs = keras.ops.squeeze(steps.unpacked(y, [backwards]), 2)
             outputs = keras.ops.flip(outputs, 1) if backwards else outputs
         return last_output, last_output[:, None] if outputs is None else outputs, packed
 
@@ -167,15 +179,14 @@ def _bidirectional(layer, fusion, name):
     def call(sequences, initial_state=None, mask=None, training=None):
         try:
             cells = _pair(forward, backward, training)
-        except Unsayable:  # one by one, then
+        except NoEquivalent:  # one by one, then
             return ordinary(sequences, initial_state=initial_state, mask=mask, training=training)
-        fusion.note(name)
         steps = _Steps(sequences, _one(mask), forward.zero_output_for_mask)
         count, initial = cells[0].states, None
         if initial_state is not None:
             flat = keras.tree.flatten(initial_state)
             initial = [[flat[i], flat[count + i]] for i in range(count)]
-        y, finals = _operation(fusion, cells, steps.packed, steps.lengths, initial, False)
+        y, finals = _operation(fusion, name, cells, steps.packed, steps.lengths, initial, False)
         if layer.return_sequences:
             output = _merged(steps.unpacked(y, [False, True]), layer.merge_mode)
         else:
@@ -200,10 +211,9 @@ def _our_bidirectional(layer, fusion, name):
     def call(sequences, lengths, training=False):
         try:
             cells = _pair(layer.forward_layer, layer.backward_layer, training, backward_reads="copy")
-        except Unsayable:
+        except NoEquivalent:
             return ordinary(sequences, lengths, training=training)
-        fusion.note(name)
-        y, _ = _operation(fusion, cells, _time_first(sequences), lengths, None, False)
+        y, _ = _operation(fusion, name, cells, _time_first(sequences), lengths, None, False)
         return _merged(keras.ops.transpose(y, (2, 0, 1, 3)), layer.merge_mode)
 
     return call
@@ -216,12 +226,11 @@ def _our_recurrent(layer, fusion, name):
     def call(sequences, lengths=None, states=None, training=False):
         try:
             cells = _cells(layer.layer, training)
-        except Unsayable:
+        except NoEquivalent:
             return ordinary(sequences, lengths, states, training=training)
-        fusion.note(name)
         initial = None if states is None else [[state] for state in states]
-        y, finals = _operation(fusion, cells, _time_first(sequences), lengths, initial, False)
-        return keras.ops.transpose(y[:, 0], (1, 0, 2)), [final[0] for final in finals]
+        y, finals = _operation(fusion, name, cells, _time_first(sequences), lengths, initial, False)
+        return keras.ops.transpose(keras.ops.squeeze(y, 1), (1, 0, 2)), [final[0] for final in finals]
 
     return call
 
@@ -325,10 +334,11 @@ def _rows(x, places):
 # === The stand-in ===
 
 
-def _operation(fusion, cells, x, lengths, initial, backwards):
+def _operation(fusion, name, cells, x, lengths, initial, backwards):
     """Emits a stand-in.
 
     Args:
+        name: the layer, which the report calls fused from here on.
         cells: one ``Cell``, or the forward and the backward one.
         x: ``[time, batch, features]``.
         lengths: int32 ``[batch]``, or None.
@@ -351,6 +361,10 @@ def _operation(fusion, cells, x, lengths, initial, backwards):
         inputs += [tf.stack(state) for state in initial]
         names += ["initial_h", "initial_c"][:count]
     direction = "bidirectional" if len(cells) == 2 else "reverse" if backwards else "forward"
+    fusion.note(name)
+    activations = [cell.activations[0] for cell in cells]
+    if scan.suits(cells[0].kind, units, activations, direction, lengths is not None, "initial_h" in names):
+        fusion.scans.add(name)
     write = functools.partial(_write, cells, direction, names)
     outputs = fusion.stand_ins.emit(write, inputs, [tf.float32] * (1 + count))
     # ensure_shape stays in the graph; what only Python knows of a shape does not.
@@ -414,16 +428,16 @@ def _is_zero(value):
 def _pair(forward, backward, training, backward_reads="sequence"):
     """The cells of two layers that one operation can hold."""
     if not isinstance(forward, RNN) or not isinstance(backward, RNN) or forward.stateful:
-        raise Unsayable("its layers are no plain recurrent layers")
+        raise NoEquivalent("its layers are no plain recurrent layers")
     if forward.go_backwards or backward.go_backwards != (backward_reads == "sequence"):
-        raise Unsayable("its forward layer reads backwards")
+        raise NoEquivalent("its forward layer reads backwards")
     pair = [*_cells(forward, training), *_cells(backward, training)]
     if len(pair) != 2 or (pair[0].kind, pair[0].units) != (pair[1].kind, pair[1].units):
-        raise Unsayable("its directions differ")
+        raise NoEquivalent("its directions differ")
     if pair[0].given or pair[1].given:
-        raise Unsayable("its directions make different things of the input")
+        raise NoEquivalent("its directions make different things of the input")
     if pair[0].options != pair[1].options or forward.zero_output_for_mask != backward.zero_output_for_mask:
-        raise Unsayable("its directions differ")
+        raise NoEquivalent("its directions differ")
     return pair
 
 
@@ -433,15 +447,15 @@ def _cells(layer, training):
 
     loops = (RNN.inner_loop, LSTM.inner_loop, GRU.inner_loop, SimpleRNN.inner_loop)
     if type(layer).inner_loop not in loops:
-        raise Unsayable(f"{type(layer).__name__} is not one of LSTM, GRU, SimpleRNN, RNN")
+        raise NoEquivalent(f"{type(layer).__name__} is not one of LSTM, GRU, SimpleRNN, RNN")
     if layer.compute_dtype != "float32":
-        raise Unsayable(f"it computes in {layer.compute_dtype}")
+        raise NoEquivalent(f"it computes in {layer.compute_dtype}")
     cells = layer.cell.cells if type(layer.cell) is StackedRNNCells else [layer.cell]
     for cell in cells:
         if type(cell) not in _CELLS:
-            raise Unsayable(f"its cell {type(cell).__name__} is not one of LSTM, GRU, SimpleRNN")
+            raise NoEquivalent(f"its cell {type(cell).__name__} is not one of LSTM, GRU, SimpleRNN")
         if training and (cell.dropout or cell.recurrent_dropout):
-            raise Unsayable("it is called with training=True and drops out")
+            raise NoEquivalent("it is called with training=True and drops out")
     with tf.init_scope():  # values, in the midst of a tracing
         return [_CELLS[type(cell)](cell) for cell in cells]
 
@@ -482,7 +496,7 @@ def _cell(kind, cell, order, activations, **options):
         # ONNX clips the input of every activation, gates too: they must not mind.
         (clip,) = clips - {None} if len(clips - {None}) == 1 else (None,)
         if clip is None or (kind != "RNN" and clip < _SATURATED):
-            raise Unsayable(f"ONNX clips the gates of a {kind} with its activation")
+            raise NoEquivalent(f"ONNX clips the gates of a {kind} with its activation")
         options["clip"] = clip
     width = len(order) * cell.units
     bias = np.zeros((2, width), "float32")
@@ -519,14 +533,14 @@ def _activation(function):
         given = np.asarray(function(keras.ops.convert_to_tensor(grid[None])), "float32")[0]
         alone = np.asarray(function(keras.ops.convert_to_tensor(grid[:, None])), "float32")[:, 0]
     except Exception as error:
-        raise Unsayable(f"its activation {name!r} cannot be tried out ({error})") from error
+        raise NoEquivalent(f"its activation {name!r} cannot be tried out ({error})") from error
     if not np.array_equal(given, alone, equal_nan=True):
-        raise Unsayable(f"its activation {name!r} mixes units")
+        raise NoEquivalent(f"its activation {name!r} mixes units")
     for found, values in _candidates(grid, given):
         # Exponentials are rounded differently in a library or two.
         if np.allclose(values, given, rtol=1e-5, atol=1e-6):
             return found
-    raise Unsayable(f"ONNX has no activation {name!r} for recurrent operations")
+    raise NoEquivalent(f"ONNX has no activation {name!r} for recurrent operations")
 
 
 def _candidates(x, y):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,7 +68,8 @@ def test_failures_are_told_and_not_fatal():
     model = keras.Sequential([keras.Input((400,)), mel, layers.Permute((2, 1)), layers.GRU(4)])
     found = bench.bench(model, batches=(2,), ragged=(), only=("plain export", "predict"), **QUICK)
     plain, predict = found["rows"]
-    assert plain["milliseconds"] is None and plain["note"].startswith("onnxruntime refuses it: ")
+    assert plain["milliseconds"] is None
+    assert plain["note"] == "its file has operations that ONNX does not know: Imag, RFFT, Real"
     assert predict["milliseconds"] > 0 and predict["ratio"] is None  # to nothing
     assert plain["note"] in bench.table(found)
 
@@ -79,7 +81,117 @@ def test_wrong_results_are_no_result():
     other(np.zeros((1, 2, 3), "float32"))
     KerasModel(model).network.export = other.export  # as if the conversion had gone wrong
     found = bench.bench(model, batches=(2,), ragged=(), only=("plain export",), **QUICK)
-    assert found["rows"][0]["note"] == "it gives other results than Keras"
+    note = found["rows"][0]["note"]
+    assert note.startswith("it gives other results than Keras (largest difference 1"), note
+    assert not found["sizes"], "what is wrong has no size either"
+
+
+def changed(how):
+    """Keras's own export, with what onnxruntime gives of it changed."""
+    original = contenders.plain_export
+
+    def wrong(subject, path, threads):
+        runner = original(subject, path, threads)
+        run = runner.run
+        runner.run = lambda values: how(values, run(values))
+        return runner
+
+    return wrong
+
+
+def plain_notes(monkeypatch, model, how, **sizes):
+    monkeypatch.setitem(bench.CONTENDERS, "plain export", changed(how))
+    found = bench.bench(model, only=("this export", "plain export"), **{**QUICK, **sizes})
+    assert all(row["milliseconds"] for row in found["rows"] if row["contender"] == "this export")
+    return [row["note"] for row in found["rows"] if row["contender"] == "plain export"], found
+
+
+@pytest.mark.slow
+def test_every_output_is_compared(monkeypatch):
+    x = keras.Input((None, 3), name="x")
+    outputs = {"a": layers.Dense(2)(x), "b": layers.GRU(3, return_sequences=True)(layers.Masking()(x))}
+    model = keras.Model(x, outputs)
+
+    def second(values, found):
+        return [found[0], found[1] + 0.25]
+
+    notes, _ = plain_notes(monkeypatch, model, second, batches=(1,), ragged=())
+    assert notes == ["it gives other results than Keras in 'b' (largest difference 0.25)"]
+    notes, _ = plain_notes(monkeypatch, model, lambda _, found: found[:1], batches=(1,), ragged=())
+    assert notes == ["it gives 1 outputs instead of 2"]
+    notes, _ = plain_notes(monkeypatch, model, lambda _, f: [f[0], f[1] * np.nan], batches=(1,), ragged=())
+    assert "infinities or no numbers" in notes[0] and "'b'" in notes[0]
+    notes, _ = plain_notes(monkeypatch, model, lambda _, f: [f[0], f[1][:, 1:]], batches=(1,), ragged=())
+    assert "other shapes than Keras in 'b'" in notes[0]
+
+
+@pytest.mark.slow
+def test_what_is_wrong_for_one_batch_alone(monkeypatch):
+    """Long or ragged batches are compared, too, and each batch that is measured."""
+
+    def ragged(values, found):
+        return [one + (values[0][:, -1:] == 9).all(-1).any() for one in found]
+
+    notes, _ = plain_notes(monkeypatch, masked_gru(), ragged, batches=(1,), ragged=(2,))
+    assert len(set(notes)) == 1 and "largest difference 1" in notes[0], "known before anything is measured"
+
+    def batch_of_five(values, found):
+        if len(values[0]) == 5:
+            raise ValueError("five is too many")
+        return [one + (len(values[0]) == 4) for one in found]
+
+    notes, found = plain_notes(monkeypatch, masked_gru(), batch_of_five, batches=(2, 4, 5), ragged=())
+    assert notes[0] == "" and "largest difference 1" in notes[1] and notes[2] == "five is too many"
+    lines = bench.table(found).splitlines()
+    assert lines[3].startswith("plain export") and lines[3].count(" - ") == 2 and lines[3].count("x") == 2
+    assert lines[-2].startswith("plain export (batch 4): it gives other results than Keras")
+    assert lines[-1] == "plain export (batch 5): five is too many"
+
+
+@pytest.mark.slow
+def test_states_are_compared(monkeypatch):
+    """Each file from states that are not zeros, and what it makes of them."""
+    model = keras.Sequential([keras.Input((None, 3), batch_size=2), layers.LSTM(2, stateful=True)])
+    original = contenders.export
+
+    def wrong(subject, path, threads):
+        runner = original(subject, path, threads)
+        run = runner.run
+        runner.run = lambda values: [*run(values)[:-1], run(values)[-1] + values[-1]]
+        return runner
+
+    monkeypatch.setitem(bench.CONTENDERS, "this export", wrong)
+    rows = bench.bench(model, only=("this export", "predict"), **QUICK)["rows"]
+    assert "_next' (largest difference" in rows[0]["note"] and not rows[1]["note"]
+
+
+@pytest.mark.slow
+def test_what_onnxruntime_refuses(monkeypatch):
+    def export(path, **_):
+        Path(path).write_bytes(b"no model")
+
+    subject = KerasModel(masked_gru())
+    subject.network.export = export
+    monkeypatch.setattr(contenders, "_unknown_operations", lambda path: [])
+    monkeypatch.setattr("export.onnx_file.load", lambda model: (subject, "m"))
+    (row,) = bench.bench(subject, batches=(1,), ragged=(), only=("plain export",), **QUICK)["rows"]
+    assert row["milliseconds"] is None and row["note"].startswith("onnxruntime refuses it: ")
+
+
+@pytest.mark.slow
+def test_int8_may_be_coarse_but_not_wrong(monkeypatch):
+    original = contenders.int8
+
+    def wrong(subject, path, threads):
+        runner = original(subject, path, threads)
+        run = runner.run
+        runner.run = lambda values: [one * 1.5 for one in run(values)]
+        return runner
+
+    assert not bench.bench(masked_gru(), batches=(1,), ragged=(), only=("int8",), **QUICK)["rows"][0]["note"]
+    monkeypatch.setitem(bench.CONTENDERS, "int8", wrong)
+    (row,) = bench.bench(masked_gru(), batches=(1,), ragged=(), only=("int8",), **QUICK)["rows"]
+    assert "other results than Keras" in row["note"]
 
 
 def test_slow_contenders_get_fewer_turns():
@@ -95,7 +207,8 @@ def test_slow_contenders_get_fewer_turns():
         return once
 
     runs = {"slow": run("slow", 0.05), "fast": run("fast", 0.0001), "bad": run("bad", 0.001)}
-    times, failed = bench._measure(runs, None, repeats=4, seconds=0.04)
+    runs = {name: contenders.Runner(one) for name, one in runs.items()}
+    times, failed = bench._measure(runs, None, 4, 0.04, lambda *_: None)
     assert calls["slow"] == 3 and calls["fast"] > 20 and calls["bad"] == 4
     assert set(times) == {"slow", "fast"} and failed == {"bad": "no"}
     assert times["slow"] >= 50 > times["fast"]
@@ -155,17 +268,41 @@ def test_stateful_models_have_one_batch_size():
     assert {(row["batch"], row["note"]) for row in rows} == {(2, "")}
 
 
-def test_torch_is_of_the_same_shape():
-    torch = pytest.importorskip("torch")
-    threads = torch.get_num_threads()
-    for last in (True, False):
-        both = layers.Bidirectional(layers.LSTM(4, return_sequences=True))
-        stack = [layers.GRU(5, return_sequences=True), layers.SimpleRNN(6, return_sequences=last)]
-        model = keras.Sequential([keras.Input((None, 3)), layers.Masking(), both, *stack, layers.Dense(2)])
-        subject = KerasModel(model)
-        values = contenders.inputs(subject, 3, 10, True)
-        found = contenders.torch(subject, None, threads)(values)
-        assert found.shape == model(values[0]).shape and np.isfinite(found).all()
+def stack(last, **options):
+    both = layers.Bidirectional(layers.LSTM(4, return_sequences=True), merge_mode="sum")
+    rest = [layers.GRU(5, return_sequences=True, **options), layers.SimpleRNN(6, return_sequences=last)]
+    model = keras.Sequential(
+        [keras.Input((None, 3)), layers.Masking(), both, *rest, layers.Dense(2, activation="tanh")]
+    )
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(size=weight.shape) for weight in model.get_weights()])
+    return KerasModel(model)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_torch_gives_what_keras_gives(last):
+    threads = pytest.importorskip("torch").get_num_threads()
+    contenders.check(stack(last), contenders.torch(stack(last), None, threads))
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({"reset_after": False}, "resets before"),
+        ({"activation": "relu"}, "activation"),
+        ({"go_backwards": True}, "option"),
+    ],
+)
+def test_what_torch_cannot_do(options, why):
+    pytest.importorskip("torch")
+    with pytest.raises(UserError, match=why):
+        contenders.torch(stack(True, **options), None, 1)
+
+
+def test_torch_may_be_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    found = bench.bench(masked_gru(), batches=(1,), ragged=(), only=("torch",), **QUICK)
+    assert found["rows"][0]["note"] == "torch is not installed" and found["rows"][0]["milliseconds"] is None
 
 
 # === Commands ===
@@ -195,11 +332,17 @@ def test_recurrent_layers_script(tmp_path, capsys):
     spec.loader.exec_module(script)
     output = tmp_path / "benchmarks.md"
     output.write_text("# Old\n\n## Other\n\nThis stays.\n")
-    script.main(["--quick", "--output", str(output)])
+    script.main(["--quick", "--threads", "1", "2", "--output", str(output)])
     text, others = output.read_text(encoding="utf-8").split("\n## Other")
     assert "Old" not in text and others == "\n\nThis stays.\n"
     assert "onnxruntime 1." in text and "--quick" in text and "geometric mean" in text
     rows = [line.count("|") for line in text.splitlines() if line.startswith("|")]
-    assert rows == [13] * 5  # header, rule and three layers
+    assert rows == [12] * 8  # header, rule and three layers on one thread and on two
+    shares = [line.split("|")[7].strip() for line in text.splitlines() if line.startswith("|")][2:]
+    assert all(share.endswith("%") and 0 <= int(share[:-1]) <= 100 for share in shares)
     assert text.splitlines()[-1] in capsys.readouterr().out
     assert len(list(script.cases(quick=False))) == 40
+    # 8 x 200 steps, both ways, 4 gates of 128 units, from 256 values each, a product and a sum
+    assert script.operations("LSTM", True, False, 128, 200) == 8 * 200 * 2 * 4 * 128 * 256 * 2
+    masked = sum(int(np.ceil(200 * share)) for share in np.linspace(0.3, 1, 8))
+    assert script.operations("GRU", False, True, 16, 200) == masked * 3 * 16 * 32 * 2

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 import zoo.layers
-from export import onnx_file, onnx_graph, to_onnx, verify
+from export import onnx_file, onnx_graph, quantize, recurrent, scan, to_onnx, verify
 from export.keras_model import KerasModel
 from export.recurrent import _activation
 
@@ -24,7 +24,9 @@ PLAIN = {
     "gru": functools.partial(layers.GRU, reset_after=True),
     "gru_before": functools.partial(layers.GRU, reset_after=False),
     "simple": layers.SimpleRNN,
+    "scan": layers.SimpleRNN,
 }
+OPERATIONS = {"lstm": "LSTM", "gru": "GRU", "gru_before": "GRU", "simple": "RNN", "scan": "Scan"}
 PADDINGS = ("none", "right", "left", "holes", "all")
 
 
@@ -42,6 +44,13 @@ def title(*parts, **options):
 def fresh_names():
     keras.utils.clear_session()
     keras.utils.set_random_seed(1)
+
+
+@pytest.fixture
+def small_scans(monkeypatch):
+    """Plain RNNs of three units become a Scan, too."""
+    monkeypatch.setattr(scan, "LEAST", 1)
+    monkeypatch.setattr(scan, "LEAST_AT_ONCE", 1)
 
 
 def outputs_of(made, x, **call):
@@ -85,14 +94,12 @@ def compare(model, feeds, operations=None, fused=True):
     exported, fusion = onnx_file._convert(subject, onnx_graph.OPSET)
     if fused:
         assert fusion.layers and not fusion.fallbacks
-        assert not {"Loop", "Scan"} & set(onnx_graph.operations_of(exported.graph))
+        assert "Loop" not in set(onnx_graph.operations_of(exported.graph))
+    found = collections.Counter(onnx_graph.operations_of(exported.graph))
+    assert bool(fusion.scans) == bool(found["Scan"])
     if operations:
-        found = collections.Counter(onnx_graph.operations_of(exported.graph))
-        assert {kind: found[kind] for kind in ("LSTM", "GRU", "RNN")} == {
-            "LSTM": 0,
-            "GRU": 0,
-            "RNN": 0,
-        } | operations
+        kinds = ("LSTM", "GRU", "RNN", "Scan")
+        assert {kind: found[kind] for kind in kinds} == dict.fromkeys(kinds, 0) | operations
     data = exported.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     known = [value.name for value in session.get_inputs()]
@@ -124,12 +131,14 @@ def masked_input(source):
 
 
 MASKED = [(kind, "masking") for kind in PLAIN]
-UNMASKED = [("lstm", "none"), ("simple", "none")]  # what a mask does not touch is soon seen
+UNMASKED = [("lstm", "none"), ("simple", "none"), ("scan", "none")]  # what a mask does not touch is soon seen
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "source"), [*MASKED, *UNMASKED, ("lstm", "given")])
-def test_every_option(kind, source):
+def test_every_option(kind, source, request):
+    if kind == "scan":
+        request.getfixturevalue("small_scans")
     options = flags("return_sequences", "return_state", "go_backwards")
     for i, some in enumerate(options):
         some["use_bias"] = i % 3 > 0
@@ -141,14 +150,15 @@ def test_every_option(kind, source):
         }
     given, x, call = masked_input(source)
     model = keras.Model(given, outputs_of(made, x, **call))
-    name = {"lstm": "LSTM", "simple": "RNN"}.get(kind, "GRU")
-    count = compare(model, feeds(mask=source == "given"), {name: len(made)})
+    count = compare(model, feeds(mask=source == "given"), {OPERATIONS[kind]: len(made)})
     assert count >= 20 * len(made)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "source"), [*MASKED, ("lstm", "none")])
-def test_bidirectional_of_every_merge(kind, source):
+def test_bidirectional_of_every_merge(kind, source, request):
+    if kind == "scan":
+        request.getfixturevalue("small_scans")
     made = {}
     for merge in ("concat", "sum", "mul", "ave", None):
         # The states are not merged, so that one or two merges show them.
@@ -157,8 +167,7 @@ def test_bidirectional_of_every_merge(kind, source):
             made[title(kind, merge, **some)] = layer
     given, x, call = masked_input(source)
     model = keras.Model(given, outputs_of(made, x, **call))
-    name = {"lstm": "LSTM", "simple": "RNN"}.get(kind, "GRU")
-    compare(model, feeds(), {name: len(made)})
+    compare(model, feeds(), {OPERATIONS[kind]: len(made)})
 
 
 @pytest.mark.slow
@@ -185,10 +194,12 @@ CLIPPED = {"relu6": "relu6", "clip20": layers.ReLU(max_value=20.0), "clip_low": 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["lstm", "gru", "simple"])
-def test_activations(kind):
+@pytest.mark.parametrize("kind", ["lstm", "gru", "simple", "scan"])
+def test_activations(kind, request):
+    if kind == "scan":
+        request.getfixturevalue("small_scans")
     made = {name: PLAIN[kind](UNITS, activation=function) for name, function in ACTIVATIONS.items()}
-    if kind == "simple":
+    if kind in ("simple", "scan"):
         made |= {name: PLAIN[kind](UNITS, activation=function) for name, function in CLIPPED.items()}
     else:
         made |= {
@@ -202,6 +213,71 @@ def test_activations(kind):
     for seed, layer in enumerate(made.values()):
         set_weights(layer, seed, scale=0.2)
     compare(model, feeds())
+
+
+@pytest.mark.slow
+def test_scans_that_read_padding_first_must_keep_a_state(small_scans):
+    """What does not keep zeros, or begins with others, stays an RNN where it reads padding first."""
+    given, x, call = masked_input("given")  # Keras forgets a mask of its own beside a state
+    h = layers.Dense(UNITS)(keras.ops.max(x, 1))
+    both = functools.partial(layers.Bidirectional, merge_mode="sum")
+    states = layers.SimpleRNN(UNITS, return_sequences=True, return_state=True)
+    outputs = {
+        "softplus": both(layers.SimpleRNN(UNITS, activation="softplus"))(x, **call),
+        "sigmoid": both(layers.SimpleRNN(UNITS, activation="sigmoid", return_sequences=True))(x, **call),
+        "begun": both(layers.SimpleRNN(UNITS))(x, **call, initial_state=[h, -h]),
+        "backwards": layers.SimpleRNN(UNITS, go_backwards=True)(x, **call, initial_state=h),
+        # These may be Scans.
+        "elu": both(layers.SimpleRNN(UNITS, activation="elu", return_sequences=True))(x, **call),
+        "forwards": states(x, **call, initial_state=h)[0],
+        "last": states(x, **call, initial_state=-h)[1],
+    }
+    model = keras.Model(given, outputs)
+    set_weights(model, 3, scale=0.2)
+    compare(model, feeds(mask=True), {"RNN": 4, "Scan": 3})
+
+
+def test_scans_where_they_are_faster(tmp_path):
+    x = keras.Input((None, FEATURES), name="x")
+    made = {
+        "wide": layers.SimpleRNN(64, name="wide"),
+        "narrow": layers.SimpleRNN(63, name="narrow"),
+        "relu": layers.SimpleRNN(64, activation="relu", name="relu"),
+        "relus": layers.Bidirectional(layers.SimpleRNN(256, activation="relu"), name="relus"),
+        "gru": layers.GRU(64, name="gru"),
+    }
+    report = to_onnx(keras.Model(x, {key: layer(x) for key, layer in made.items()}), tmp_path / "m.onnx")
+    assert report["recurrent"] == dict.fromkeys(("gru", "narrow", "relu"), "fused") | dict.fromkeys(
+        ("relus", "wide"), recurrent.SCAN
+    )
+    assert report["nodes"]["Scan"] == 2 and report["nodes"]["RNN"] == 2 and "other_loops" not in report
+    graph = onnx.load(tmp_path / "m.onnx").graph
+    loops = [one.g for node in graph.node for one in node.attribute if one.name == "body"]
+    read = {name for part in (graph, *loops) for node in part.node for name in node.input}
+    assert {value.name for value in graph.initializer} <= read, "the RNN's weights are in the file no longer"
+
+
+def test_scans_in_eight_bits(tmp_path):
+    """Steps of few units stay in float32, those of many do not; the weights are in 8 bits either way."""
+    x = keras.Input((None, FEATURES), name="x")
+    for units, kind in ((100, "Gemm"), (200, "MatMulInteger")):
+        model = keras.Model(x, layers.SimpleRNN(units)(x))
+        whole = to_onnx(model, tmp_path / "whole.onnx")
+        small = to_onnx(model, tmp_path / "small.onnx", int8=True)
+        assert small["size"] < 0.45 * whole["size"]
+        (node,) = [node for node in onnx.load(tmp_path / "small.onnx").graph.node if node.op_type == "Scan"]
+        (body,) = [one.g for one in node.attribute if one.name == "body"]
+        assert kind in [inner.op_type for inner in body.node]
+    assert 100 < quantize.LEAST_STEP <= 200
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_scans_of_every_opset(tmp_path, opset):
+    x = keras.Input((None, FEATURES), name="x")
+    both = layers.Bidirectional(layers.SimpleRNN(64, activation=layers.ReLU(20.0), return_state=True))
+    tanh = layers.Bidirectional(layers.SimpleRNN(64, return_sequences=True))
+    model = keras.Model(x, [both(layers.Masking()(x))[1], tanh(layers.Masking()(x))])
+    assert to_onnx(model, tmp_path / "m.onnx", opset=opset)["opset"] == opset
 
 
 def test_activations_are_known_by_what_they_do():
@@ -240,7 +316,10 @@ def test_a_stack_of_one_cell():
 
 
 @pytest.mark.slow
-def test_initial_states_and_layers_after_one_another():
+@pytest.mark.parametrize("scans", [False, True])
+def test_initial_states_and_layers_after_one_another(scans, request):
+    if scans:
+        request.getfixturevalue("small_scans")
     given, x, call = masked_input("masking")
     encoded, h, c = layers.LSTM(UNITS, return_state=True, return_sequences=True)(x)
     both = layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True, return_state=True))
@@ -251,11 +330,15 @@ def test_initial_states_and_layers_after_one_another():
         "last_state": both(encoded, initial_state=[c, h, h, c])[4],
         "deep": layers.GRU(2)(layers.Bidirectional(layers.SimpleRNN(4, return_sequences=True))(encoded)),
     }
-    compare(keras.Model(given, outputs), feeds(), {"LSTM": 4, "GRU": 2, "RNN": 1})
+    plain = "Scan" if scans else "RNN"
+    compare(keras.Model(given, outputs), feeds(), {"LSTM": 4, "GRU": 2, plain: 1})
 
 
 @pytest.mark.slow
-def test_embedding_with_mask_and_lengths(tmp_path):
+@pytest.mark.parametrize("scans", [False, True])
+def test_embedding_with_mask_and_lengths(tmp_path, scans, request):
+    if scans:
+        request.getfixturevalue("small_scans")
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     lengths = keras.Input((), dtype="int32", name="lengths")
     x = layers.Embedding(11, FEATURES, mask_zero=True)(tokens)
@@ -280,17 +363,19 @@ def test_embedding_with_mask_and_lengths(tmp_path):
             assert not value[np.arange(time)[None] >= valid[:, None]].any()
 
 
-def test_states_become_inputs_and_outputs(tmp_path):
+def test_states_become_inputs_and_outputs(tmp_path, small_scans):
     x = keras.Input(batch_shape=(2, None, FEATURES), name="x")
     y = layers.LSTM(UNITS, stateful=True, return_sequences=True, name="memory")(x)
     both = layers.Bidirectional(layers.GRU(UNITS, stateful=True), name="both")(x)
-    model = keras.Model(x, {"y": y, "both_ways": both})
+    plain = layers.SimpleRNN(UNITS, stateful=True, name="plain")(x)
+    model = keras.Model(x, {"y": y, "both_ways": both, "plain_last": plain})
     report = to_onnx(model, tmp_path / "m.onnx")
-    assert set(report["recurrent"].values()) == {"fused"}
+    one_by_one = {"both/forward_gru": "fused", "both/backward_gru": "fused"}
+    assert report["recurrent"] == {"memory": "fused", "plain": recurrent.SCAN} | one_by_one
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     names = [value.name for value in session.get_inputs()]
     assert names[0] == "x"
-    assert set(names[1:]) == {"memory_h", "memory_c", "forward_gru_h", "backward_gru_h"}
+    assert set(names[1:]) == {"memory_h", "memory_c", "forward_gru_h", "backward_gru_h", "plain_h"}
     states = {name: np.zeros((2, UNITS), "float32") for name in names[1:]}
     for seed in range(3):  # chunk by chunk, as a stream is read
         chunk = np.random.default_rng(seed).normal(size=(2, 4, FEATURES)).astype("float32")

@@ -14,6 +14,8 @@ from zoo.contract.model import is_file
 from zoo.contract.options import positive
 from zoo.errors import UserError
 
+SLOWER = 1.1  # int8's time to float32's, from which it is said: less is the noise of a short measurement
+
 
 def add_arguments(parser, arguments):
     parser.add_argument(
@@ -75,18 +77,36 @@ def run(options):
             to_onnx(model, full, preset=name)
             before = _measure(full, options)
     report = to_onnx(model, output, preset=name, **settings)
-    for layer, kind in report["recurrent"].items():
-        if kind != "fused":
-            common.complain(f"the layer {layer!r} stays a loop, right but slow: {kind}")
-    for name in report.get("unread_inputs", ()):
-        common.complain(f"no output depends on the input {name!r}; it need not be given")
+    for problem in complaints(report):
+        common.complain(problem)
     same = "gives the same results as Keras"
     if "stored" in report:
-        same = f"{report['stored']}, outputs within {report['stored_difference']:.2g} of Keras"
+        same = f"{report['stored']}, outputs within {report['max_difference']:.2g} of Keras"
     print(f"{output}: {report['size'] / 1e6:.1f} MB, {same}")
     if options.data:
         for i, (metric, after) in enumerate(_measure(str(output), options)):
             print(f"{metric:8} {f'{before[i][1]} -> ' if before else ''}{after}")
+
+
+def complaints(report):
+    """What in a report of ``export.to_onnx`` a user should know: list of str."""
+    from export.recurrent import SCAN
+
+    found = [
+        f"the layer {layer!r} stays a loop, right but slow: {kind}"
+        for layer, kind in report["recurrent"].items()
+        if kind not in ("fused", SCAN)
+    ]
+    for name in report.get("unread_inputs", ()):
+        found.append(f"no output depends on the input {name!r}; it need not be given")
+    times = report.get("milliseconds")
+    if times and times["int8"] > SLOWER * times["float32"]:
+        found.append(
+            f"int8 is {times['int8'] / times['float32']:.1f} times slower than float32 here "
+            f"({times['int8']:.2g} against {times['float32']:.2g} ms, one thread); "
+            "leave out --int8 unless the size matters more"
+        )
+    return found
 
 
 def use_tensorflow():
