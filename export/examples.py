@@ -102,7 +102,10 @@ class Maker:
         """Three lengths that the model takes, the least first."""
         if not self._open:
             return (0, 0, 0)
-        images = any(sum(name == one for one, _ in self._open) > 1 for name in self._inputs)
+        axes = {name: sum(name == one for one, _ in self._open) for name in self._inputs}
+        images = any(1 < axes[name] == len(one.shape) - 2 for name, one in self._inputs.items())
+        # Of other axes beside time, as words of characters, Keras may take a step for each pair.
+        usual = (24, 33) if images else (7, 13) if max(axes.values()) == 1 else (3, 5)
         error = None
 
         def works(length):
@@ -120,7 +123,7 @@ class Maker:
         if least is None:
             raise self._none_works(error)
         lengths = [least]
-        for wish in (24, 33) if images else (7, 13):
+        for wish in usual:
             start = max(wish, lengths[-1] + 1)
             multiples = [least * i for i in range(2, 5) if least * i > lengths[-1]]
             lengths.append(next((n for n in (start, start + 1, *multiples) if works(n)), lengths[-1]))
@@ -160,8 +163,10 @@ class Maker:
     def check(self, example):
         """Raises a UserError where an example does not fit the model's inputs."""
         names = list(self._inputs)
-        if set(example) != set(names):
-            there = ", ".join(sorted(map(repr, example))) or "nothing"
+        if not isinstance(example, dict) or set(example) != set(names):
+            there = f"{len(example)} arrays without these names"
+            if isinstance(example, dict):
+                there = ", ".join(sorted(map(repr, example))) or "nothing"
             raise UserError(
                 f"The example has {there}; the inputs of the model {self._network.name!r} are "
                 f"{', '.join(map(repr, names))}"

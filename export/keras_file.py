@@ -1,5 +1,6 @@
 """Keras models in files."""
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -45,17 +46,50 @@ def load(path):
         raise UserError(f"{path}: this is a folder; give a .keras file that model.save() wrote")
     if not Path(path).is_file():
         raise UserError(f"{path}: there is no such file; give a .keras file that model.save() wrote")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path}: not a .keras file, or a damaged one; save the model again")
+    own = _own_classes(path)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises what comes to hand
-        if "ambda" in str(error):
+        if own == ["Lambda"]:
             raise UserError(
                 f"{path}: it has a Lambda layer, whose Python code is not run; write it in keras.ops or as a "
                 "registered layer"
             ) from error
-        raise UserError(
-            f"{path}: cannot be loaded ({reason(error)}); a model with classes of its own is exported from "
-            "Python, with export.to_onnx(model, path)"
-        ) from error
+        if "{'value': ['" in str(error):  # as Keras stores the code of a lambda
+            own = [*own, "a lambda function"]
+        if own:
+            raise UserError(
+                f"{path}: it has Python code of its own ({', '.join(own)}), which is not known here; such a "
+                "model is exported from Python, with export.to_onnx(model, path)"
+            ) from error
+        raise UserError(f"{path}: cannot be loaded ({reason(error)}); save the model again") from error
+
+
+def _own_classes(path):
+    """Names of what a ``.keras`` file has that is not Keras's, and of its Lambda layers: sorted list.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            config = json.loads(file.read("config.json"))
+            damaged = file.testzip()
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError):
+        damaged = path
+    if damaged:
+        raise UserError(f"{path}: not a .keras file, or a damaged one; save the model again")
+    found = set()
+
+    def walk(value):
+        for inner in value.values() if isinstance(value, dict) else value:
+            if isinstance(inner, dict | list):
+                walk(inner)
+        if isinstance(value, dict) and isinstance(name := value.get("class_name"), str):
+            if name == "Lambda":
+                found.add("Lambda")
+            elif "module" in value and not str(value["module"]).startswith(("keras", "builtins")):
+                found.add(name if name != "function" else str(value.get("config")))
+
+    walk(config)
+    return sorted(found)

@@ -22,6 +22,7 @@ class KerasModel:
 
     Attributes:
         network: the model.
+        example: the example to verify on, ``{name of an input: array}``, or None.
         names: ``{layer: its name}``, with those of the layers around it where several have the same.
         states: ``{name: (layer, index)}``, the states of its stateful layers, which are inputs and, as
             ``NAME_next``, outputs of what is exported.
@@ -31,12 +32,13 @@ class KerasModel:
         """
         Args:
             model: a functional or Sequential model.
-            example: ``{name of an input: array}`` to verify on, or None for random inputs.
+            example: ``{name of an input: array}`` to verify on, or a list of arrays in the order of the
+                inputs, or None for random inputs.
         """
         _check(model)
         if isinstance(model, keras.Sequential):
             model = model._functional
-        self.network, self._given = model, example
+        self.network = model
         self.names = unique_names(model)
         names = _Names()
         self._inputs = {names.add(str(tensor.name)): tensor for tensor in model.inputs}
@@ -52,18 +54,21 @@ class KerasModel:
         self._nexts = {name: names.add(f"{name}_next") for name in self.states}
         states = {name: tuple(self._state(name).shape) for name in self.states}
         self._maker = Maker(model, self._inputs, states, self._run)
+        self.example = example
+        if isinstance(example, list | tuple) and len(example) == len(self._inputs):
+            self.example = dict(zip(self._inputs, example, strict=True))
         if example is not None:
-            self._maker.check(example)
+            self._maker.check(self.example)
 
     @functools.cached_property
     def cases(self):
         """List of ``(inputs, outputs)``, dicts of arrays: what to verify on, and what Keras gives."""
-        return self._maker.cases() if self._given is None else self._maker.given(self._given)
+        return self._maker.cases() if self.example is None else self._maker.given(self.example)
 
     @functools.cached_property
     def large_cases(self):
         """The same of numbers that are unusually large, where weights in 8 bits would be far off."""
-        return self._maker.large() if self._given is None else []
+        return self._maker.large() if self.example is None else []
 
     @functools.cached_property
     def serving(self):
@@ -202,9 +207,10 @@ class _Names:
     def __init__(self):
         self._taken = set()
 
-    def add(self, name):
-        """The name, or where it is taken, the name with the first number that is free."""
-        choices = itertools.chain([name], (f"{name}_{i}" for i in itertools.count()))
+    def add(self, name, wanted=()):
+        """The name, or where it is taken, the name with the first number that is free and not wanted."""
+        numbered = (f"{name}_{i}" for i in itertools.count())
+        choices = itertools.chain([name], (choice for choice in numbered if choice not in wanted))
         name = next(choice for choice in choices if choice not in self._taken)
         self._taken.add(name)
         return name
@@ -236,16 +242,17 @@ def _output_names(model, names):
     """The keys of a model that gives a dict, else the layers' names; several of one layer are numbered."""
     places = keras.tree.flatten_with_path(model._outputs_struct)
     if isinstance(model._outputs_struct, dict):
-        return [names.add("/".join(map(str, path))) for path, _ in places]
+        found = ["/".join(map(str, path)) for path, _ in places]
+        return [names.add(name, found) for name in found]
     found = [str(tensor._keras_history.operation.name) for _, tensor in places]
     counts, numbers = collections.Counter(found), collections.Counter()
     unique = []
     for name in found:
         if counts[name] > 1:
-            unique.append(names.add(f"{name}_{numbers[name]}"))
+            unique.append(names.add(f"{name}_{numbers[name]}", found))
             numbers[name] += 1
         else:
-            unique.append(names.add(name))
+            unique.append(names.add(name, found))
     return unique
 
 

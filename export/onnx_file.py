@@ -5,7 +5,6 @@ import collections
 import dataclasses
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import numpy as np
 
 import zoo
 from export import keras_file, keras_model, onnx_graph, preprocessing, quantize, recurrent, runtime, verify
-from export.traceable import traceable
+from export.traceable import layer_of_scope, traceable
 from export.verify import ExportError
 from zoo.contract.task import Task
 from zoo.errors import UserError, reason
@@ -38,8 +37,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         opset: ONNX's operator set, 13 to 18; a file that joins text (see ``export.preprocessing``) has 20.
         int8: quantise the weights (see ``export.quantize.int8``), after verification.
         float16: store the weights as float16.
-        example: ``{name of an input: array}`` for a Keras model, inputs to verify it on; by default random
-            ones of several lengths.
+        example: inputs to verify a Keras model on, ``{name of an input: array}``, or a list of arrays in
+            the order of the inputs; by default random ones of several lengths.
 
     Returns:
         The report, a dict: ``size`` (bytes), ``opset``, ``ir_version``, ``nodes`` (``{operation: count}``),
@@ -72,7 +71,7 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
     task = isinstance(subject, Task)
     cases = list(verify.examples(subject)) if task else subject.cases
     large = [] if task else subject.large_cases
-    converted, fusion = _convert(subject, opset)
+    converted, fusion = _located(subject, opset, "fails", lambda: _convert(subject, opset))
     report = {
         "opset": next(opset.version for opset in converted.opset_import if not opset.domain),
         "ir_version": converted.ir_version,
@@ -84,12 +83,10 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         report["other_loops"] = loops - subject.serving.decoding_loops
     if unread := onnx_graph.unread_inputs(converted.graph):
         report["unread_inputs"] = unread
-    try:
-        report |= verify.compare(subject, _pairs(subject, converted, [*cases, *large]))
-    except ExportError as error:
-        layer = _first_difference(subject.network, opset)
-        where = f"; the first layer that differs is {layer!r}" if layer else ""
-        raise ExportError(f"{error}{where}") from error
+    report |= _located(
+        subject, opset, "differs",
+        lambda: verify.compare(subject, _pairs(subject, converted, [*cases, *large])),
+    )  # fmt: skip
     if int8 or float16:
         layers = keras_model.all_layers(subject.network)
         exact = [value for layer in layers for value in getattr(layer, "constants", ())]
@@ -149,18 +146,22 @@ def _on_tensorflow(model, path, example, **options):
     """``to_onnx`` of a model that lives on another backend, in a process of its own."""
     print("Keras runs on another backend here; exporting on TensorFlow in another process", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
-        if example is not None:
-            options["example"] = os.fspath(Path(folder, "example.npz"))
-            np.savez(options["example"], **{name: np.asarray(value) for name, value in example.items()})
+        copied = not isinstance(model, str | os.PathLike)
         if isinstance(model, Task):
             options["preset"] = options["preset"] or ""
             model.save(Path(folder, "task"))
             model = Path(folder, "task")
-        elif not isinstance(model, str | os.PathLike):
-            _check_classes(keras_model.KerasModel(model, example))  # says what is wrong with it, if anything
+        elif copied:
+            subject = keras_model.KerasModel(model, example)  # says what is wrong with it, if anything
+            _check_classes(subject)
+            example = list(subject.example.values()) if example is not None else None  # names may change
             options["preset"] = options["preset"] or model.name
             model.save(Path(folder, "model.keras"))
             model = Path(folder, "model.keras")
+        if example is not None:
+            options["example"] = os.fspath(Path(folder, "example.npz"))
+            named = example if isinstance(example, dict) else {}
+            np.savez(options["example"], *([] if named else example), **named)
         options |= {"model": os.fspath(model), "path": os.path.abspath(path)}
         run = subprocess.run(
             [sys.executable, "-c", _CHILD, json.dumps(options)],
@@ -169,7 +170,12 @@ def _on_tensorflow(model, path, example, **options):
         )  # fmt: skip
     if run.returncode:
         last = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
-        raise ExportError(last.removeprefix("seqzoo: "))
+        last = last.removeprefix("seqzoo: ")
+        if copied and "Python code of its own" in last:
+            code = last.partition("Python code of its own")[2].partition("), which")[0]
+            last = f"The model has Python code of its own{code})"
+            last = f"{last}; run your program with KERAS_BACKEND=tensorflow"
+        raise ExportError(last)
     return json.loads(run.stdout.splitlines()[-1])
 
 
@@ -185,14 +191,16 @@ def _check_classes(subject):
 
 
 def read_example(path):
-    """The arrays of a ``.npz`` file, by their names.
+    """The arrays of a ``.npz`` file, by their names, or a list of those that were saved without.
 
     Raises:
         UserError: it cannot be read, or holds Python objects, which are not loaded.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: file[name] for name in file.files}
+        unnamed = all(name.startswith("arr_") for name in arrays)
+        return list(arrays.values()) if unnamed else arrays
     except Exception as error:  # NumPy raises what comes to hand
         raise UserError(
             f"{path}: no .npz file of arrays ({reason(error)}); write one with "
@@ -251,7 +259,7 @@ def _convert(subject, opset):
             function = verify.serving_function(subject)
         return onnx_graph.build(serving, function, fusion.stand_ins, opset), fusion
     except onnx_graph.Unconvertible as error:
-        layer = _layer_of_scope(error.scope, names)
+        layer = layer_of_scope(error.scope, names)
         wrong, cause = f"uses {error.operation}, which has no ONNX counterpart", error
     except UserError:
         raise
@@ -259,20 +267,17 @@ def _convert(subject, opset):
         layer = _layer_of_traceback(error, names)
         wrong, cause = f"cannot be converted to ONNX ({reason(error)})", error
     where = f"layer {layer!r}" if layer else f"model {subject.network.name!r}"
+    mend = _MENDS.get(getattr(cause, "operation", ""), "write it with other operations of keras.ops")
     raise ExportError(
-        f"The {where} {wrong}; nothing was written: "
-        "write it with other operations of keras.ops, or leave it out of what is exported"
+        f"The {where} {wrong}; nothing was written: {mend}, or leave it out of what is exported"
     ) from cause
 
 
-def _layer_of_scope(scope, names):
-    """The name of the innermost layer in whose name scope an operation stands, or None."""
-    plain = {layer.name for layer in names}
-    for part in reversed((scope or "").split("/")[:-1]):
-        for name in (part, re.sub(r"_\d+$", "", part)):
-            if name in plain:
-                return name
-    return None
+_MENDS = {
+    "RFFT": "write it as a convolution, as keras.layers.STFTSpectrogram does",
+    "StatelessRandomUniformV2": "take the random numbers as an input",
+    "StatelessRandomNormalV2": "take the random numbers as an input",
+}
 
 
 def _layer_of_traceback(error, names):
@@ -318,14 +323,27 @@ def _pairs(subject, model, cases):
         yield inputs, expected, dict(zip(names, found, strict=True))
 
 
+def _located(subject, opset, verb, work):
+    """What ``work()`` gives; its ExportError, if it names no layer, with the first that is to blame."""
+    try:
+        return work()
+    except ExportError as error:
+        if "The layer " in str(error):
+            raise
+        layer = _first_difference(subject.network, opset)
+        where = f"; the first layer that {verb} is {layer!r}" if layer else ""
+        raise ExportError(f"{error}{where}") from error
+
+
 def _first_difference(network, opset):
-    """The first layer or operation, in the order of computation, whose output differs from that of Keras."""
+    """The first layer or operation, in the order of computation, whose output has no file, or a wrong one."""
     import keras
 
     def differs(made):
         subject = keras_model.KerasModel(keras.Model(network.inputs, made.output))
         try:
-            verify.compare(subject, _pairs(subject, _convert(subject, opset)[0], subject.cases))
+            cases = [*subject.cases, *subject.large_cases]
+            verify.compare(subject, _pairs(subject, _convert(subject, opset)[0], cases))
         except ExportError:
             return True
         return False

@@ -48,6 +48,7 @@ def build(serving, function, stand_ins=None, opset=OPSET):
         graph_def = _frozen(concrete, given, made)
         model = _converted(graph_def, [t.name for t in given], [t.name for t in made], names, opset)
     _check_operations(model.graph, opset)
+    _pad_transposed_convolutions(model.graph)
     _write_stand_ins(model, stand_ins)
     if raised:
         _raise_opset(model, stand_ins.opset)
@@ -252,6 +253,10 @@ def _formulas():
         "FloorMod": (_written(_floor_mod), []),
         "FloorDiv": (_written(_floor_div), []),
         "OneHot": (_written(_one_hot), []),
+        # onnxruntime rounds positions otherwise, and takes other pixels for some sizes.
+        "ResizeNearestNeighbor": (_written(_resize_nearest), []),
+        "ResizeBilinear": (_written(_resize_bilinear), []),
+        "Bucketize": (_written(_bucketize), []),
         # tf2onnx multiplies by masks, and an infinity or NaN in what is not chosen spoils the sum.
         "SelectV2": (_written(lambda new, condition, x, y: new("Where", condition, x, y)), []),
     }
@@ -282,6 +287,46 @@ def _one_hot(new, index, depth, on, off):
         classes = new("Reshape", classes, shape, dtype=kind)
     axes = new.constant([axis if axis >= 0 else rank], 7)
     return new("Where", new("Equal", new("Unsqueeze", index, axes, dtype=kind), classes, dtype=9), on, off)
+
+
+def _resize_nearest(new, x, size):
+    for axis in (1, 2):
+        last, places = _places(new, x, size, axis, offset=0.5)
+        places = new("Min", new("Floor", places, dtype=1), last, dtype=1)
+        x = new("Gather", x, new.cast(places, 7), axis=axis)
+    return x
+
+
+def _resize_bilinear(new, x, size):
+    x = new.cast(x, 1)
+    for axis in (2, 1):
+        last, places = _places(new, x, size, axis, offset=0.5)
+        places = new("Sub", places, 0.5)
+        floor = new("Floor", places)
+        lower = new("Gather", x, new.cast(new("Max", floor, 0), 7), axis=axis)
+        upper = new("Gather", x, new.cast(new("Min", new("Ceil", places), last), 7), axis=axis)
+        share = new("Reshape", new("Sub", places, floor), new.constant([-1] + [1] * (3 - axis), 7))
+        x = new("Add", lower, new("Mul", new("Sub", upper, lower), share))
+    return x
+
+
+def _places(new, x, size, axis, offset):
+    """(the last index, float32 [size] of where an image is read), of Keras's resizing along an axis."""
+    if new.node.get_attr_value("align_corners") or not new.node.get_attr_value("half_pixel_centers"):
+        raise ValueError("other corners than Keras's")  # tf2onnx leaves the operation, which is then told
+    before = new.cast(new("Gather", new("Shape", x, dtype=7), new.constant(axis, 7), dtype=7), 1)
+    after = new.cast(new("Gather", size, new.constant(axis - 1, 7), dtype=6), 1)
+    scale = new("Div", before, after, dtype=1)
+    index = new("Range", new.constant(0, 1), after, new.constant(1, 1), dtype=1)
+    places = new("Mul", new("Add", index, new.constant(offset, 1), dtype=1), scale, dtype=1)
+    return new("Sub", before, new.constant(1, 1), dtype=1), places
+
+
+def _bucketize(new, x):
+    bounds = np.asarray(new.node.get_attr_value("boundaries"), "float32")
+    x = new("Unsqueeze", new.cast(x, 1), new.constant([-1], 7), dtype=1)
+    above = new.cast(new("GreaterOrEqual", x, new.constant(bounds, 1), dtype=9), 6)
+    return new("ReduceSum", above, new.constant([-1], 7), keepdims=0)
 
 
 def _written(formula):
@@ -315,11 +360,11 @@ class _New:
         numpy = onnx.helper.tensor_dtype_to_np_dtype(self._dtype)
         self.whole = np.issubdtype(numpy, np.integer)
 
-    def __call__(self, kind, *inputs, dtype=None):
+    def __call__(self, kind, *inputs, dtype=None, **attributes):
         """Takes names, or numbers of the dtype; ``dtype`` is ONNX's number of that of the result."""
         dtype = dtype or self._dtype
         inputs = [one if isinstance(one, str) else self.constant(one, dtype) for one in inputs]
-        return self.graph.make_node(kind, inputs, dtypes=[dtype], domain="").output[0]
+        return self.graph.make_node(kind, inputs, attr=attributes, dtypes=[dtype], domain="").output[0]
 
     def cast(self, x, dtype):
         return self.graph.make_node("Cast", [x], attr={"to": dtype}, dtypes=[dtype]).output[0]
@@ -330,6 +375,27 @@ class _New:
 
         value = np.asarray(value, onnx.helper.tensor_dtype_to_np_dtype(dtype))
         return self.graph.make_const(utils.make_name("constant"), value).output[0]
+
+
+def _pad_transposed_convolutions(graph):
+    """Writes what a transposed convolution gives more than its strides as ``output_padding``.
+
+    tf2onnx writes it as negative padding, which ONNX does not allow.
+    """
+    import onnx
+
+    for node in graph.node:
+        for body in _bodies(node):
+            _pad_transposed_convolutions(body)
+        given = {one.name: one for one in node.attribute}
+        if node.op_type != "ConvTranspose" or "pads" not in given or min(given["pads"].ints) >= 0:
+            continue
+        pads = list(given["pads"].ints)
+        half = len(pads) // 2
+        more = [max(0, -first - last) for first, last in zip(pads[:half], pads[half:], strict=True)]
+        del given["pads"].ints[:]
+        given["pads"].ints.extend(max(0, value) for value in pads)
+        node.attribute.append(onnx.helper.make_attribute("output_padding", more))
 
 
 def _drop_unread_outputs(graph):

@@ -143,6 +143,7 @@ def _inner_loop(layer, fusion, name):
             cells = _cells(layer, training)
             if not all(len(value.shape) == 2 for value in keras.tree.flatten(initial_state)):
                 raise NoEquivalent("its state is no vector")
+            _check_mask(mask)
         except NoEquivalent as reason:
             fusion.note(name, str(reason))
             return ordinary(sequences, initial_state, mask=mask, training=training)
@@ -179,6 +180,7 @@ def _bidirectional(layer, fusion, name):
     def call(sequences, initial_state=None, mask=None, training=None):
         try:
             cells = _pair(forward, backward, training)
+            _check_mask(mask)
         except NoEquivalent:  # one by one, then
             return ordinary(sequences, initial_state=initial_state, mask=mask, training=training)
         steps = _Steps(sequences, _one(mask), forward.zero_output_for_mask)
@@ -250,6 +252,12 @@ def _merged(y, mode):
         shape = keras.ops.shape(y)
         return keras.ops.reshape(y, (shape[0], shape[1], 2 * y.shape[3]))
     return _MERGES[mode](y[:, :, 0], y[:, :, 1])
+
+
+def _check_mask(mask):
+    mask = _one(mask)
+    if mask is not None and len(mask.shape) == 3 and mask.shape[2] != 1:
+        raise NoEquivalent("its mask hides single units")
 
 
 def _one(mask):
@@ -495,7 +503,8 @@ def _cell(kind, cell, order, activations, **options):
     if clips != {None}:
         # ONNX clips the input of every activation, gates too: they must not mind.
         (clip,) = clips - {None} if len(clips - {None}) == 1 else (None,)
-        if clip is None or (kind != "RNN" and clip < _SATURATED):
+        others = [activation for activation, own in activations if own is None]
+        if clip is None or not all(_saturates(activation, clip) for activation in others):
             raise NoEquivalent(f"ONNX clips the gates of a {kind} with its activation")
         options["clip"] = clip
     width = len(order) * cell.units
@@ -517,6 +526,16 @@ def _cell(kind, cell, order, activations, **options):
 
 # === Activations ===
 
+
+def _saturates(activation, limit):
+    """Whether an activation gives the same beyond a limit, above and below, as there."""
+    name, slope, offset = activation
+    if name == "HardSigmoid":
+        return abs(slope) * limit >= 1 + abs(offset)
+    return name in ("Sigmoid", "Tanh") and limit >= _SATURATED
+
+
+_FAR = 1e9  # nobody's activation changes beyond
 _SATURATED = 18.0  # beyond it, the sigmoid is 0 or 1 in float32, as tanh is from 9 on
 
 
@@ -526,7 +545,8 @@ def _activation(function):
     Found by what the function gives, not by what it is called: a lambda, a layer or a partial counts
     as the function that it is.
     """
-    grid = np.concatenate([np.linspace(-12, 12, 961), [-1e4, -100.0, -30.0, 30.0, 100.0, 1e4]])
+    far = np.array([30.0, 100.0, 1e4, 1e6, _FAR])
+    grid = np.concatenate([np.linspace(-12, 12, 961), far, -far])
     grid = grid.astype("float32")
     name = getattr(function, "__name__", type(function).__name__)
     try:
@@ -554,12 +574,13 @@ def _candidates(x, y):
     yield (("Sigmoid", None, None), None), 1 / (1 + np.exp(-np.maximum(wide, -700)))
     yield (("Relu", None, None), None), np.maximum(wide, 0)
     yield (("Affine", at[1.0] - at[0.0], at[0.0]), None), (at[1.0] - at[0.0]) * wide + at[0.0]
-    if 0 < at[1e4] < 1e4:
-        yield (("Relu", None, None), at[1e4]), np.clip(wide, 0, at[1e4])
+    top, bottom = max(at), min(at)
+    if 0 < at[top] < top:
+        yield (("Relu", None, None), at[top]), np.clip(wide, 0, at[top])
     slope, offset = (at[0.5] - at[0.0]) * 2, at[0.0]
     yield (("HardSigmoid", slope, offset), None), np.clip(slope * wide + offset, 0, 1)
     yield (("Softsign", None, None), None), wide / (1 + np.abs(wide))
-    depth = -at[-1e4]
+    depth = -at[bottom]
     yield (("Elu", depth, None), None), np.where(wide > 0, wide, depth * np.expm1(np.minimum(wide, 0)))
     slope = -at[-1.0]
     yield (("LeakyRelu", slope, None), None), np.where(wide > 0, wide, slope * wide)

@@ -1,45 +1,82 @@
 """Parts of Keras with no ONNX counterpart, traced as equal ones that have one."""
 
 import contextlib
+import re
 
 import keras
 
+from export.verify import ExportError
+
 
 @contextlib.contextmanager
-def traceable(layers):
+def traceable(names):
     """Traces Keras's layers and operations in a form that tf2onnx converts.
 
     - ``TimeDistributed`` calls its layer once, with all steps as rows of one batch. Keras calls it for each
       step, or, where their number is unknown, vectorises a loop and traces that wrongly (over the batch).
     - ``keras.ops.scan`` carries tensors from step to step, not arrays of tensors.
     - ``signbit``, which ``keras.ops.argmax`` and ``argmin`` need, divides by zeros instead of reading bits.
+    - Preprocessing layers compute as they do eagerly: in a graph they would make floats of images of bytes.
+    - ``UpSampling2D`` that interpolates takes images of any size; Keras traces known sizes alone.
+    - Layers have names that TensorFlow allows for scopes, and that tell them apart: ``layer_3`` is the fourth
+      of ``names``.
     - Each ``tf.function`` is traced as a part of what calls it: one that is compiled (that of a grouped
       convolution) could not be taken apart later.
 
     Args:
-        layers: all layers of the traced function, inner ones too.
+        names: all layers of the traced function, inner ones too, by their names in reports.
+
+    Raises:
+        ExportError: a layer is stateful inside ``TimeDistributed``.
     """
     import tensorflow as tf
     from keras.src.backend.tensorflow import core, numpy
+    from keras.src.utils import backend_utils
 
-    wrappers = [
-        layer
-        for layer in layers
-        if isinstance(layer, keras.layers.TimeDistributed)
-        and type(layer).call is keras.layers.TimeDistributed.call
-    ]
-    for layer in wrappers:
-        object.__setattr__(layer, "call", _time_distributed(layer))  # past Keras's tracking of attributes
-    signbit, scan, eagerly = numpy.signbit, core.scan, tf.config.functions_run_eagerly()
-    numpy.signbit, core.scan = _signbit, _scan
+    calls = {keras.layers.TimeDistributed: _time_distributed, keras.layers.UpSampling2D: _upsampling}
+    wrappers = []
+    for layer in names:
+        for kind, make in calls.items():
+            if isinstance(layer, kind) and type(layer).call is kind.call:
+                wrappers.append((layer, make))
+    for layer, make in wrappers:
+        stateful = any(getattr(inner, "stateful", False) for inner in layer._flatten_layers())
+        if make is _time_distributed and stateful:
+            raise ExportError(
+                f"The layer {names[layer]!r} is TimeDistributed over a stateful layer, for which ONNX has no "
+                "equivalent; nothing was written: leave out stateful=True, or TimeDistributed"
+            )
+    before = [(layer, layer.name) for layer in names]
+    for i, layer in enumerate(names):
+        object.__setattr__(layer, "name", f"layer_{i}")  # past Keras's tracking of attributes
+    for layer, make in wrappers:
+        object.__setattr__(layer, "call", make(layer))
+    signbit, scan, in_graph = numpy.signbit, core.scan, backend_utils.in_tf_graph
+    numpy.signbit, core.scan, backend_utils.in_tf_graph = _signbit, _scan, lambda: False
+    eagerly = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
         yield
     finally:
         tf.config.run_functions_eagerly(eagerly)
-        numpy.signbit, core.scan = signbit, scan
-        for layer in wrappers:
+        numpy.signbit, core.scan, backend_utils.in_tf_graph = signbit, scan, in_graph
+        for layer, _ in wrappers:
             object.__delattr__(layer, "call")
+        for layer, name in before:
+            object.__setattr__(layer, "name", name)
+
+
+def layer_of_scope(scope, names):
+    """The name of the innermost layer in whose scope an operation was traced, or None.
+
+    Args:
+        scope: the name of the operation in the traced graph.
+        names: as of ``traceable``.
+    """
+    for part in reversed((scope or "").split("/")[:-1]):
+        if found := re.match(r"layer_(\d+)(_\d+)?$", part):
+            return list(names.values())[int(found[1])]
+    return None
 
 
 def _time_distributed(wrapper):
@@ -54,6 +91,22 @@ def _time_distributed(wrapper):
             options["mask"] = ops.reshape(mask, (-1, *ops.shape(mask)[2:]))
         outputs = layer.call(ops.reshape(inputs, (-1, *shape[2:])), **options)
         return ops.reshape(outputs, (shape[0], shape[1], *ops.shape(outputs)[1:]))
+
+    return call
+
+
+def _upsampling(layer):
+    """A replacement for the ``call`` of ``UpSampling2D``."""
+    ordinary = layer.call
+
+    def call(inputs):
+        if layer.interpolation != "bilinear" or layer.data_format != "channels_last":
+            return ordinary(inputs)
+        height, width = keras.ops.shape(inputs)[1:3]
+        size = (height * layer.size[0], width * layer.size[1])
+        import tensorflow as tf
+
+        return tf.cast(tf.image.resize(inputs, size, "bilinear"), inputs.dtype)
 
     return call
 

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import re
+import warnings
 
 import numpy as np
 
@@ -38,9 +39,17 @@ def serving_function(task):
 
     signature = [tf.TensorSpec(_open(spec.shape), spec.dtype, _legal(spec.name)) for spec in serving.inputs]
     function = tf.function(serve, input_signature=signature, autograph=False)
-    with plain(task.network):
+    with plain(task.network), _quiet():
         function.get_concrete_function()
     return function
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without what Keras and TensorFlow say of examples of one step, and of how often they compile."""
+    with quiet_logging(logging.WARNING), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def check_backend():
@@ -113,7 +122,7 @@ def run(network, function, inputs):
     before = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)  # on a GPU it rounds to 10 bits
     try:
-        with plain(network), quiet_logging(logging.WARNING):  # how often a layer compiles itself
+        with plain(network), _quiet():
             outputs = function({name: tf.constant(value) for name, value in inputs.items()})
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)

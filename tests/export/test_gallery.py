@@ -147,9 +147,10 @@ def video_of_bytes():
 
 def words_of_characters():
     chars = keras.Input((None, None), dtype="int32", name="chars")
-    y = layers.Embedding(20, 8, mask_zero=True)(chars)
-    y = layers.TimeDistributed(layers.Bidirectional(layers.LSTM(4)))(y)
-    return keras.Model(chars, layers.LSTM(5, return_sequences=True)(y)), {"chars": tokens(3, 7, 5, least=1)}
+    given = keras.Input((None,), dtype="int32")
+    y = layers.Bidirectional(layers.LSTM(4))(layers.Embedding(20, 8, mask_zero=True)(given))
+    y = layers.TimeDistributed(keras.Model(given, y))(chars)
+    return keras.Model(chars, layers.LSTM(5, return_sequences=True)(y)), {"chars": tokens(3, 7, 5)}
 
 
 def tagger():

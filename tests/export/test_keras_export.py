@@ -166,6 +166,51 @@ def test_names_are_kept_whatever_they_are(tmp_path):
     assert tuple(dims(tmp_path / "m.onnx")) == (*names, "tensor_0")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["my layer", "größe", "a:b", "LSTM (1)", "漢字", "_x"])
+def test_names_of_layers_are_kept_whatever_they_are(name, tmp_path):
+    x = keras.Input((None, 3), name="x")
+    model = keras.Model(x, layers.Dense(2, name="y")(layers.LSTM(2, name=name, activation="silu")(x)))
+    assert "silu" in to_onnx(model, tmp_path / "m.onnx")["recurrent"][name]
+    assert model.layers[1].name == name, "as it was"
+
+
+def test_keys_that_are_also_names_of_inputs(tmp_path):
+    x = keras.Input((None, 3), name="x")
+    model = keras.Model(x, {"x": layers.LSTM(3)(x), "x_0": layers.GRU(3)(x)})
+    to_onnx(model, tmp_path / "m.onnx")
+    values = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    (found,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(["x_0"], {"x": values})
+    np.testing.assert_allclose(found, model(values)["x_0"], atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_images_of_any_size(dtype, interpolation, tmp_path):
+    x = keras.Input((None, None, 2), dtype=dtype, name="x")
+    y = layers.Resizing(7, 9, interpolation=interpolation)(x)
+    z = layers.UpSampling2D(2, interpolation=interpolation)(layers.Rescaling(0.1)(x))
+    model = keras.Model(x, {"small": y, "large": z})
+    to_onnx(model, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    for size in (7, 24, 26, 27, 47, 52, 57, 62):
+        values = np.random.default_rng(size).integers(0, 256, (1, size, size + 3, 2)).astype(dtype)
+        expected = model(values)
+        for name in expected:
+            (found,) = session.run([name], {"x": values})
+            np.testing.assert_allclose(found, expected[name], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("kernel", [2, 4, 5])
+def test_transposed_convolutions_with_output_padding(padding, kernel, tmp_path):
+    x = keras.Input((6, 5, 2), name="x")
+    y = layers.Conv2DTranspose(3, kernel, strides=2, padding=padding, output_padding=1)(x)
+    to_onnx(keras.Model(x, y), tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize("name", ["lengths", "log_probs", "tokens", "attention"])
 def test_names_of_the_zoo_mean_nothing_elsewhere(name, tmp_path, monkeypatch):
     x = keras.Input((None, 3), name="x")
@@ -420,6 +465,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
         (lambda self, x: ops.fft((x, x))[0], "'odd' uses Complex"),
         (lambda self, x: x * (2.0 if ops.sum(x) > 0 else 1.0), "'odd' cannot be converted"),
         (lambda self, x: ops.view(x, "int32"), "'odd' uses Bitcast"),
+        (lambda self, x: ops.rfft(x, fft_length=6)[0], "'odd' uses RFFT, .*STFTSpectrogram"),
     ],
 )
 def test_sentences_name_the_layer(call, says, tmp_path):
@@ -428,8 +474,25 @@ def test_sentences_name_the_layer(call, says, tmp_path):
     y = layers.Dense(4)(kind(name="odd")(layers.Dense(4)(x)))
     with pytest.raises(ExportError, match=says) as caught:
         to_onnx(keras.Model(x, y), tmp_path / "m.onnx")
-    assert "\n" not in str(caught.value) and "keras.ops" in str(caught.value)
+    assert "\n" not in str(caught.value) and "nothing was written: write it" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (lambda x: layers.LSTM(2)(ops.erfinv(x)), "uses Erfinv, .* first layer that fails is 'erfinv'"),
+        (
+            lambda x: layers.TimeDistributed(layers.LSTM(2, stateful=True), name="odd")(x[:, :, None]),
+            "'odd' is TimeDistributed over a stateful layer",
+        ),
+    ],
+)
+def test_sentences_name_operations_and_wrappers(made, says, tmp_path):
+    x = keras.Input(batch_shape=(2, None, 3), name="x")
+    with pytest.raises(ExportError, match=says):
+        to_onnx(keras.Model(x, made(x)), tmp_path / "m.onnx")
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def of_own_class(path):
         ("m.keras", lambda path: path.mkdir(), "this is a folder"),
         ("m.keras", lambda path: path.write_bytes(b"PK"), "not a .keras file, or a damaged one"),
         ("m.keras", lambda path: None, "no such file"),
-        ("m.keras", of_own_class, "classes of its own is exported from Python"),
+        ("m.keras", of_own_class, "Python code of its own (Own)"),
     ],
 )
 def test_other_files(name, make, says, tmp_path, capsys):

@@ -424,6 +424,28 @@ def test_softplus_overflows_in_onnxruntime_and_is_not_fused(function, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("gate", ["softsign", "relu", "linear", "sigmoid", "hard_sigmoid"])
+def test_clipped_activations_beside_any_gate(gate, tmp_path):
+    x = keras.Input((None, 3), name="x")
+    gru = layers.GRU(4, activation=layers.ReLU(20.0), recurrent_activation=gate, name="y")
+    model = keras.Model(x, gru(x))
+    set_weights(gru, 1, scale=3.0)
+    fused = to_onnx(model, tmp_path / "m.onnx")["recurrent"]["y"] == "fused"
+    assert fused == ("sigmoid" in gate)
+
+
+def test_activations_that_change_far_away(tmp_path):
+    assert _activation(lambda x: keras.ops.minimum(keras.ops.relu(x), 2e4)) == (("Relu", None, None), 2e4)
+
+
+@pytest.mark.slow
+def test_a_mask_for_each_unit_stays_a_loop(tmp_path):
+    x, mask = keras.Input((None, 3), name="x"), keras.Input((None, 3), dtype="bool", name="mask")
+    model = keras.Model([x, mask], layers.LSTM(3, return_sequences=True, name="y")(x, mask=mask))
+    assert "single units" in to_onnx(model, tmp_path / "m.onnx")["recurrent"]["y"]
+
+
+@pytest.mark.slow
 def test_inside_a_loop(tmp_path):
     class Again(layers.Layer):
         def __init__(self):
