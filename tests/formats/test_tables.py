@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import UserError
-from zoo.formats.tables import check_named, column, is_table, open_table, read_table, with_columns
+from zoo.formats.tables import (
+    check_named,
+    column,
+    is_table,
+    named_columns,
+    open_table,
+    read_table,
+    with_columns,
+)
 
 WANTED = {"label": ("label",), "text": ("text", "review")}
 
@@ -229,6 +237,10 @@ def test_columns_that_nothing_has():
     assert check_named(None, WANTED) is None and check_named({"text": "x"}, WANTED) == {"text": "x"}
     with pytest.raises(UserError, match="^--columns body=x: there is no body; name label, text.$"):
         check_named({"body": "x"}, WANTED)
+    assert named_columns(None) is None and named_columns(["a=b=c", "d=e f"]) == {"a": "b=c", "d": "e f"}
+    for pair in ("text", "=x", "text="):
+        with pytest.raises(UserError, match=f"^--columns {pair}: give WHAT=COLUMN, as in text=Body.$"):
+            named_columns([pair])
     assert with_columns(dict, None) is dict and issubclass(with_columns(dict, {"text": "x"}), dict)
 
 
