@@ -235,7 +235,7 @@ def test_kaldi_segments(tmp_path):
 def test_pairs_without_a_partner(tmp_path):
     for name in ("a", "b", "x/c"):
         write_audio(tmp_path / f"{name}.wav")
-    write(tmp_path / "a.txt", "one")
+    write(tmp_path / "a.txt", "0 46797 One.")
     write(tmp_path / "x/a.txt", "another")
     write(tmp_path / "x/c.normalized.txt", "five")
     write(tmp_path / "x/c.original.txt", "5")

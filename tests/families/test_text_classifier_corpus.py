@@ -206,7 +206,7 @@ def test_overlap(tmp_path):
         ("a.tsv.gz", None, "this gzip file is damaged"),
         ("a.jsonl", '{"label"\n', "line 1 is no JSON"),
         ("a.jsonl", '{"text": "good"}\n', "there is no column label; its columns are 'text'"),
-        ("a.json", "[1]\n", "object 1 is no object; give objects"),
+        ("a.json", "[1]\n", "this is no table in JSON; give a list of objects"),
         ("a.json", "1\n", "line 1 is no object; give objects"),
         ("a.txt", "good", "neither a folder nor a whole tar"),
     ],

@@ -408,7 +408,7 @@ def _json(name, skipped, lines):
         return _objects(name, skipped, _json_lines(lines), "line")
     lines.end()
     rows = _json_rows(whole)
-    if rows is None:
+    if rows is None or (rows and not any(isinstance(row, dict) for row in rows)):
         raise UserError(f"{name}: this is no table in JSON; give a list of objects, or one on each line.")
     return _objects(name, skipped, enumerate(rows, 1), "object")
 

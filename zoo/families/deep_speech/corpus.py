@@ -458,6 +458,7 @@ def _decoded(command):
     return named[0] if program in ("flac", "cat") and len(named) == 1 else None
 
 
+_SAMPLES = re.compile(r"^0 \d{4,} ")  # TIMIT's transcripts begin with those of the recording
 _TRANSCRIPT = re.compile(r"(.+?)(\.normalized\.txt|\.txt|\.lab)", re.IGNORECASE | re.DOTALL)
 
 
@@ -486,6 +487,7 @@ def _pairs(path, names, skipped):
         except UserError as error:
             skipped.append(str(error))
             continue
+        text = _SAMPLES.sub("", text)
         for recording in wanted[name]:
             yield _Utterance(f"{path}: {name}", recording, text)
 
