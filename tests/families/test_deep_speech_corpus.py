@@ -248,12 +248,22 @@ def test_pairs_without_a_partner(tmp_path):
 def test_one_bad_line_ends_nothing_and_columns_are_named(tmp_path):
     clips(tmp_path, ".wav")
     lines = ["ann-1-0.wav,I.,fine", 'ann-1-1.wav,II.,"so" so', "bob-2-0.wav", "bob-2-1.wav,IV.,two, three"]
-    write(tmp_path / "list.csv", "recording,number,said", *lines)
+    write(tmp_path / "list.csv", "take,number,said", *lines)
     with pytest.raises(UserError, match="list.csv: there is no column audio; its .*--columns audio=NAME"):
         load_speech(tmp_path)
-    found, skipped = found_in(tmp_path, {"audio": "recording", "transcript": "said"})
+    found, skipped = found_in(tmp_path, {"audio": "take", "transcript": "said"})
     assert sorted(text for _, text in found.values()) == ["fine", "two three"] and len(skipped) == 2
-    assert len(load_speech(tmp_path, columns={"audio": "recording", "transcript": "said"})) == 2
+    assert len(load_speech(tmp_path, columns={"audio": "take", "transcript": "said"})) == 2
+
+
+@pytest.mark.parametrize(("name", "join"), [("line_index.tsv", "\t"), ("list.csv", ","), ("list.csv", ";")])
+@pytest.mark.parametrize("suffix", ["", ".wav"])
+def test_a_table_without_a_header(name, join, suffix, tmp_path):
+    clips(tmp_path / "wavs", ".wav")
+    write(tmp_path / name, *(f'{audio}{suffix}{join}"{text}"' for audio, text in TEXTS.items()))
+    for path in (tmp_path, tmp_path / name):
+        found, skipped = found_in(path)
+        assert sorted(text for _, text in found.values()) == sorted(HEARD) and skipped == []
 
 
 def test_a_table_with_names_of_other_folders(tmp_path):

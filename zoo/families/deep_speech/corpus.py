@@ -7,7 +7,8 @@ A corpus is a folder or a tar in one of these layouts, known by their content, i
   longer recording, offset. Such are ``transcripts.tsv`` of ``id`` and ``transcript``, Hugging Face's
   ``metadata.csv``, DeepSpeech's ``train.csv``, NeMo's manifests, and Common Voice's ``validated.tsv``
   (without one ``train.tsv``, ``dev.tsv`` and ``test.tsv``, without these any);
-- LJSpeech: ``metadata.csv`` of ``ID|transcript|normalised transcript`` without a header;
+- LJSpeech: ``metadata.csv`` of ``ID|transcript|normalised transcript`` without a header; other tables without
+  one, too, if their first column has names of audio;
 - LibriSpeech: ``*.trans.txt`` of ``SPEAKER-CHAPTER-NUMBER TRANSCRIPT``;
 - Kaldi: ``wav.scp`` and ``text``, perhaps ``utt2spk`` and ``segments``; no command in it is run;
 - without any of these, ``NAME.wav`` with its transcript in ``NAME.txt``, beside it or in a folder of its own.
@@ -19,7 +20,9 @@ audio anywhere, as may the ``wav.scp`` of a folder. So is ``tfds:NAME[/CONFIG][:
 has an audio and a text feature. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -42,10 +45,10 @@ from zoo.text.normalise import has_digits, normalise_transcript
 
 COLUMNS = {  # what their names may be, best first
     "audio": (
-        "wav_filename", "audio_filepath", "audio_path", "audio_file", "file_name", "filename", "file", "path",
-        "audio", "wav", "clip", "id",
+        "wav_filename", "audio_filepath", "audio_path", "audio_file", "wav_path", "file_name", "filename",
+        "file_path", "filepath", "file", "path", "audio", "wav", "clip", "recording", "id",
     ),
-    "transcript": ("transcript", "sentence", "transcription", "text", "normalized_text"),
+    "transcript": ("transcript", "sentence", "transcription", "text", "normalized_text", "utterance"),
     "speaker": ("speaker", "client_id", "speaker_id", "speaker_name"),
     "seconds": ("seconds", "duration"),
     "offset": ("offset",),
@@ -209,7 +212,11 @@ def _find_utterances(path, skipped, columns=None):
     utterances, others = [], []
     alone = path.name if _is_table(path) else None
     titles = {name: str(path) if name == alone else f"{path}: {name}" for name in tables}
-    for table, found in _parse_tables(tables, titles, skipped, others, columns):
+
+    def is_audio(reference, folder):
+        return _find_audio(reference, folder, members) is not None
+
+    for table, found in _parse_tables(tables, titles, skipped, others, columns, is_audio):
         utterances += [(posixpath.dirname(table), utterance) for utterance in found]
     if not utterances and not skipped:
         if not _is_table(path):
@@ -277,7 +284,9 @@ class _OnDisk:
         parent, base = posixpath.split(name)
         if parent not in self._listed:
             place = self.folder / parent
-            names = os.listdir(place) if os.path.isdir(place) else []
+            names = []
+            with contextlib.suppress(OSError, ValueError):  # there is no such folder, or it may not be read
+                names = os.listdir(place)
             self._listed[parent] = {_folded(name): name for name in names}
         found = self._listed[parent].get(_folded(base))
         return found and posixpath.join(parent, found)
@@ -331,10 +340,11 @@ def _stem(reference):
 # === Layouts ===
 
 
-def _parse_tables(tables, titles, skipped, others, columns):
+def _parse_tables(tables, titles, skipped, others, columns, is_audio):
     """Iterate over ``(table, utterances)`` of those of ``{name: bytes}`` that are transcripts.
 
-    ``titles`` is what to call them in sentences; to ``others``, those on the rest are appended.
+    ``titles`` is what to call them in sentences; to ``others``, those on the rest are appended;
+    ``is_audio(reference, folder)`` tells whether a table in a folder means a recording by a reference.
     """
     common_voice = {}
     for name in sorted(tables):
@@ -350,7 +360,8 @@ def _parse_tables(tables, titles, skipped, others, columns):
         else:
             complaints = []
             try:
-                found, of_common_voice = _parse_table(title, data, complaints, columns)
+                names_audio = functools.partial(is_audio, folder=folder)
+                found, of_common_voice = _parse_table(title, data, complaints, columns, names_audio)
             except UserError as error:
                 others.append(str(error))
                 continue
@@ -366,7 +377,7 @@ def _parse_tables(tables, titles, skipped, others, columns):
             yield name, found
 
 
-def _parse_table(title, data, skipped, columns):
+def _parse_table(title, data, skipped, columns, is_audio):
     """The utterances of a table, and whether it is Common Voice's; UserError where it has no transcripts."""
     table = open_table(title, skipped, data)
     of_common_voice = {"client_id", "path", "sentence"} <= set(table.columns)
@@ -376,7 +387,8 @@ def _parse_table(title, data, skipped, columns):
             table.find(COLUMNS, _OPTIONAL, columns)
         rows = table.pick(COLUMNS, (*_OPTIONAL, "transcript"), columns, ["transcript"], _LITERAL)
     except UserError:
-        if table.delimiter != "|" or columns:
+        headless = table.delimiter == "|" or (table.delimiter and is_audio(table.columns[0].strip()))
+        if columns or not headless:
             raise
         table.headless()  # as LJSpeech's, whose third column has the transcript with its numbers spelled out
         rows = table.pick({"audio": 0, "transcript": 1, "spelled": 2}, ["spelled"], literal=_LITERAL)
