@@ -168,6 +168,17 @@ class Table:
         return f"{count}, the header {len(self.columns)}; is there a {part} inside a text?"
 
 
+def stem_of(name, taken):
+    """What the rows of a table in a folder are named by: its name without suffixes, if no other has that.
+
+    ``taken`` is a set of those that others have, to which it is added.
+    """
+    match = NAME.fullmatch(name)
+    stem = match[1] if match and match[1] not in taken else name
+    taken.add(stem)
+    return stem
+
+
 def is_table(name):
     """Whether a file is a table by its name."""
     return NAME.fullmatch(str(name)) is not None

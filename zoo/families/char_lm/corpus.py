@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, Samples, feature_of
 from zoo.errors import UserError
-from zoo.formats.tables import check_named, open_table, with_columns
+from zoo.formats.tables import check_named, open_table, stem_of, with_columns
 from zoo.text.files import decode_text, read_text
 
 COLUMNS = {"text": ("text", "content", "document", "sentence")}  # what its name may be, best first
@@ -53,10 +53,11 @@ class TextCorpus(LocalCorpus):
             if text:
                 yield {"name": "text", "text": text}
             return
+        taken = set()
         for name, data in files.open_members(self.path):
             try:
-                if table := _TABLE.fullmatch(name):
-                    yield from self._rows(f"{self.path}: {name}", data, f"{table[1]}/")
+                if _TABLE.fullmatch(name):
+                    yield from self._rows(f"{self.path}: {name}", data, f"{stem_of(name, taken)}/")
                     continue
                 text = decode_text(data, f"{self.path}: {name}")
             except UserError as error:

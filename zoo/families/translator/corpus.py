@@ -28,7 +28,7 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
-from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, with_columns
+from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, stem_of, with_columns
 from zoo.text.files import Utf8Check, read_data, stream_lines
 from zoo.text.normalise import normalise_sentence
 
@@ -261,12 +261,13 @@ def _read_table(path, languages, skipped, columns, data=None):
 
 def _read_tables(path, languages, skipped, columns, complaint):
     """The pairs of all tables; where there is none, ``complaint`` or one on a table is what to say."""
-    complaint, found = complaint and UserError(complaint), False
+    complaint, found, taken = complaint and UserError(complaint), False, set()
     for name, data in files.open_members(path, is_table):
+        stem = stem_of(name, taken)
         try:
             for where, number, *pair in _read_table(f"{path}: {name}", languages, skipped, columns, data):
                 found = True
-                yield where, f"{NAME.fullmatch(name)[1]}/{number}", *pair
+                yield where, f"{stem}/{number}", *pair
         except UserError as error:  # on this table; another may be as it should
             skipped.append(str(error))
             complaint = complaint or error
