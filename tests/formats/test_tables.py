@@ -120,7 +120,8 @@ def test_a_row_that_is_not_utf8_is_skipped_and_a_table_of_them_refused():
     rows, skipped = read(b"label,text\n" + fine * 20 + bad)
     assert len(rows) == 20 and skipped[0].startswith("a.csv: line 22 is not UTF-8 at its byte 5, perhaps Lat")
     with pytest.raises(UserError, match="a.csv: line 2 is not UTF-8 at its byte 5, perhaps Latin-1; save it"):
-        read(b"label,text\n" + bad + fine * 5)
+        read(b"label,text\n" + bad + fine * 5 + bad)
+    assert len(read(b"label,text\n" + bad + fine * 2)[0]) == 2
 
 
 @pytest.mark.parametrize("mark", ["", "NA", "NaN", "nan", "<NA>", "NULL", "#N/A"])

@@ -70,17 +70,18 @@ class Table:
         columns: list of str, the names of its columns; of a delimited one, its first line, whatever that is.
         skipped: the list of sentences on rows that cannot be used.
         delimiter: what separates its columns; None for JSON and Parquet.
+        has_header: whether ``columns`` are names; see ``headless``.
     """
 
     def __init__(self, name, columns, rows, skipped, unit="line", delimiter=None, first=None):
         self.name, self.columns, self.skipped, self.delimiter = str(name), columns, skipped, delimiter
-        self._rows, self._unit, self._first, self._headless = rows, unit, first, False
+        self._rows, self._unit, self._first, self.has_header = rows, unit, first, True
 
     def headless(self):
         """Take a delimited table's first line for a row, too: columns are numbers, and rows may have more."""
         rows = self._rows
         self._rows = lambda places: itertools.chain([self._first] if self._first else [], rows(places))
-        self._headless = True
+        self.has_header = False
 
     def pick(self, wanted, optional=(), named=None, free=(), literal=()):
         """Iterate over the rows with what is wanted of them.
@@ -129,7 +130,7 @@ class Table:
         )
 
     def _pick(self, places, needed, free, literal):
-        joined = self.delimiter in (",", ";") and not self._headless and free
+        joined = self.delimiter in (",", ";") and self.has_header and free
         width, last = len(self.columns), len(self.columns) - 1
         joined = joined and any(places.get(what) == last for what in free)
         most = max((at for what, at in places.items() if what in needed), default=0)
@@ -138,7 +139,7 @@ class Table:
             if self.delimiter:
                 if joined and len(row) > width:
                     row = [*row[:last], self.delimiter.join(row[last:])]
-                if len(row) <= most if self._headless else len(row) != width:
+                if len(row) != width if self.has_header else len(row) <= most:
                     self.skipped.append(f"{where} {self._count(row)}")
                     continue
                 values = {what: row[at] for what, at in places.items() if at < len(row)}
@@ -162,7 +163,7 @@ class Table:
 
     def _count(self, row):
         count = f"has {len(row)} column{'s' * (len(row) != 1)}"
-        if self._headless:
+        if not self.has_header:
             return f"{count}; separate columns by {'a tab' if self.delimiter == TAB else self.delimiter}."
         part = "line break" if len(row) < len(self.columns) else "separator"
         return f"{count}, the header {len(self.columns)}; is there a {part} inside a text?"

@@ -380,7 +380,7 @@ def _parse_tables(tables, titles, skipped, others, columns, is_audio):
 def _parse_table(title, data, skipped, columns, is_audio):
     """The utterances of a table, and whether it is Common Voice's; UserError where it has no transcripts."""
     table = open_table(title, skipped, data)
-    of_common_voice = {"client_id", "path", "sentence"} <= set(table.columns)
+    of_common_voice = {"path", "sentence"} <= set(table.columns)
     found = []
     try:
         if table.columns:

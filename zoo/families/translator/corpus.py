@@ -222,6 +222,9 @@ def _read_members(path, languages, skipped, columns):
         return
     if not prefixes and (complaints or others):
         raise UserError((complaints or others)[0])
+    if not prefixes and names:
+        there = ", ".join(sorted(names)[:3])
+        skipped.append(f"{path}: there are neither parallel files nor tables in it, but {there}.")
     skipped += complaints
     waiting = {}
     for name, data in files.open_members(path, prefixes.__contains__):
@@ -255,7 +258,8 @@ _NAMES = {
 def _read_table(path, languages, skipped, columns, data=None):
     table = open_table(path, skipped, data)
     wanted = dict(zip(SIDES, _places(table, languages, columns, data is None), strict=True))
-    for where, line, row in table.pick(wanted, optional=SIDES, free=SIDES):
+    optional = SIDES if table.has_header else ()  # a line without a tab is no pair, one with nothing is empty
+    for where, line, row in table.pick(wanted, optional, free=SIDES):
         yield where, f"{line:06d}", row.get("source", ""), row.get("target", "")
 
 
