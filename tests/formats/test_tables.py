@@ -68,6 +68,13 @@ def test_spreadsheets_pandas_and_r(name, text):
     assert read(gzip.compress(text), f"{name}.gz") == (wanted, [])
 
 
+def test_what_separates_is_told_by_the_first_line_not_the_name():
+    for name, text in (("a.csv", "label\ttext\n1\ta, b\n"), ("a.tsv", 'label,text\n1,"a, b"\n')):
+        assert read(text, name) == ([(2, "1", "a, b")], [])
+    assert read("Reviews of May\nlabel\ttext\n1\ta, b\n", "a.tsv")[0] == [(3, "1", "a, b")]
+    assert read("label|text\n1|a, b\n") == ([(2, "1", "a, b")], [])
+
+
 def test_a_first_line_with_the_separator_and_lines_that_end_as_on_a_mac():
     assert read("sep=;\r\nlabel;text\r\n1;a, b\r\n") == ([(3, "1", "a, b")], [])
     assert read("label,text\r1,one\r2,two\r") == ([(2, "1", "one"), (3, "2", "two")], [])

@@ -260,14 +260,16 @@ def _delimited(name, skipped, lines, tabs, enclosed=False):
     if not first:
         lines.end()
         return Table(name, [], lambda places: iter(()), skipped)
-    delimiter = delimiter or _delimiter(first[1], tabs)
-    # Where quotes enclose all of the first line, they enclose all texts.
-    enclosed = enclosed or all(map(_QUOTED.fullmatch, first[1].split(delimiter)))
-    if tabs and "\t" not in first[1] and (second := lines.take()):
+    if tabs and not delimiter and "\t" not in first[1] and (second := lines.take()):
         if "\t" in second[1]:
             skipped.append(f"{name}, line {first[0]} has 1 column; separate columns by a tab.")
             first, second = second, None
+        elif 0 < _bare(first[1]).count(other := _delimiter(first[1], False)) <= second[1].count(other):
+            delimiter = other  # a .tsv that is none
         lines.back([second] if second else [])
+    delimiter = delimiter or _delimiter(first[1], tabs)
+    # Where quotes enclose all of the first line, they enclose all texts.
+    enclosed = enclosed or all(map(_QUOTED.fullmatch, first[1].split(delimiter)))
     lines.back([first])
     rows = _records(lines, delimiter, delimiter in "\t|" and not enclosed)
     first = next(rows, None)
@@ -284,10 +286,15 @@ def _delimited(name, skipped, lines, tabs, enclosed=False):
 
 def _delimiter(line, tabs):
     """What separates the columns of a table by its first line."""
-    bare = re.sub('"[^"]*"', "", line)
+    bare = _bare(line)
     if tabs and ("\t" in bare or "|" not in bare):
         return "\t"
     return "|" if "|" in bare else max(",;\t", key=bare.count)
+
+
+def _bare(line):
+    """A line without what stands in quotes."""
+    return re.sub('"[^"]*"', "", line)
 
 
 class _Lines:
