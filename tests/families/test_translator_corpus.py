@@ -170,6 +170,8 @@ def test_columns_as_a_person_names_them_are_prepared_anew(tmp_path):
     for name, wanted in (("three", "c"), ("two", "b")):
         columns = {"source": "one", "target": name}
         assert load_parallel(path, "en", "de", columns=columns).texts == [wanted]
+    write(tmp_path / "b.csv", "one,de", "a,b")
+    assert load_parallel(tmp_path / "b.csv", "en", "de", columns={"source": "one"}).texts == ["b"]
     with pytest.raises(UserError, match="there is no column four; its columns are 'one, two, three'"):
         load_parallel(path, "en", "de", columns={"source": "one", "target": "four"})
     with pytest.raises(UserError, match="--columns text=x: there is no text; name source, target"):

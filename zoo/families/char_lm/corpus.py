@@ -24,7 +24,7 @@ from zoo.text.files import decode_text, read_text
 
 COLUMNS = {"text": ("text", "content", "document", "sentence")}  # what its name may be, best first
 _TABLE = re.compile(r"(.+)\.(parquet|jsonl|ndjson)(\.gz)?", re.IGNORECASE | re.DOTALL)
-_TAR = re.compile(r".*\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE | re.DOTALL)
+_TAR = re.compile(r".*\.(tar|tgz|tbz2?|txz|zip)(\.(gz|bz2|xz))?", re.IGNORECASE | re.DOTALL)
 
 
 class TextCorpus(LocalCorpus):

@@ -287,8 +287,8 @@ def _places(table, languages, columns, alone):
     if not table.columns:
         return (0, 1)
     if columns:
-        sides = {what: SIDES[what] for what in columns} if len(columns) == 2 else SIDES
-        places = table.find(sides, named=columns)
+        wanted = {what: (code, *SIDES[what]) for what, code in zip(SIDES, languages, strict=True)}
+        places = table.find(wanted, named=columns)
         return [places[what] for what in SIDES]
     titles = [title.strip() for title in table.columns]
     ways = (
