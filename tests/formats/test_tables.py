@@ -266,6 +266,7 @@ def test_the_last_column_takes_its_separators():
         text = "label,text\n1,a, b,c\n2\n3,\n4,d\n".replace(",", delimiter)
         assert [row[2] for row in read(text)[0]] == [f"a{delimiter} b{delimiter}c", "d"]
     assert len(read("text,label\na, b,1\n")[1]) == 1
+    assert read("label,text\n1,a, b\n2,c, d\n")[0] == [(2, "1", "a, b"), (3, "2", "c, d")]
 
 
 def test_what_is_a_table():

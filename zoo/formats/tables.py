@@ -277,7 +277,7 @@ def _delimited(name, skipped, lines, tabs, enclosed=False):
     few = list(itertools.islice(rows, 2))
     # R leaves the names of rows, "1", "2" and so on unless they were given, without a name of their own.
     if few and all(len(row) == len(header) + 1 for _, row in few):
-        if enclosed or [row[0] for _, row in few] == ["1", "2"]:
+        if enclosed or (delimiter == TAB and [row[0] for _, row in few] == ["1", "2"]):
             header = ["", *header]
             lines.width = len(header)
     rows = itertools.chain(few, rows)
