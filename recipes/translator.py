@@ -5,14 +5,16 @@
     python -m recipes.translator finetune --preset translator_en_de --data mine.tmx --output runs/tuned
 
 CORPUS: two files of parallel lines, named by what they share (`multi30k/train` for `multi30k/train.en.gz` and
-`multi30k/train.de.gz`), a folder of such, a table of Tatoeba or Anki, TMX, or tfds:NAME; `@4` shows a small
-one four times an epoch. Without --validation, the last lines of the corpora are held out.
+`multi30k/train.de.gz`), a folder of such, a table (CSV, TSV, JSON, Parquet; of Tatoeba or Anki), TMX, or
+tfds:NAME; `@4` shows a small one four times an epoch. Without --validation, the last lines of the corpora are
+held out.
 
 The subwords of both languages are learned first, from what is to be learned; a fine-tuned model keeps those
 of its preset, which can spell everything. --training.batch-size counts sentences of middling length.
 """
 
 import dataclasses
+import functools
 import sys
 
 from recipes.training import command_line, loop, report, setup
@@ -39,6 +41,7 @@ def main(arguments, prog=None):
         one.add_argument(
             "--keep-all", action="store_true", help="learn pairs, too, that look like no translations"
         )
+        command_line.add_columns(one, "source", "target")
         command_line.add_fields(one, "model", TranslatorConfig, preset=one is finetune)
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", SentenceSchedule)
@@ -81,12 +84,15 @@ def _corpora(options, config):
     """Pairs to learn from, without those that no one translated, and pairs to validate on."""
     from zoo.families.translator.corpus import load_parallel
 
-    learn = load_parallel(options.data, config.source, config.target, progress=True)
+    load = functools.partial(
+        load_parallel, source=config.source, target=config.target, columns=command_line.columns(options)
+    )
+    learn = load(options.data, progress=True)
     for sentence in learn.skipped[:5]:
         print(f"skipped: {sentence}", file=sys.stderr)
     print(f"{len(learn)} pairs, {len(learn.skipped)} skipped.")
     if options.validation:
-        check = load_parallel(options.validation, config.source, config.target, progress=True)
+        check = load(options.validation, progress=True)
     else:
         # Neighbours are of one document: the tail of each corpus shares least with what is before it.
         learn, check = _without_tails(learn)
