@@ -32,6 +32,7 @@ from zoo.text.files import decode_text, read_data, split_lines
 _LISTS = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl")
 _JSON = (".json", ".jsonl")
 _IMAGES = "images"  # the folder beside a list in which docTR has them
+_NOTED = 10_000
 _TOLD = 20  # things of one kind that cannot be used are named, of more the number is told
 _IMAGE_COLUMNS = (
     "file_name", "filename", "image", "image_name", "image_path", "img_path", "img", "image_file", "file",
@@ -122,7 +123,8 @@ class DescribedImages:
 
     def __init__(self, path, kind, skipped):
         self.path, self.kind, self.skipped = path, kind, skipped
-        self.images, self._tables, self._told, self._unusable = {}, [], {}, set()
+        self.images, self._tables, self._unusable = {}, [], set()
+        self._told, self._more = {}, Counter()
         images, texts = [], {}
 
         def wanted(member):
@@ -285,7 +287,13 @@ class DescribedImages:
     # === Telling ===
 
     def _tell(self, form, those):
-        self._told.setdefault(form, {}).update(dict.fromkeys(those))
+        """Note things that cannot be used: each once, as long as they are not a great many."""
+        told = self._told.setdefault(form, {})
+        for one in those:
+            if len(told) < _NOTED:
+                told[one] = None
+            elif one not in told:
+                self._more[form] += 1
 
     def _complain(self, by_key, pairs, beside):
         """Append a sentence to ``skipped`` for each thing that cannot be used, or how many there are."""
@@ -303,8 +311,9 @@ class DescribedImages:
             those = list(those)
             say = form.replace("NOUN", self.kind.noun)
             self.skipped += [f"{self.path}: {say.format(one)}." for one in those[:_TOLD]]
-            if those[_TOLD:]:
-                self.skipped.append(f"{self.path}: the same of {len(those) - _TOLD} more.")
+            more = len(those[_TOLD:]) + self._more[form]
+            if more:
+                self.skipped.append(f"{self.path}: the same of {more} more.")
 
 
 _GONE = "{} is listed, but it is not there, or in several folders"
@@ -473,12 +482,23 @@ _LINE = re.compile(
 
 
 def _lines(text, kind, where, skipped):
-    lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line.strip()]
-    few = [_LINE.fullmatch(line) for _, line in lines[:10]]
+    few = [_LINE.fullmatch(line) for _, line in itertools.islice(_numbered(text), 10)]
     texts = [match["text"] for match in few if match]
     if 2 * len(texts) <= len(few) or not any(texts) or all(map(_LINE.match, texts)):  # of pairs of images
         return None
-    return _line_entries(lines, where, skipped)
+    return _line_entries(_numbered(text), where, skipped)
+
+
+def _numbered(text):
+    """Iterate over ``(number, line)`` of those with something on them, one in memory at a time."""
+    at, number = 0, 0
+    while at < len(text):
+        end = text.find("\n", at)
+        end, number = len(text) if end < 0 else end, number + 1
+        line = text[at:end].removesuffix("\r")
+        at = end + 1
+        if line.strip():
+            yield number, line
 
 
 def _line_entries(lines, where, skipped):
@@ -526,12 +546,11 @@ def _json(text, kind, where, skipped):
 
 
 def _json_lines(text, where, skipped):
-    for number, line in enumerate(split_lines(text), 1):
-        if line.strip():
-            try:
-                yield f"line {number}", json.loads(line)
-            except (ValueError, RecursionError) as error:
-                skipped.append(f"{where}: line {number} is no JSON ({error}).")
+    for number, line in _numbered(text):
+        try:
+            yield f"line {number}", json.loads(line)
+        except (ValueError, RecursionError) as error:
+            skipped.append(f"{where}: line {number} is no JSON ({error}).")
 
 
 def _objects(rows, kind, where, skipped):
