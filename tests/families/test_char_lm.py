@@ -445,6 +445,6 @@ def test_of_each_corpus_some_is_held_out(tmp_path, capsys):
     assert learn.count("text") == 36 and check.count("text") == 4
     assert learn.endswith("abcdefghij" * 9) and check.endswith("\nabcdefghij")
     assert capsys.readouterr().out == (
-        "many: 324 characters to learn, 36 held out (4 of 40 texts); "
+        "many: 288 characters to learn, 32 held out (4 of 40 texts); "
         "one: 90 characters to learn, 10 held out (its end).\n"
     )
