@@ -151,7 +151,7 @@ class DescribedImages:
         lists = {name: data for name, data in texts.items() if name not in pairs and name not in strong}
         lists |= dict.fromkeys(filter(self._names_images, self._tables))
         self._tables = [table for table in self._tables if table not in lists]
-        self._read_lists(lists, by_name)
+        self._read_lists(lists, by_name, set(pairs.values()) if strong else set())
         used = strong or not self.images
         for text, image in pairs.items() if used else ():
             self._read_beside(text, image, texts[text])
@@ -166,7 +166,8 @@ class DescribedImages:
 
     # === Lists ===
 
-    def _read_lists(self, lists, by_name):
+    def _read_lists(self, lists, by_name, known):
+        """Read lists; what they say of images that are ``known`` does not count."""
         splits = {}
         for member, data in lists.items():
             where, own = f"{self.path}: {member}", {}
@@ -187,7 +188,7 @@ class DescribedImages:
             except UserError as error:
                 self.skipped.append(_sentence(error))
             finally:
-                self._join(own, member)
+                self._join({image: own[image] for image in own if image not in known}, member)
         for image, found in self.images.items():
             found.split = found.split or splits.pop(_base(image), None)
         gone = set(map(_base, self._told.get(_GONE, ())))
@@ -246,7 +247,7 @@ class DescribedImages:
         chosen = []
 
         def wanted(names):
-            places = column(names, *_IMAGE_COLUMNS), column(names, *self.kind.columns, *_plural(self.kind))
+            places = column(names, *_IMAGE_COLUMNS), _text_column(names, self.kind)
             chosen.extend(names[place] for place in places if place is not None)
             return chosen if len(chosen) == 2 else []
 
@@ -428,6 +429,7 @@ def _is_list(name):
 
 def _split_of(name):
     """The part of a set that the name of a list tells: ``captions_val2017``, ``coco_karpathy_test``."""
+    name = posixpath.basename(name)
     match = re.search(r"(?:^|[_.-])(train|val|valid|validation|dev|test)\d*(?=$|[_.-])", name)
     return match and match[0].strip("_.-")
 
@@ -443,6 +445,17 @@ def _strings(value):
     return [str(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
+def _text_column(titles, kind):
+    """Where the texts are: the column of such a name or, as ``ground_truth_text``, the only one like it."""
+    exact = column(titles, *_plural(kind), *kind.columns)
+    if exact is not None:
+        return exact
+    like = [
+        i for i, title in enumerate(titles) if any(n in title.lower() for n in kind.columns if len(n) > 3)
+    ]
+    return like[0] if len(like) == 1 else None
+
+
 def _plural(kind):
     return tuple(f"{name}s" for name in kind.columns)
 
@@ -454,7 +467,7 @@ def _table(data, kind, where, skipped):
         table = open_table(where, complaints, data, tabs=b"\t" in start)
     except UserError:
         return None
-    image, said = column(table.columns, *_IMAGE_COLUMNS), column(table.columns, *kind.columns)
+    image, said = column(table.columns, *_IMAGE_COLUMNS), _text_column(table.columns, kind)
     if image is not None and said is None:
         shown = ", ".join(title[:30] for title in table.columns[:10])
         skipped.append(
