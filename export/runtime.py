@@ -55,6 +55,7 @@ MAX_ASPECT = 250  # width / height; the longest lines of print stay below 100
 MAX_PIXELS = 1 << 26  # of one image, decoded; with its copies below a gigabyte
 WINDOW = 512  # images held in memory and sorted by width at a time
 BATCH_PIXELS = 1 << 23  # padded pixels of one batch; preprocessing holds some 20 bytes for each
+FILLED = 0.05  # share of a line's rows that have ink; dots that lead to a page number fill 0.1
 PAGE_ROWS = 768  # rows that are looked at to tell a page from a line; of a line of a page some 10 are left
 
 
@@ -484,7 +485,8 @@ def is_blank(pixels):
 def no_line(pixels):
     """What an image is that is no line of text, and the mend, as the end of a sentence; or None.
 
-    That is a page, or a paragraph of three lines or more; either of them on its side; a line on its end.
+    That is a page, or a paragraph of three lines or more; either of them on its side; a line on its end, or
+    one that is small in a large image. A blank image may be a line, and so may two, as many crops show both.
     """
     grey = pixels[:, :, 0] if pixels.shape[2] == 1 else np.asarray(Image.fromarray(pixels).convert("L"))
     height, width = grey.shape
@@ -493,6 +495,14 @@ def no_line(pixels):
         if width >= MIN_HEIGHT and len(letters) >= 5:
             return "a line of text that stands on its end; turn the image by a quarter"
         return None
+    changes = _changes(grey)
+    rows = changes.mean(1)
+    written = rows >= max(rows.max() / 4, 1e-6)
+    share = written.mean()
+    # A speck of dust is no wider than it is high.
+    if 0 < share < FILLED and np.count_nonzero(changes[written].any(0)) > 3 * written.sum():
+        share = f"{100 * share:.0f} of 100 rows have any"
+        return f"an image with much room around its text ({share}); cut the line out of it"
     count = text_lines(grey)
     # Letters of several scripts show three bars, one over another, where they stand alone.
     if count >= 4 or count >= 3 and width > 4 * height:

@@ -420,6 +420,22 @@ def test_a_line_on_its_end_is_told():
             runtime.read_image(page(1).rotate(angle, expand=True))
 
 
+def test_a_line_lost_in_a_large_image_is_told():
+    sheet = Image.new("L", (1400, 1600), 255)
+    sheet.paste(page(1).crop((0, 0, 700, 36)), (300, 400))
+    with pytest.raises(
+        ReaderError, match=r"room around its text \(\d of 100 rows have any\); cut the line out"
+    ):
+        runtime.read_image(sheet)
+    blank = Image.new("L", (1400, 1600), 255)
+    blank.paste(0, (30, 40, 34, 43))  # dust
+    assert runtime.is_blank(runtime.read_image(blank))
+    leaders = Image.new("L", (600, 40), 255)
+    for x in range(0, 600, 20):
+        leaders.paste(0, (x, 28, x + 3, 31))
+    assert runtime.read_image(leaders).shape == (40, 600, 1)
+
+
 def test_what_shows_no_text_is_no_page():
     random = np.random.default_rng(0)
     for shape in ((40, 600), (600, 600), (600, 60), (9, 9), (8, 1), (8, 2), (3000, 2000)):
