@@ -433,3 +433,18 @@ def test_what_is_learned_and_what_validates(tmp_path, capsys):
     task = small()
     assert setup.with_tokens(task, task.vocabulary.unknown("It Ü"), "characters", options) is task
     assert "'Ü'" in capsys.readouterr().out
+
+
+def test_of_each_corpus_some_is_held_out(tmp_path, capsys):
+    (tmp_path / "many").mkdir()
+    for i in range(40):
+        (tmp_path / "many" / f"{i}.txt").write_text(f"text {i:02d}\n")
+    (tmp_path / "one").write_text("abcdefghij" * 10)
+    given = {"data": [str(tmp_path / "many"), str(tmp_path / "one")], "validation": None, "hold_out": 0.1}
+    learn, check = char_lm._texts(argparse.Namespace(**given))
+    assert learn.count("text") == 36 and check.count("text") == 4
+    assert learn.endswith("abcdefghij" * 9) and check.endswith("\nabcdefghij")
+    assert capsys.readouterr().out == (
+        "many: 288 characters to learn, 32 held out (4 of 40 texts); "
+        "one: 90 characters to learn, 10 held out (its end).\n"
+    )
