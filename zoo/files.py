@@ -238,6 +238,15 @@ def open_members(path, wanted=None):
     return _read_members(members, wanted or (lambda name: True))
 
 
+def names_in(folder):
+    """The names of a folder's files and of those below, sorted, with "/"; hidden ones are left out.
+
+    Raises:
+        UserError: a folder of them cannot be read.
+    """
+    return sorted(next(_folder_members(Path(folder))))
+
+
 def extract(archive, folder):
     """Unpack a tar into a folder that is there, with the refusals of ``open_members``."""
     for name, data in open_members(archive):

@@ -11,7 +11,7 @@ refuse = common.refuse
 
 
 def add_arguments(parser, arguments):
-    kind = common.add_model(parser, arguments)
+    kind = common.add_model(parser, arguments, runs=True)
     parser.add_argument(
         "--data", metavar="CORPUS", nargs="+", required=True, help="file, folder, tar or tfds:NAME"
     )
@@ -22,7 +22,7 @@ def add_arguments(parser, arguments):
 
 def run(options):
     with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
-        model = options.loaded or common.load(options.model)
+        model = common.loaded(options)
         import_tensorflow()
         decoding = common.given(options, model.reader)
         report = model.evaluate(options.data, options.only, progress=True, **decoding)

@@ -76,8 +76,8 @@ class ClassificationReader(Reader):
             UserError: a text was not valid UTF-8 (and came with surrogates).
         """
         return self.in_windows(
-            enumerate(texts, 1), self._rows, self._classify, WINDOW, errors, desc="classifying",
-            unit=" texts", disable=not progress,
+            texts, self._rows, self._classify, WINDOW, errors, first=1, desc="classifying", unit=" texts",
+            disable=not progress,
         )  # fmt: skip
 
     def _rows(self, number, text):

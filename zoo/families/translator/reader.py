@@ -125,8 +125,8 @@ class TranslationReader(Reader):
         search = self._search(beam_width, n_best, length_penalty, attention)
         answer = functools.partial(self._answer, search)
         return self.in_windows(
-            enumerate(sentences, 1), self._pieces, answer, WINDOW, errors, desc="translating",
-            unit=" sentences", disable=not progress,
+            sentences, self._pieces, answer, WINDOW, errors, first=1, desc="translating", unit=" sentences",
+            disable=not progress,
         )  # fmt: skip
 
     def _search(self, beam_width, n_best, length_penalty, attention):
