@@ -20,7 +20,11 @@ base = [
     "tqdm>=4.66",
 ]
 
+# What reads tables in Parquet.
+parquet = ["pyarrow>=15"]
+
 train = [
+    *parquet,
     # Held to the minor versions that the tests have seen: export depends on how Keras spells an
     # operation in TensorFlow and on what tf2onnx makes of it, and each new version changes some.
     "tensorflow>=2.21,<2.22",
@@ -38,6 +42,7 @@ train = [
 ]
 
 extras = {
+    "parquet": parquet,
     "train": train,
     "gpu": [*train, "tensorflow[and-cuda]>=2.21,<2.22"],
     "jax": [*train, "jax>=0.10"],

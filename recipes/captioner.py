@@ -5,8 +5,8 @@
 
 CORPUS: a folder or tar of images with Flickr's token files and lists of the splits, COCO's JSON,
 metadata.jsonl or captions.csv, or tfds:NAME; `@4` shows a small one four times an epoch. Images of a split
-`test` are left alone; without --validation or --hold-out, those of `dev` or `val` are held out, or a tenth
-of all.
+`test` are left alone; without --validation or --hold-out, those of `dev` or `val` are held out, or about a
+tenth of a corpus without splits.
 
 Stages, in one run folder, which goes on in any of them when the same command is given again; all but the last
 have a folder of their own in it. First the LSTM learns, from features of the images that are computed once
@@ -175,13 +175,21 @@ def _validation(task, check, schedule, by):
 
 
 def _split(corpus, options, load_corpus):
-    """Images to learn from and to validate on: by the splits of the corpora where they have some."""
+    """Images to learn from and to validate on: of each corpus by its splits where it has some."""
+    from zoo.data.splitting import hold_out
+
     corpus = corpus.select(lambda name: not re.search("/test[^/]*/", name))
-    held = corpus.select(re.compile("/(dev|val)[^/]*/").search)
-    if not options.validation and not options.hold_out and 0 < len(held) < len(corpus):
-        names = set(held.names)
-        return corpus.select(lambda name: name not in names), held
-    return setup.split(corpus, options, load_corpus, "images", group=lambda name: name)
+    if options.validation or options.hold_out:
+        return setup.split(corpus, options, load_corpus, "images", lambda name: [])
+    is_held, held = re.compile("/(dev|val)[^/]*/").search, set()
+    found = hold_out(corpus.names, lambda name: [], "images")
+    for one in found:
+        names = {name for name in corpus.names if name.startswith(f"{one.corpus}/")}
+        own = set(filter(is_held, names))
+        if own and own != names:
+            one.names, one.groups = own, "by its splits"
+        held |= one.names
+    return setup.part(corpus, held, options, "images", "; ".join(map(str, found)))
 
 
 def _own_encoder(path):

@@ -4,8 +4,8 @@
     python -m recipes.char_lm finetune --preset char_lm_c --data my_code/ --output RUN --extend
 
 CORPUS: a text file, plain or .gz, a folder or tar of such, or tfds:NAME of a set with texts. Nothing in a
-text is changed. Several are joined, one behind the other, and learned without a boundary between them. The
-end of what is there validates, or --validation.
+text is changed. Several are joined, one behind the other, and learned without a boundary between them. About
+a tenth of each corpus validates, whole texts of several or else its end, or --validation.
 
 Truncated back-propagation through time: the text is cut into as many streams as --training.batch-size says
 (64 unless given), of which each step learns the next --chunk characters; the state is carried on. On a CPU
@@ -47,8 +47,8 @@ def main(arguments, prog=None):
             help="characters that gradients flow back; default: 128",
         )  # fmt: skip
         one.add_argument(
-            "--hold-out", type=command_line.share, default=0.05, metavar="SHARE",
-            help="share of the text, from its end, to validate on; default: 0.05",
+            "--hold-out", type=command_line.share, default=0.1, metavar="SHARE",
+            help="share of each corpus to validate on; default: 0.1",
         )  # fmt: skip
         command_line.add_fields(one, "model", CharLmConfig, preset=one is finetune)
     options = top.parse_args(arguments)
@@ -72,8 +72,8 @@ def main(arguments, prog=None):
 
     data = Streams(task.vocabulary.encode(learn), schedule.batch_size, options.chunk)
     print(
-        f"Learning from {len(learn):,} characters in {data.streams} streams; {len(check):,} kept aside to "
-        f"check. {len(task.vocabulary.characters)} different ones, {task.network.count_params():,} weights."
+        f"{len(learn):,} characters to learn from in {data.streams} streams, {len(check):,} to validate on. "
+        f"{len(task.vocabulary.characters)} different ones, {task.network.count_params():,} weights."
     )
 
     def validation():
@@ -130,17 +130,40 @@ def _texts(options):
     found = load_texts(options.data, progress=True)
     for sentence in found.skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
-    learn = found.joined()
     if options.validation:
-        check = load_texts(options.validation, progress=True).joined()
+        learn, check = found.joined(), load_texts(options.validation, progress=True).joined()
     else:
-        count = max(1, round(options.hold_out * len(learn)))
-        learn, check = learn[:-count], learn[-count:]
+        learn, check = _without_ends(found, options.hold_out)
     if len(learn) < 2:
         raise UserError(
             f"{', '.join(options.data)}: {len(learn)} characters to learn from are too few; give more text."
         )
     return learn, check
+
+
+def _without_ends(found, share):
+    """The text to learn from, and what is held out of each corpus: whole texts of several, else its end."""
+    from zoo.data.splitting import choose
+    from zoo.families.char_lm.corpus import joined
+
+    learned, checked, told = [], [], []
+    for corpus in dict.fromkeys(name.partition("/")[0] for name in found.names):
+        own = found.select(lambda name, start=f"{corpus}/": name.startswith(start))
+        sizes = {name: len(text) for name, text in zip(own.names, own.texts, strict=True)}
+        aim = share * sum(sizes.values())
+        held = set(choose(sizes, aim, 2 * aim))
+        if len(held) < len(own) and sum(map(sizes.get, held)) >= aim / 2:
+            check, how = own.select(held.__contains__).joined(), f"{len(held)} of {len(own)} texts"
+            learn = own.select(lambda name, held=held: name not in held).joined()
+        else:
+            text, how = own.joined(), "its end"
+            count = max(1, round(share * len(text)))
+            learn, check = text[:-count], text[-count:]
+        told.append(f"{corpus}: {len(learn):,} characters to learn, {len(check):,} held out ({how})")
+        learned.append(learn)
+        checked.append(check)
+    print(f"{'; '.join(told)}.")
+    return joined(learned), joined(checked)
 
 
 def _on_one_line(prompt, text):

@@ -5,21 +5,26 @@
 
 CORPUS: a folder or tar of audio with `transcripts.tsv`, or in the layout of LJSpeech, LibriSpeech, Common
 Voice, DeepSpeech or NeMo, or tfds:NAME; `@4` shows a small one four times an epoch. Without --validation,
-whole speakers are held out (single utterances where there is one speaker); --hold-out REGEX names them, as
-CORPUS/SPEAKER/ID. A language model that the model is to use comes from `zoo lm build`.
+about a tenth of each corpus is held out, whole speakers as a table or else the names tell them, or single
+utterances where there are too few; --hold-out REGEX chooses instead, by CORPUS/SPEAKER/ID. A language model
+that the model is to use comes from `zoo lm build`.
 
 Of few hours a model learns sentences by heart. With --splice, it hears phrases of several utterances of a
 speaker joined anew each time. As they are found with the preset, that has to understand the speakers: train
 or fine-tune without it first, then the run with it.
 """
 
+import functools
+
 from recipes.training import command_line, recognition
 
 
 def main(arguments, prog=None):
+    from zoo.data.splitting import levels_by_name
+
     recognition.main(
         arguments, prog, __doc__, "deep_speech", "utterances",
-        group=lambda name: name.rpartition("/")[0] or name,
+        levels=functools.partial(levels_by_name, kind="speaker"),
         assets=[("--language-model", "language_model.arpa", "words.arpa, used when the model is")],
         tuning=_add_splice, prepare=_splice,
     )  # fmt: skip

@@ -6,18 +6,21 @@ images with transcripts.
     python -m recipes.line_ocr train    --data books.tar.gz uw3.tar.gz@4 --output runs/mine
     python -m recipes.line_ocr finetune --preset line_ocr_en --data my_lines/ --output runs/tuned
 
-CORPUS: a folder or tar of NAME.png|jpg|tif + NAME.gt.txt, or tfds:NAME; `@4` shows a small one four
-times an epoch. Without --validation, whole books are held out: lines whose names agree up to the last
-`_` count as one book; --hold-out REGEX names them instead.
+CORPUS: a folder, tar or zip of images with NAME.gt.txt or NAME.txt beside them or with a label file, such a
+file alone, images by a pattern, or tfds:NAME (docs/corpora.md has all layouts); `@4` shows a small one four
+times an epoch. Without --validation, about a tenth of each corpus is held out, whole books or pages as names
+tell them (BOOK/PAGE/LINE, BOOK_PAGE_LINE); --hold-out REGEX chooses instead.
 """
 
 from recipes.training import command_line, recognition
 
 
 def main(arguments, prog=None):
+    from zoo.data.splitting import levels_by_name
+
     recognition.main(
         arguments, prog, __doc__, "line_ocr", "lines",
-        group=lambda name: name.rpartition("_")[0] or name,
+        levels=levels_by_name,
         directions=("ltr", "rtl"),
     )  # fmt: skip
 

@@ -107,10 +107,10 @@ def _corpora(options):
         print(f"skipped: {sentence}", file=sys.stderr)
     print(f"{len(corpus)} texts, {len(corpus.skipped)} skipped.")
     keys = dict(zip(corpus.names, corpus.keys, strict=True))
-    learn, check = setup.split(corpus, options, load_labelled, "texts", group=keys.get)
+    learn, check = setup.split(corpus, options, load_labelled, "texts", lambda name: [(None, keys[name])])
     free = learn.without_overlap(check)
     kept, dropped = free.without_duplicates()
-    dropped[f"shares {SHARED} or more words in a row with a text kept aside"] = len(learn) - len(free)
+    dropped[f"shares {SHARED} or more words in a row with a text held out"] = len(learn) - len(free)
     report.dropped(dropped)
     if not len(kept):
         raise UserError(f"{', '.join(options.data)}: nothing is left to learn; give more texts.")

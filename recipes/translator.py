@@ -6,7 +6,8 @@
 
 CORPUS: two files of parallel lines, named by what they share (`multi30k/train` for `multi30k/train.en.gz` and
 `multi30k/train.de.gz`), a folder of such, a table of Tatoeba or Anki, TMX, or tfds:NAME; `@4` shows a small
-one four times an epoch. Without --validation, the last lines of the corpora are held out.
+one four times an epoch. Without --validation, pairs drawn from each corpus are held out:
+a tenth, a thousand at most in all.
 
 The subwords of both languages are learned first, from what is to be learned; a fine-tuned model keeps those
 of its preset, which can spell everything. --training.batch-size counts sentences of middling length.
@@ -18,6 +19,8 @@ import sys
 from recipes.training import command_line, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
+
+ENOUGH = 1000  # pairs to validate on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,7 @@ def main(arguments, prog=None):
         "--vocabulary-size", type=int, default=4000, metavar="N", help="subwords, default 4000"
     )
     for one in (train, finetune):
+        command_line.add_hold_out(one, "pairs")
         one.add_argument(
             "--keep-all", action="store_true", help="learn pairs, too, that look like no translations"
         )
@@ -88,8 +92,11 @@ def _corpora(options, config):
     if options.validation:
         check = load_parallel(options.validation, config.source, config.target, progress=True)
     else:
-        # Neighbours are of one document: the tail of each corpus shares least with what is before it.
-        learn, check = _without_tails(learn)
+        # A source with several translations is on one side alone.
+        source = dict(zip(learn.names, learn.sources, strict=True))
+        learn, check = setup.split(
+            learn, options, load_parallel, "pairs", lambda name: [(None, source[name])], limit=ENOUGH
+        )
     if not options.keep_all:
         learn, dropped = learn.clean()
         report.dropped(dropped)
@@ -99,17 +106,6 @@ def _corpora(options, config):
             "corpora with --validation."
         )
     return learn, check
-
-
-def _without_tails(corpus, share=0.05, most=1000):
-    groups = {}
-    for name in corpus.names:
-        groups.setdefault(name.rpartition("/")[0], []).append(name)
-    count = max(1, min(most, int(share * len(corpus))))
-    held = set()
-    for names in groups.values():
-        held.update(names[len(names) - max(1, count * len(names) // len(corpus)) :])
-    return corpus.select(lambda name: name not in held), corpus.select(lambda name: name in held)
 
 
 if __name__ == "__main__":

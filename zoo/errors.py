@@ -35,4 +35,4 @@ def train_extra():
 
 
 _TRAIN = "tensorflow keras safetensors jiwer sacrebleu tensorflow_datasets tf2onnx onnx matplotlib"
-_EXTRAS = dict.fromkeys(_TRAIN.split(), "train") | {"jax": "train,jax"}
+_EXTRAS = dict.fromkeys(_TRAIN.split(), "train") | {"jax": "train,jax", "pyarrow": "parquet"}

@@ -1,10 +1,10 @@
-"""Files that are whole or not there: atomic writing, checksums, and corpora in folders or tars.
+"""Files that are whole or not there: atomic writing, checksums, and corpora in folders or archives.
 
 with atomic_write("runs/mine/history.csv", text=True) as file:
     file.write(table)                                   # a kill here leaves the old file
 with atomic_folder("runs/mine/best", marker="config.json") as folder:
     (folder / "config.json").write_text(config)         # the folder takes its name when all is in it
-for name, data in open_members("lines.tar.xz"):         # or a folder: the same names and bytes
+for name, data in open_members("lines.tar.xz"):         # or a folder or zip: the same names and bytes
     ...
 """
 
@@ -20,9 +20,11 @@ import lzma
 import os
 import secrets
 import shutil
+import stat
 import tarfile
 import tempfile
 import time
+import zipfile
 import zlib
 from pathlib import Path, PureWindowsPath
 
@@ -208,34 +210,78 @@ def sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def open_members(path, wanted=None):
-    """Iterate over the files of a folder or a tar, in the order of their names.
-
-    A corpus gives the same names, bytes and order whether it is a folder or a tar of it, plain or
-    compressed (gzip, bzip2, xz). Hidden files (a part of the name begins with ".", as
-    macOS's ``._scan.png``) are left out. A compressed tar is unpacked to an unnamed temporary file
-    first, since names come sorted and compression knows no way back.
+class FileList:
+    """Some files, which ``open_members`` and ``stamps`` take in place of a folder of them.
 
     Args:
-        path: a folder, walked with all below it, or a tar.
+        members: ``{name: path}``, names with "/".
+        title: what messages call it.
+    """
+
+    def __init__(self, members, title):
+        self.members = {name: Path(path) for name, path in members.items()}
+        self.title = str(title)
+
+    def __str__(self):
+        return self.title
+
+
+def open_members(path, wanted=None, skipped=None):
+    """Iterate over the files of a folder, a tar or a zip, in the order of their names.
+
+    A corpus gives the same names, bytes and order whether it is a folder, a zip or a tar of it, plain or
+    compressed (gzip, bzip2, xz). Hidden files (a part of the name begins with ".", as macOS's ``._scan.png``)
+    are left out. Links in a folder are followed, each folder once. A compressed tar is unpacked to an unnamed
+    temporary file first, since names come sorted and compression knows no way back.
+
+    Args:
+        path: a folder, walked with all below it, a tar, a zip or a ``FileList``.
         wanted: takes a name, tells whether to read that file; by default all are read.
+        skipped: a list; a sentence is appended for each file and folder in it that cannot be read, as a link
+            to nowhere or to itself, and the others are given. Without it, the first of these is an error.
 
     Yields:
-        (name, data): the path inside the folder or tar, with "/", as str; the file's bytes.
+        (name, data): the path inside the folder or archive, with "/", as str; the file's bytes.
 
     Raises:
-        UserError: nothing there, not a folder or tar, a tar that is truncated or damaged, or one with
-            absolute paths, "..", links or devices, or that unpacks to a size beyond reason: it is refused
-            before its first file is read.
+        UserError: nothing there, not a folder, tar or zip, one that is truncated, damaged or encrypted, or
+            one with absolute paths, "..", links or devices, or that unpacks to a size beyond reason: it is
+            refused before its first file is read.
     """
-    path = Path(path)
-    if os.path.isdir(path):
-        members = _folder_members(path)
+    if isinstance(path, FileList):
+        members = ({name: _reader(file) for name, file in files} for files in [path.members.items()])
+    elif os.path.isdir(path):
+        members = ({name: _reader(file) for name, file in files} for files in [_walk(path, skipped)])
     elif os.path.exists(path):
-        members = _tar_members(path)
+        members = _archive_members(Path(path))
     else:
         raise UserError(f"{path}: no such file or folder; check the name")
-    return _read_members(members, wanted or (lambda name: True))
+    return _read_members(members, wanted or (lambda name: True), skipped)
+
+
+def member_path(path, name):
+    """Where the file ``name`` of ``open_members`` lies on the disk; None if it is in an archive."""
+    if isinstance(path, FileList):
+        return path.members[name]
+    return Path(path, name) if os.path.isdir(path) else None
+
+
+def stamps(path):
+    """What tells, without reading it, that a file, folder or ``FileList`` is still the same: list of str."""
+    if isinstance(path, FileList):
+        found = path.members.items()
+    else:
+        found = _walk(path, []) if os.path.isdir(path) else [("", Path(path))]
+    return sorted(f"{name}:{stamp(file)}" for name, file in found)
+
+
+def stamp(file):
+    """Size and time of a file, which stand for its content; of one that is not there, nothing."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return ""
+    return f"{found.st_size}:{found.st_mtime_ns}"
 
 
 def names_in(folder):
@@ -248,7 +294,7 @@ def names_in(folder):
 
 
 def extract(archive, folder):
-    """Unpack a tar into a folder that is there, with the refusals of ``open_members``."""
+    """Unpack a tar or zip into a folder that is there, with the refusals of ``open_members``."""
     for name, data in open_members(archive):
         target = Path(folder, name)
         try:
@@ -296,33 +342,56 @@ def _gunzipping(name):
 
 def _unpacked(packed, size, name):
     """Iterate over what a file of ``size`` bytes unpacks to, as long as that is likely."""
-    most, found = min(max(RATIO * size, ALWAYS), LARGEST), 0
+    most, found = _most(size), 0
     while data := packed.read(1 << 20):
         yield data
         found += len(data)
         if found > most:
-            raise UserError(
-                f"{name}: refused, it unpacks to more than {most >> 20} MiB, as a file made to fill a disk "
-                "does; if you trust it, unpack it yourself and give what is in it"
-            )
+            raise _bomb(name, most)
 
 
-def _read_members(members, wanted):
+def _most(size):
+    """To how many bytes a file of ``size`` bytes may unpack."""
+    return min(max(RATIO * size, ALWAYS), LARGEST)
+
+
+def _bomb(name, most):
+    return UserError(
+        f"{name}: refused, it unpacks to more than {most >> 20} MiB, as a file made to fill a disk "
+        "does; if you trust it, unpack it yourself and give what is in it"
+    )
+
+
+def _read_members(members, wanted, skipped):
     with contextlib.closing(members):
         files = next(members)
         for name in sorted(files):
-            if wanted(name):
-                yield name, files[name]()
+            if not wanted(name):
+                continue
+            try:
+                data = files[name]()
+            except UserError as error:
+                if skipped is None:
+                    raise
+                skipped.append(f"{error}.")
+            else:
+                yield name, data
 
 
 def _hidden(name):
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def _folder_members(path):
-    """Yield one dict: name -> function that reads that file. Links are followed, each folder once."""
-    files, seen = {}, set()
-    for folder, folders, names in os.walk(path, onerror=_unreadable, followlinks=True):
+def _walk(path, skipped):
+    """Iterate over ``(name, path)`` of the files below a folder. Links are followed, each folder once."""
+    seen = set()
+
+    def unreadable(error):
+        if skipped is None or error.filename == os.fspath(path):
+            raise _unreadable(error)
+        skipped.append(f"{_unreadable(error)}.")
+
+    for folder, folders, names in os.walk(path, onerror=unreadable, followlinks=True):
         if os.path.realpath(folder) in seen:
             folders.clear()
             continue
@@ -331,19 +400,76 @@ def _folder_members(path):
         for name in names:
             inside = Path(folder, name).relative_to(path).as_posix()
             if not _hidden(inside):
-                files[inside] = lambda file=Path(folder, name): _read_file(file)
-    yield files
+                yield inside, Path(folder, name)
 
 
-def _read_file(path):
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        _unreadable(error)
+def _reader(path):
+    """A function that gives the bytes of a file."""
+
+    def read():
+        try:
+            if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+                raise UserError(f"{path}: this is no file but a device or a pipe; remove it")
+            return path.read_bytes()
+        except OSError as error:
+            raise _unreadable(error) from error
+
+    return read
 
 
 def _unreadable(error):
-    raise UserError(f"{error.filename}: cannot be read ({_why(error)})") from error
+    return UserError(f"{error.filename}: cannot be read ({_why(error)})")
+
+
+_ZIP = b"PK\3\4", b"PK\5\6"  # the latter of one without files
+_FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7-Zip", b"\x28\xb5\x2f\xfd": "Zstandard"}
+
+
+def _archive_members(path):
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({_why(error)})") from error
+    if start in _FOREIGN:
+        raise UserError(f"{path}: this is packed with {_FOREIGN[start]}; unpack it and give the folder")
+    yield from _zip_members(path) if start in _ZIP else _tar_members(path)
+
+
+def _zip_members(path):
+    """Yield one dict, name -> function that reads that member, and keep the zip open meanwhile."""
+    with contextlib.ExitStack() as stack:
+        try:
+            archive = stack.enter_context(zipfile.ZipFile(path))
+        except _ZIP_ERRORS as error:
+            raise UserError(f"{path}: this zip is truncated or damaged; copy or download it again") from error
+        files, size = {}, 0
+        for member in archive.infolist():
+            _check_name(path, member.filename)
+            if stat.S_ISLNK(member.external_attr >> 16):
+                raise UserError(f"{path}: refused, {member.filename!r} in it is a link; pack plain files")
+            if member.flag_bits & 1:
+                raise UserError(f"{path}: this zip is encrypted; unpack it and give the folder")
+            name = _plain_name(member.filename.replace("\\", "/"))  # some programs of Windows write so
+            if not member.is_dir() and not _hidden(name):
+                size += member.file_size
+                files[name] = lambda member=member: _read_zipped(path, archive, member)
+        if size > _most(os.path.getsize(path)):
+            raise _bomb(path, _most(os.path.getsize(path)))
+        yield files
+
+
+def _read_zipped(path, archive, member):
+    try:
+        return archive.read(member)
+    except _ZIP_ERRORS as error:
+        raise UserError(f"{path}: {member.filename} in it is damaged; copy or download it again") from error
+
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError,
+    NotImplementedError,  # a way to compress that Python does not know
+)  # fmt: skip
 
 
 def _tar_members(path):
@@ -359,8 +485,8 @@ def _tar_members(path):
                     files[name] = lambda member=member: _read_member(path, tar, member)
         except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
             raise UserError(
-                f"{path}: neither a folder nor a whole tar (plain, .gz, .bz2 or .xz); "
-                "copy it again, or pack the folder with tar"
+                f"{path}: neither a folder nor a whole tar (plain, .gz, .bz2 or .xz) or zip; "
+                "copy it again, or unpack it and give the folder"
             ) from error
         # tarfile takes a damaged header, or the place where a file was cut off, for the end of the
         # archive; a real end is a block of zeros.
@@ -372,16 +498,25 @@ def _tar_members(path):
 
 def _safe_name(path, member):
     """The member's name without "./", "" for a folder; UserError for one that could reach outside."""
-    name = PureWindowsPath(member.name)  # knows "/", "\\" and "C:", which together are all ways out
-    if name.anchor or ".." in name.parts or "\0" in member.name:
-        raise UserError(f"{path}: refused, it holds the path {member.name!r}; pack it with relative paths")
+    _check_name(path, member.name)
     if member.isdir():
         return ""
     if not member.isreg() or member.issparse():
         raise UserError(f"{path}: refused, {member.name!r} in it is a link or a device; pack plain files")
     if member.size < 0:  # would send tarfile round in a circle (CVE-2025-8194)
         raise _truncated(path)
-    return "/".join(part for part in member.name.split("/") if part not in ("", "."))
+    return _plain_name(member.name)
+
+
+def _check_name(path, name):
+    """UserError for a member's name that could reach outside."""
+    found = PureWindowsPath(name)  # knows "/", "\\" and "C:", which together are all ways out
+    if found.anchor or ".." in found.parts or "\0" in name:
+        raise UserError(f"{path}: refused, it holds the path {name!r}; pack it with relative paths")
+
+
+def _plain_name(name):
+    return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
 def _read_member(path, tar, member):

@@ -58,7 +58,7 @@ def parser(doc, schedule=Schedule, prog=None):
         one.add_argument("--data", nargs="+", required=True, metavar="CORPUS", help=corpus)
         one.add_argument(
             "--validation", nargs="+", metavar="CORPUS",
-            help="corpora to check on after each epoch; by default some of --data are kept aside for it",
+            help="corpora to check on after each epoch; about a tenth of --data by default",
         )  # fmt: skip
         one.add_argument(
             "--output", required=True, metavar="RUN",

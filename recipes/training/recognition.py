@@ -14,7 +14,7 @@ from zoo import registry
 from zoo.errors import UserError
 
 
-def main(arguments, prog, doc, name, unit, group, directions=("ltr",), assets=(), tuning=None, prepare=None):
+def main(arguments, prog, doc, name, unit, levels, directions=("ltr",), assets=(), tuning=None, prepare=None):
     """Train or fine-tune a recogniser as the command line says.
 
     Args:
@@ -22,7 +22,7 @@ def main(arguments, prog, doc, name, unit, group, directions=("ltr",), assets=()
         prog, doc: see ``recipes.training.command_line.parser``.
         name: the task.
         unit: what a corpus consists of, in the plural: "lines".
-        group: the name of a sample -> what it must not share with samples held out (a book, a speaker).
+        levels: the groups of a sample, by its name; see ``zoo.data.splitting.hold_out``.
         directions: those that its text may have; more than one gives an option.
         assets: ``(option, file name, help)`` of files that go with the model.
         tuning: called with the parser of ``finetune``, adds options of its own.
@@ -57,7 +57,7 @@ def main(arguments, prog, doc, name, unit, group, directions=("ltr",), assets=()
     config = preset.config if preset else command_line.read_fields(options, "model", cls.Config)
     load_corpus = functools.partial(registry.load_corpus, name, config=dataclasses.asdict(config))
     corpus = load_corpus(options.data, progress=True)
-    learn, check = setup.split(corpus, options, load_corpus, unit, group)
+    learn, check = setup.split(corpus, options, load_corpus, unit, levels, texts=corpus.texts)
     if preset:
         task = _adapt(preset, learn, options, directions)
     else:

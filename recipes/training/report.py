@@ -21,7 +21,7 @@ def announce(task, learn, check, unit, known, left_out=None):
     shown = "" if learn.shown() == len(learn) else f" ({learn.shown()} an epoch)"
     unused = "" if left_out is None else f"; {left_out or 'none'} left out"
     print(
-        f"Learning from {len(learn)} {unit}{shown}; {len(check)} kept aside to check{unused}. {known}, "
+        f"{len(learn)} {unit} to learn from{shown}, {len(check)} to validate on{unused}. {known}, "
         f"{task.network.count_params():,} weights."
     )
 

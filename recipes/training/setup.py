@@ -1,8 +1,8 @@
 """From options to what is trained: seeds and precision, samples to learn and to validate on, the preset."""
 
 import dataclasses
-import hashlib
 import re
+from collections import Counter
 
 from recipes.training.command_line import read_fields, shown
 from zoo.backend import gpu_precision
@@ -30,16 +30,18 @@ def set_up(schedule):
 # === Samples ===
 
 
-def split(corpus, options, load, unit, group):
-    """Samples to learn from and samples to validate on: no group in both.
+def split(corpus, options, load, unit, levels, **more):
+    """Samples to learn from and samples to validate on: no group in both. What is held out is printed.
 
     Args:
         corpus: what there is.
         options: ``data``, ``validation`` and ``hold_out``, as given.
         load: the function that loads corpora.
         unit: what a corpus consists of, in the plural: "lines".
-        group: the name of a sample -> what it must not share with samples held out (a book, a speaker).
+        levels, more: as of ``zoo.data.splitting.hold_out``.
     """
+    from zoo.data.splitting import hold_out
+
     if options.validation:
         return corpus, load(options.validation, progress=True)
     if options.hold_out:
@@ -47,33 +49,28 @@ def split(corpus, options, load, unit, group):
             pattern = re.compile(options.hold_out)
         except re.error as error:
             raise UserError(f"--hold-out {options.hold_out!r} is no regular expression ({error}).") from error
-        held = {name for name in corpus.names if pattern.search(name)}
-    else:
-        held = _hold_out(corpus.names, group)
-    learn, check = corpus.select(lambda name: name not in held), corpus.select(lambda name: name in held)
+        return part(corpus, {name for name in corpus.names if pattern.search(name)}, options, unit)
+    found = hold_out(corpus.names, levels, unit, **more)
+    held = set().union(*(one.names for one in found))
+    return part(corpus, held, options, unit, "; ".join(map(str, found)))
+
+
+def part(corpus, held, options, unit, told=None):
+    """The samples whose names are not in ``held``, and those whose are; ``told`` is what to say of it."""
+    learn, check = corpus.select(lambda name: name not in held), corpus.select(held.__contains__)
     if not len(learn) or not len(check):
         raise UserError(
             f"{', '.join(options.data)}: {len(corpus)} {unit} cannot be split into {unit} to learn and to "
             "validate; give more, or corpora with --validation."
         )
+    if told is None:
+        counts = [Counter(name.partition("/")[0] for name in one.names) for one in (corpus, check)]
+        told = "; ".join(
+            f"{of}: {count - counts[1][of]} to learn, {counts[1][of]} held out"
+            for of, count in counts[0].items()
+        )
+    print(f"{told}.")
     return learn, check
-
-
-def _hold_out(names, group, share=0.1):
-    """Whole groups, in an order given by their names alone, up to about ``share`` of the samples."""
-    groups = {}
-    for name in names:
-        groups.setdefault(group(name), []).append(name)
-    if len(groups) == 1:  # nothing to be told from another: single samples
-        groups = {name: [name] for name in names}
-    held = set()
-    for one in sorted(groups, key=lambda one: hashlib.sha256(one.encode()).digest()):
-        if len(held) + len(groups[one]) > max(1, share * len(names)) and held:
-            continue
-        held.update(groups[one])
-        if len(held) >= share * len(names):
-            break
-    return held
 
 
 def pipeline(task, corpus, schedule, check=False, **options):

@@ -2,6 +2,7 @@ import functools
 import gzip
 import io
 import json
+import re
 import tarfile
 import tracemalloc
 
@@ -238,12 +239,15 @@ def test_what_cannot_be_used_is_counted_and_the_rest_read(tmp_path):
     found, skipped = read(write(tmp_path, contents))
     assert found == {"train/a.jpg": NORMAL["a.jpg"], "b.jpg": ["one", long], "tiny.png": ["a dot"]}
     *kinds, cut, blank = skipped
-    assert kinds == [
-        f"{tmp_path}: captioned images that are not there, or in several folders: 3, the first gone.jpg.",
-        f"{tmp_path}: images of a split that have neither file nor caption: 1, the first never.jpg.",
-        f"{tmp_path}: images without a caption: 4, the first 1/twice.jpg.",
-        f"{tmp_path}: captions without a word: 2, the first b.jpg.",
-    ]
+    gone = "is listed, but it is not there, or in several folders"
+    assert sorted(kinds) == sorted(
+        f"{tmp_path}: {sentence}."
+        for sentence in (
+            f"gone.jpg {gone}", f"lost.jpg {gone}", f"twice.jpg {gone}", "the caption of b.jpg is empty",
+            "never.jpg is of a split, but has neither file nor caption", "c.png has no caption",
+            "d.jpg has no caption", "1/twice.jpg has no caption", "2/twice.jpg has no caption",
+        )
+    )  # fmt: skip
     assert cut.startswith(f"{tmp_path}: cut.jpg: the image is damaged")
     assert blank == f"{tmp_path}: empty.jpg: the file is empty; scan or copy it again."
 
@@ -251,33 +255,28 @@ def test_what_cannot_be_used_is_counted_and_the_rest_read(tmp_path):
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("c.token.txt", b"a.jpg#0\tA\nb.jpg#0\t\xe9\n", "line 2 is not UTF-8 at its byte 9"),
-        ("c.token", "a.jpg#0\tA\nb.jpg B\n", "line 2 has no tab"),
-        ("captions.txt", "a.jpg,A red square\n", "names no columns; start it with image,caption"),
-        ("captions.csv", "", "names no columns"),
-        ("captions.tsv", "image\ttitle\na.jpg\tA", "names no columns"),
+        ("c.token.txt", b"a.jpg#0\tA\nb.jpg#0\t\xe9\n", "b.jpg is listed, but what is said .* not UTF-8"),
+        ("c.token", "a.jpg#0\tA\nb.jpeg B\nno", "c.token: line 3 names no image"),
+        ("captions.tsv", "image\ttitle\na.jpg\tA", "names no caption .image, title.; start it with image,"),
         ("captions.csv", "image,caption,id\na.jpg,A,1\nb.jpg,B, C,2\n", "line 3 has 4 columns, the header 3"),
         ("captions.csv", "image,caption\na.jpg\n", "line 2 has 1 column, the header 2; "),
         ("captions.csv", 'image,caption\na.jpg,"A\nb.jpg,B\n', "line 2 cannot be read"),
         ("captions_val.json", '{"images": [', "this is no JSON"),
         ("captions_val.json", "[" * 100_000, "this is no JSON"),
-        ("captions_val.json", "[1]", "not as COCO has it"),
         ("captions_val.json", '{"images": [{"id": 1}], "annotations": []}', "not as COCO .*'file_name'"),
-        ("captions_val.json", '{"images": []}', "not as COCO .*'annotations'"),
-        ("captions_val.json", '{"images": 1, "annotations": []}', "not as COCO"),
-        ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n{"file', "line 2: this is no JSON"),
-        ("metadata.jsonl", '\n{"file_name": "a.jpg"}\n', "line 2 lacks file_name or captions"),
-        ("metadata.jsonl", '{"file_name": "a.jpg", "text": null}', "line 1 lacks"),
-        ("metadata.jsonl", '{"text": "A"}', "line 1 lacks"),
-        ("metadata.jsonl", "[1]", "line 1 lacks"),
-        ("trainImages.txt", b"\xff\xfea", "this text is UTF-16; save it"),
+        ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n{"file', "line 2 is no JSON"),
+        ("metadata.jsonl", '\n{"file_name": "a.jpg"}\n', "its object lacks file_name or caption"),
+        ("metadata.jsonl", '{"file_name": "a.jpg", "text": null}\n{}', "line 1 lacks"),
+        ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n{"text": "A"}', "line 2 lacks"),
+        ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n[1]', "line 2 lacks"),
+        ("trainImages.txt", b"\xff\xfea", "UTF-16"),
     ],
 )
-def test_broken_lists_are_an_error_that_names_them(name, data, reason, tmp_path):
-    corpus = write(tmp_path / "broken", IMAGES | {"lists/" + name: data})
-    with pytest.raises(UserError, match=f"^{corpus}: lists/{name}: .*{reason}") as caught:
-        read(corpus)
-    assert str(caught.value).endswith((".", "?"))
+def test_what_is_broken_in_a_list_is_named_and_the_rest_read(name, data, reason, tmp_path):
+    corpus = write(tmp_path / "broken", IMAGES | {"lists/" + name: data, "z/captions.csv": table()})
+    found, skipped = read(corpus)
+    assert len(found) == 4 and any(re.search(reason, sentence) for sentence in skipped), skipped
+    assert all(sentence.startswith(f"{corpus}: ") and sentence.endswith((".", "?")) for sentence in skipped)
 
 
 def test_corpora_without_anything_to_use(tmp_path, zoo_home):
@@ -286,13 +285,13 @@ def test_corpora_without_anything_to_use(tmp_path, zoo_home):
     write(tmp_path / "lists", {"captions.csv": table()})
     unknown = {"images": [], "annotations": [{"image_id": 7, "caption": "A"}]}
     write(tmp_path / "coco", IMAGES | {"captions_val.json": json.dumps(unknown)})
-    write(tmp_path / "bad", IMAGES | {"captions.csv": "image,text\n"})
+    write(tmp_path / "bad", IMAGES | {"captions.csv": "image,title\n"})
     (tmp_path / "empty").mkdir()
     (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(b"trash")[:-4])
     for name, reason in {
         "missing": "no such file", "empty": "it is empty", "cut.tar.gz": "damaged",
-        "images": "images without a caption: 4, the first a.jpg", "lists": "not there.*: 4, the first a.jpg",
-        "coco": "not there.* the first id 7", "bad": "names no columns",
+        "images": "a.jpg has no caption.*there are 3 .jpg and 1 .png; give", "lists": "a.jpg .*not there",
+        "coco": "id 7 is listed, but", "bad": "names no caption .image, title.",
     }.items():  # fmt: skip
         with pytest.raises(UserError, match=f"{name}.*{reason}"):
             load_captions(tmp_path / name, size=SIZE)

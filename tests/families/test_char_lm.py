@@ -401,7 +401,7 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     said = run("train", *new, *same, "--output", tmp_path / "run")
     found = bits(said)
     # What is told is of the weights after the epoch: the last one's are those that were kept, and calibrated.
-    tail = (40 * TWO_LINES)[-106:]
+    tail = (40 * TWO_LINES)[-212:]
     kept = zoo.load(tmp_path / "run")
     told = kept.reader.score(tail).mean() / math.log(2)
     before, after = (float(re.search(rf"Calibrated: .* {x}", said)[1]) for x in (r"(\S+) ->", r"-> (\S+)"))

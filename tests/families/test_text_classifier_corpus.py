@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from zoo.data import samples as corpora
 from zoo.errors import UserError
-from zoo.families.text_classifier.corpus import load_labelled, read_labelled
+from zoo.families.text_classifier.corpus import LabelledTexts, load_labelled, read_labelled
 
 ROWS = [("1", "a good film"), ("0", 'a "bad", bad film'), ("1", "good , good !")]
 
@@ -55,6 +55,53 @@ def test_tables_and_lines_of_json(name, tmp_path):
     again = [(s["label"].decode(), s["text"].decode()) for s in found.dataset().as_numpy_iterator()]
     assert again == ROWS
     assert list(found.chunks(2)) == [(found.texts[:2], found.labels[:2]), (found.texts[2:], found.labels[2:])]
+
+
+FASTTEXT = "__label__1 a good film\n\n__label__0 bad bad film\ngood good __label__1\n"
+
+
+def test_fasttext_json_and_parquet(tmp_path):
+    from pyarrow import Table, parquet
+
+    wanted = [("1", "a good film"), ("0", "bad bad film"), ("1", "good good")]
+    objects = [{"label": float(label), "text": text} for label, text in wanted]
+    parquet.write_table(Table.from_pylist(objects), tmp_path / "a.parquet")
+    write(tmp_path / "cooking.train", FASTTEXT)
+    write(tmp_path / "a.txt.gz", FASTTEXT)
+    write(tmp_path / "a.json", json.dumps(objects))
+    write(tmp_path / "a.csv", "label,text\n" + "".join(f"{label}.0,{text}\n" for label, text in wanted))
+    for name in ("a.parquet", "cooking.train", "a.txt.gz", "a.json", "a.csv"):
+        skipped = []
+        found = list(read_labelled(tmp_path / name, skipped))
+        assert [(label, text) for _, text, label in found] == wanted and skipped == [], name
+
+
+def test_a_folder_of_tables(tmp_path):
+    table(tmp_path / "set/train.tsv", *ROWS)
+    write(tmp_path / "set/more/test.txt", FASTTEXT)
+    write(tmp_path / "set/about.csv", "name,size\na,1\n")
+    found = load_labelled(tmp_path / "set")
+    assert found.names[0] == "set/more/test/000001" and found.names[-1] == "set/train/000004"
+    assert len(found) == 6 and len(found.skipped) == 1
+    assert found.skipped[0].startswith(f"{tmp_path}/set: about.csv: there is no column text; its columns are")
+    (tmp_path / "set/train.tsv").unlink()
+    (tmp_path / "set/more/test.txt").unlink()
+    with pytest.raises(UserError, match="about.csv: there is no column text"):
+        load_labelled(tmp_path / "set")
+
+
+def test_columns_as_a_person_names_them(tmp_path):
+    path = write(tmp_path / "a.csv", "id,Body,mood\n1,a good film,good\n2,,bad\n3,so so,NA\n")
+    found = load_labelled(path, columns={"text": "body", "label": "mood"})
+    assert found.texts == ["a good film"] and found.labels == ["good"]
+    assert found.skipped == [f"{path}, line 3 has no text.", f"{path}, line 4 has no label."]
+    assert isinstance(found, LabelledTexts) and len(found.select(lambda name: False)) == 0
+
+
+def test_one_bad_row_ends_nothing(tmp_path):
+    text = "label,text\nham,fine\nspam\nham,Ok, that is fine\nham,\"so\" so\n"
+    found = load_labelled(write(tmp_path / "a.csv", text))
+    assert found.texts == ["fine", "Ok, that is fine"] and len(found.skipped) == 2
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -146,18 +193,21 @@ def test_overlap(tmp_path):
     [
         ("a.tsv", "", r"a.tsv: no labelled text in it could be used \(it is empty\)"),
         ("a.tsv", "label\ttext\n\n", "it is empty"),
-        ("a.tsv", "sentiment\ttext\n1\tgood\n", "no column label; its first line is 'sentiment, text'"),
-        ("a.csv", "1,a good film\n", "no column text; its first line is '1, a good film'"),
-        ("a.tsv", "label\ttext\n1\ta\n1\tgood\tfilm\n", "line 3 has 3 columns, the header 2"),
+        ("a.tsv", "mood\ttext\n1\tgood\n", "no column label; its columns are 'mood, text'"),
+        ("a.csv", "1,a good film\n", "no column text; its columns are '1, a good film'"),
+        ("a.tsv", "label\ttext\n1\tgood\tfilm\n", "line 2 has 3 columns, the header 2"),
         ("a.csv", 'label,text\n1,"good\n', "line 2 cannot be read"),
         ("a.tsv", b"label\ttext\n1\tna\xefve\n", "line 2 is not UTF-8 at its byte 5"),
         ("a.tsv", bytes(range(256)) * 9, "byte 1 is NUL, so this is no text"),
-        ("a.tsv", "label\ttext\n".encode("utf-16"), "UTF-16; save it as UTF-8"),
-        ("a.tsv", "label\ttext\n1\tgood\nfilm\n", "line 3 has 1 column, the header 2; is there a line break"),
+        ("a.tsv", "label\ttext\n".encode("utf-16"), "it is empty"),
+        ("a.xlsx", "PK", "this is a spreadsheet; save it as CSV"),
+        ("a.tsv", "label\ttext\nfilm\n", "line 2 has 1 column, the header 2; is there a line break"),
+        ("a.train", "__label__a __label__b good\n", "line 1 has 2 labels; give one"),
         ("a.tsv.gz", None, "this gzip file is damaged"),
-        ("a.jsonl", '{"label": 1, "text": "good"}\n{"label"\n', "line 2 is no JSON"),
-        ("a.jsonl", '{"text": "good"}\n', "line 1 lacks label or text"),
-        ("a.jsonl", "[1]\n", "line 1 is no object; put one object on each line"),
+        ("a.jsonl", '{"label"\n', "line 1 is no JSON"),
+        ("a.jsonl", '{"text": "good"}\n', "there is no column label; its columns are 'text'"),
+        ("a.json", "[1]\n", "object 1 is no object; give objects"),
+        ("a.json", "1\n", "line 1 is no object; give objects"),
         ("a.txt", "good", "neither a folder nor a whole tar"),
     ],
 )
@@ -171,7 +221,7 @@ def test_bad_files(name, text, problem, tmp_path):
 
 def test_a_folder_without_texts(tmp_path):
     write(tmp_path / "films/note.txt", "x")
-    with pytest.raises(UserError, match=r"films: no labelled text .*there is no folder of .txt files"):
+    with pytest.raises(UserError, match=r"films: no labelled text .*there is neither a table nor a folder"):
         load_labelled(tmp_path / "films")
     with pytest.raises(UserError, match="there is no such file or folder"):
         load_labelled(tmp_path / "gone.tsv")

@@ -1,6 +1,7 @@
 import codecs
 import functools
 import gzip
+import json
 import tarfile
 
 import pytest
@@ -115,6 +116,71 @@ def test_tables(name, lines, first, tmp_path):
     found, skipped = read(write(tmp_path / name, *lines))
     assert [row[1:] for row in found] == list(zip(EN, DE, strict=True)) and skipped == []
     assert [int(row[0]) for row in found] == list(range(first, first + 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "join"),
+    [
+        ("a.csv", "de,en,id", ","), ("a.csv", "English;German;id", ";"),
+        ("a.tsv", "text_en\ttext_de\tid", "\t"),
+        ("a.tsv", "source\ttarget\tsource_lang", "\t"),
+        ("a.csv", "German sentences,English sentences,x", ","),
+    ],
+)  # fmt: skip
+def test_headers(name, header, join, tmp_path):
+    turned = header.lower().startswith(("de", "german"))
+    lines = [join.join((de, en) if turned else (en, de)) for _, en, de in rows()]
+    found, skipped = read(write(tmp_path / name, header, *(f"{line}{join}7" for line in lines)))
+    assert [row[1:] for row in found] == [row[1:] for row in rows()] and skipped == []
+
+
+def parquet_of(folder):
+    from pyarrow import Table, parquet
+
+    columns = {"id": [1, 2, 3], "translation": [{"en": en, "de": de} for en, de in zip(EN, DE, strict=True)]}
+    parquet.write_table(Table.from_pydict(columns), folder / "a.parquet")
+    return folder / "a.parquet"
+
+
+def test_json_and_parquet_and_folders_of_tables(tmp_path):
+    objects = [{"translation": {"de": de, "en": en, "fr": "x"}} for en, de in zip(EN, DE, strict=True)]
+    lines = [json.dumps({"source": en, "target": de}) for en, de in zip(EN, DE, strict=True)]
+    for path in (
+        write(tmp_path / "a.jsonl", *map(json.dumps, objects)),
+        write(tmp_path / "a.json.gz", json.dumps({"data": objects}, indent=1)),
+        write(tmp_path / "b.jsonl", *lines),
+        parquet_of(tmp_path),
+    ):
+        found, skipped = read(path)
+        assert [row[1:] for row in found] == [row[1:] for row in rows()] and skipped == []
+    (tmp_path / "a.json.gz").unlink()
+    write(tmp_path / "about.csv", "name,size", "a,1")
+    found = load_parallel(tmp_path, "en", "de")
+    assert len(found) == 9 and found.names[0].endswith("/a/000001")
+    assert [sentence.partition(";")[0] for sentence in found.skipped] == [
+        f"{tmp_path}: about.csv: there is no column en"
+    ]
+    with pytest.raises(UserError, match="a.jsonl: there is no column cs; its columns are 'translation.de, "):
+        read(tmp_path / "a.jsonl", ("en", "cs"))
+
+
+def test_columns_as_a_person_names_them_are_prepared_anew(tmp_path):
+    path = write(tmp_path / "a.csv", "one,two,three", "a,b,c")
+    for name, wanted in (("three", "c"), ("two", "b")):
+        columns = {"source": "one", "target": name}
+        assert load_parallel(path, "en", "de", columns=columns).texts == [wanted]
+    with pytest.raises(UserError, match="there is no column four; its columns are 'one, two, three'"):
+        load_parallel(path, "en", "de", columns={"source": "one", "target": "four"})
+    with pytest.raises(UserError, match="--columns text=x: there is no text; name source, target"):
+        load_parallel(path, "en", "de", columns={"text": "x"})
+
+
+def test_lines_that_are_not_utf8_are_skipped(tmp_path):
+    write(tmp_path / "a.en", *(f"number {i}" for i in range(30)))
+    lines = [f"Nummer {i}".encode() for i in range(30)]
+    (tmp_path / "a.de").write_bytes(b"\n".join([*lines[:9], b"\xfcbel", *lines[10:]]))
+    found, skipped = read(tmp_path / "a.en")
+    assert len(found) == 29 and skipped[0].startswith(f"{tmp_path}/a.de: line 10 is not UTF-8 at its byte 1")
 
 
 def test_quotes_in_tables(tmp_path):
@@ -319,11 +385,12 @@ def test_empty_sentences_are_skipped_and_numbers_stay(tmp_path):
 def test_rows_of_a_table_that_are_no_pairs(tmp_path):
     path = write(tmp_path / "a.tsv", "title", "de\ten", "eins\tone", "two", "", "drei\t", "vier\tfour\tx\ty")
     found, skipped = read(path)
-    assert found == [("000003", "one", "eins"), ("000007", "four", "vier")]
+    assert found == [("000003", "one", "eins")]
     assert skipped == [
-        f"{path}, line 1 has 1 column; separate source and target by a tab.",
-        f"{path}, line 4 has 1 column; separate source and target by a tab.",
+        f"{path}, line 1 has 1 column; separate columns by a tab.",
+        f"{path}, line 4 has 1 column, the header 2; is there a line break inside a text?",
         f"{path}, line 6 is empty in en.",
+        f"{path}, line 7 has 4 columns, the header 2; is there a separator inside a text?",
     ]
 
 
@@ -341,6 +408,7 @@ def test_invalid_utf8_is_placed(name, tmp_path):
 
 
 def test_unknown_languages(prefix, tmp_path):
+    columns = "its columns are 'de, en'. Name one so, or say which it is:"
     there = "there is no talk.xx; of talk there are de, en, fr."
     table = write(tmp_path / "a.tsv", "de\ten", "eins\tone")
     memory = write(tmp_path / "a.tmx", tmx({"de-AT": "eins", "en": "one"}))
@@ -351,8 +419,8 @@ def test_unknown_languages(prefix, tmp_path):
         (tmp_path, ("en", "xx"), f"{tmp_path}: {there}"),
         (tmp_path, ("xx", "yy"), f"{tmp_path}: {there}"),
         (f"{prefix}.fr.gz", ("en", "de"), f"{prefix}.fr.gz: this is neither en nor de; name {prefix}."),
-        (table, ("en", "xx"), f"{table}: there is no column xx; its first line names de, en."),
-        (table, ("fr", "xx"), f"{table}: there is no column fr; its first line names de, en."),
+        (table, ("en", "xx"), f"{table}: there is no column xx; {columns} --columns target=NAME."),
+        (table, ("fr", "xx"), f"{table}: there is no column fr; {columns} --columns source=NAME."),
         (memory, ("en", "xx"), f"{memory}: there is no unit in en and xx; there are de-AT, en."),
         (prefix, ("en", "en"), "Source and target are both en; give two languages."),
         (prefix, ("en", "../de"), "'../de' is no language code; give one such as en or de."),

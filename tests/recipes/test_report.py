@@ -80,7 +80,7 @@ def test_what_a_run_learns_from(capsys):
     for left_out in (None, 0, 3):
         report.announce(task, Some("abc"), Some("d"), "lines", "5 characters", left_out)
     said = capsys.readouterr().out.splitlines()
-    first = "Learning from 3 lines (6 an epoch); 1 kept aside to check"
+    first = "3 lines to learn from (6 an epoch), 1 to validate on"
     last = ". 5 characters, 1,234 weights."
     assert said == [first + last, f"{first}; none left out{last}", f"{first}; 3 left out{last}"]
 

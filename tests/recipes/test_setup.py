@@ -11,6 +11,7 @@ from recipes.training import command_line, setup
 from recipes.training.schedule import Schedule
 from zoo.backend import gpu_precision
 from zoo.contract import task as tasks
+from zoo.data.splitting import levels_by_name
 from zoo.errors import UserError
 from zoo.families.line_ocr.corpus import load_lines
 from zoo.families.line_ocr.network import LineOcr
@@ -21,27 +22,26 @@ def options(**given):
 
 
 def parted(corpus, **given):
-    learn, check = setup.split(
-        corpus, options(**given), load_lines, "lines", lambda name: name.rpartition("_")[0]
-    )
+    learn, check = setup.split(corpus, options(**given), load_lines, "lines", levels_by_name)
     assert len(learn) and len(check)
     return learn, check
 
 
-def test_whole_groups_are_kept_aside(line_folder):
-    corpus = load_lines(line_folder)
+def test_what_is_kept_aside_is_told(line_folder, capsys):
+    corpus = load_lines([line_folder, line_folder])
     learn, check = parted(corpus)
-    assert len(check) == 5 and len({name.rpartition("_")[0] for name in check.names}) == 1
-    assert {*learn.names, *check.names} == set(corpus.names) and len(learn) == 15
+    assert {*learn.names, *check.names} == set(corpus.names) and len(check) == 4
     assert parted(corpus)[1].names == check.names
-    one_book = corpus.select(lambda name: "book2" in name)  # of which single lines are
-    assert len(parted(one_book)[1]) == 1
+    part = "18 to learn, 2 held out (single lines)"
+    assert capsys.readouterr().out == f"lines: {part}; lines-2: {part}.\n" * 2
 
 
-def test_what_is_kept_aside_may_be_named(line_folder):
+def test_what_is_kept_aside_may_be_named(line_folder, capsys):
     corpus = load_lines([line_folder, line_folder])
     learn, check = parted(corpus, hold_out="^lines-2/")
     assert len(check) == len(learn) == 20
+    told = "lines: 20 to learn, 0 held out; lines-2: 0 to learn, 20 held out.\n"
+    assert capsys.readouterr().out == told
     learn, check = parted(corpus, validation=[line_folder])
     assert len(learn) == 40 and len(check) == 20
 
@@ -146,7 +146,7 @@ def test_unknown_characters_ask_for_a_decision(preset, small_reader, draw_line, 
     new = tasks.load(tmp_path / "yes").vocabulary.characters
     old = small_reader.vocabulary.characters
     assert new[: len(old)] == old and "λ" in new
-    assert "Learning from 3 lines; 1 kept aside to check; none left out." in capsys.readouterr().out
+    assert "3 lines to learn from, 1 to validate on; none left out." in capsys.readouterr().out
     line_ocr.main([*given, str(tmp_path / "left_out"), "--ignore-unknown"], prog="zoo finetune mine")
     assert tasks.load(tmp_path / "left_out").vocabulary == small_reader.vocabulary
 

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from zoo.errors import UserError
-from zoo.text.files import decode_text, read_data, read_text, split_lines, stream_lines
+from zoo.text.files import Utf8Check, decode_text, read_data, read_text, split_lines, stream_lines
 
 TEXT = "größer\r\nA\rB\x0b\n\nlast"
 LINES = ["größer", "A\rB\x0b", "", "last"]
@@ -44,7 +44,7 @@ def test_streams_keep_what_is_no_utf8_and_what_chunks_cut(tmp_path):
     [
         (b"\n\xff", "line 2 is not UTF-8 at its byte 1"),
         (b"a\nbc\xff", "line 2 is not UTF-8 at its byte 3, perhaps Latin-1; save it as UTF-8, or convert it"),
-        ("a".encode("utf-16"), "this text is UTF-16; save it as UTF-8"),
+        (b"\xff\xfea\0b", "this text is UTF-16; save it again, whole"),
         (b"a\0b", "byte 2 is NUL, so this is no text"),
         (gzip.compress(b"ab", mtime=0)[:-9], "this gzip file is damaged"),
         (gzip.compress(b"\xff", mtime=0), "line 1 is not UTF-8 at its byte 1"),
@@ -55,6 +55,28 @@ def test_what_is_no_text(data, problem, tmp_path):
     for read in (lambda: decode_text(data, tmp_path / "x"), lambda: read_text(tmp_path / "x")):
         with pytest.raises(UserError, match=f"^{tmp_path / 'x'}: {problem}"):
             read()
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_that_says_so_is_read(codec, tmp_path):
+    data = TEXT.encode(codec)
+    data = data if codec == "utf-16" else "\ufeff".encode(codec) + data
+    (tmp_path / "x").write_bytes(data)
+    assert decode_text(data, "x") == TEXT and list(stream_lines(tmp_path / "x")) == LINES
+    assert list(stream_lines("x", gzip.compress(data))) == LINES
+
+
+def test_a_line_that_is_not_utf8_among_many_is_told_and_many_are_refused():
+    for bad, refused in ((1, False), (3, True)):
+        check = Utf8Check("x")
+        lines = ["fine"] * (20 - bad) + ["na\udcefve"] * bad
+        told = [check.complaint(line, number) for number, line in enumerate(lines, 1)]
+        assert told[0] is None and told[-1].startswith("x: line 20 is not UTF-8 at its byte 3, perhaps Latin")
+        if not refused:
+            check.end()
+            continue
+        with pytest.raises(UserError, match="^x: line 18 is not UTF-8 at its byte 3, perhaps Latin"):
+            check.end()
 
 
 def test_a_stray_nul_is_a_control_character():

@@ -6,6 +6,7 @@ holds. The ``corpus.py`` of each family has one of each.
 
 import contextlib
 import functools
+import glob
 import hashlib
 import io
 import itertools
@@ -14,6 +15,7 @@ import os
 import random
 import re
 import sys
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +31,7 @@ class LocalCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Base of the tensorflow-datasets builders of one local corpus.
 
     Args:
-        path: the file or folder.
+        path: the file or folder, or a ``zoo.files.FileList``.
         data_dir: where the prepared shards go.
 
     Attributes:
@@ -44,7 +46,7 @@ class LocalCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     in_order = False  # whether samples stay in the order in which they come
 
     def __init__(self, path, **kwargs):
-        self.path = Path(path)
+        self.path = path if isinstance(path, files.FileList) else Path(path)
         self.skipped = []
         self.failure = None
         super().__init__(**kwargs)
@@ -91,6 +93,7 @@ class Samples:
 
     builder = None  # the LocalCorpus
     noun = "sample"
+    suffixes = ()  # of files that are one sample each: several of them are one corpus
     version = 1  # of how files become samples: one more when they are read differently, to prepare them anew
 
     def __init__(self, sources, chosen=None):
@@ -129,7 +132,9 @@ class Samples:
 
     @classmethod
     def locate(cls, path):
-        """``(path, label)`` of a corpus as a person names it, a str: the file or folder, and CORPUS in names.
+        """``(path, label)`` of a corpus as a person names it, a str.
+
+        The path is of the file or folder, or a ``FileList``; the label is CORPUS in names.
 
         Raises:
             UserError: there is none.
@@ -151,7 +156,8 @@ class Samples:
         if isinstance(corpora, str | Path):
             corpora = [corpora]
         taken = set()
-        found = cls([_load_source(cls, corpus, progress, taken) for corpus in corpora])
+        parts = _gathered([part for corpus in corpora for part in _expanded(corpus)], cls.suffixes)
+        found = cls([_load_source(cls, corpus, repeat, progress, taken) for corpus, repeat in parts])
         if only is not None:
             try:
                 pattern = re.compile(only)
@@ -275,6 +281,8 @@ def _nameless(_, sample):
 
 # === For the kinds ===
 
+stamp = files.stamp
+
 
 def corpora_folder():
     """Where prepared corpora are kept: ``$ZOO_HOME/corpora``."""
@@ -354,20 +362,8 @@ def _index(kind, dataset):
 def _fingerprint(path, kind, *depends_on):
     """Changes when a file of the corpus does, or how it is read, without reading them all."""
     depends_on = [kind.__name__, str(kind.version), *depends_on]
-    if path.is_dir():
-        parts = sorted(
-            f"{file.relative_to(path)}:{stamp(file)}" for file in path.rglob("*") if file.is_file()
-        )
-    else:
-        parts = [stamp(path)]
-    text = "\n".join([_FORMAT, os.path.realpath(path), *parts, *depends_on])
+    text = "\n".join([_FORMAT, os.path.realpath(str(path)), *files.stamps(path), *depends_on])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def stamp(file):
-    """Size and time of a file: what a fingerprint takes for its content."""
-    stat = os.stat(file)
-    return f"{stat.st_size}:{stat.st_mtime_ns}"
 
 
 def _prepare_local(kind, path, progress):
@@ -422,11 +418,44 @@ def _prepare(builder, progress, messages):
         random.setstate(state)
 
 
-def _load_source(kind, corpus, progress, taken):
+def _expanded(corpus):
+    """``PATH@N`` as ``[(path, N)]``; a pattern as all that it matches."""
     path, repeat = str(corpus), 1
-    counted = re.fullmatch(r"(.+)@(\d+)", path)
-    if counted and not os.path.exists(path):
+    counted = re.fullmatch(r"(.+)@(\d+)", path, re.DOTALL)
+    if counted and not os.path.lexists(path):
         path, repeat = counted[1], int(counted[2])
+    if os.path.lexists(path) or path.startswith("tfds:") or not any(sign in path for sign in "*?["):
+        return [(path, repeat)]
+    return [(found, repeat) for found in sorted(glob.glob(path, recursive=True))] or [(path, repeat)]
+
+
+def _gathered(parts, suffixes):
+    """Of ``[(path, N)]`` the files that are a sample each as one ``FileList``, with what lies beside them."""
+    ones = [part for part in parts if part[0].lower().endswith(suffixes) and os.path.isfile(part[0])]
+    if not suffixes or not ones:
+        return parts
+    stems = {_stem(path) for path, _ in ones}
+    beside = [
+        os.path.join(folder, name)
+        for folder in sorted({os.path.dirname(path) for path, _ in ones})
+        for name in os.listdir(folder or ".")
+        if _stem(os.path.join(folder, name)) in stems
+    ]
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in beside])
+    members = {Path(os.path.abspath(path)).relative_to(root).as_posix(): path for path in beside}
+    texts = {path for path in beside if path.lower().endswith(".txt")}  # of a pattern such as lines/*
+    others = [part for part in parts if part not in ones and part[0] not in texts]
+    return [*others, (files.FileList(members, root), max(repeat for _, repeat in ones))]
+
+
+def _stem(path):
+    """A file's path up to the first dot of its name, by which what belongs together is known."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, unicodedata.normalize("NFC", name).partition(".")[0])
+
+
+def _load_source(kind, corpus, repeat, progress, taken):
+    path = str(corpus)
     if path.startswith("tfds:"):
         label, _, split = path.removeprefix("tfds:").partition(":")
         try:
@@ -440,7 +469,8 @@ def _load_source(kind, corpus, progress, taken):
         stored = _prepare_public(kind, builder, split)
     else:
         split = "train"
-        found, label = kind.locate(path)
+        listed = isinstance(corpus, files.FileList)
+        found, label = (corpus, Path(path).name) if listed else kind.locate(path)
         builder, stored = _prepare_local(kind, found, progress)
     label = _unique(label, taken)
     rows = [[f"{label}/{row[0]}", *row[1:]] for row in stored["lines"]]
@@ -458,4 +488,4 @@ def _unique(label, taken):
     return found
 
 
-_SUFFIXES = r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(csv|tsv|json|jsonl)$"
+_SUFFIXES = r"(?i)\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(zip|csv|tsv|json|jsonl|parquet)$"

@@ -1,36 +1,43 @@
 """Corpora of captioned images, prepared once as tensorflow-datasets.
 
-A corpus is a folder or a tar of images, in any subfolders, with one or more of these lists of captions:
+A corpus is a folder, a zip or a tar of images, in any subfolders, with one or more lists of captions, known
+by what they say; docs/corpora.md shows each layout:
 
-- Flickr8k and Flickr30k: ``*.token.txt`` or ``*.token``, on each line ``FILE#N``, a tab and a caption;
-- ``captions.csv``, ``captions.tsv`` or, as Kaggle has it, ``captions.txt``: columns ``image`` (or ``file``,
-  ``file_name``) and ``caption`` named in the first line; a further row of an image is a further caption;
-- COCO: ``captions_SPLIT.json``, an object with ``images`` and ``annotations``;
-- ``metadata.jsonl``, as Hugging Face has it: on each line an object with ``file_name`` and ``captions``,
-  ``caption`` or ``text``, a string or a list of them.
+- Flickr8k and Flickr30k: on each line ``FILE#N``, a tab and a caption;
+- tables with a column ``image`` (or ``file_name``, ``image_name``) and one ``caption`` (or ``comment``,
+  ``text``) named in the first line, as Kaggle's ``captions.txt`` and ``results.csv`` and Hugging Face's
+  ``metadata.csv``; a further row of an image is a further caption;
+- JSON: COCO's, Karpathy's, and objects with such names, as on the lines of Hugging Face's ``metadata.jsonl``;
+- where there is none of these, ``NAME.txt`` beside ``NAME.jpg``, with a caption on each line.
 
-Images are named relative to the list, or by the end of their path. Splits are what the names of COCO's lists
-say, or files named ``*train*mages*.txt`` (``dev``, ``val``, ``test``) with a file name on each line.
+Images are named relative to the list, or by the end of their path. Splits are what a list says or its name
+tells, or files named ``*train*mages*.txt`` (``dev``, ``val``, ``test``) with a file name on each line.
 
-So is ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with an image and captions. ``PATH@3`` shows a small
-corpus three times an epoch.
+So is such a list alone, a Parquet table, a pattern or list of images, or ``tfds:NAME[/CONFIG][:SPLIT]``, any
+public set with an image and captions. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
-import json
 import posixpath
-import re
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
-from zoo import files
+from zoo.data import listed
 from zoo.data.samples import LocalCorpus, Samples, feature_of
 from zoo.errors import UserError
-from zoo.formats.tables import check_row, column, read_table
 from zoo.images.photos import photo_as_jpeg, read_photo
-from zoo.text.files import decode_text, split_lines
+from zoo.text.files import split_lines
 from zoo.text.normalise import normalise_caption
+
+KIND = listed.Kind(
+    noun="caption",
+    columns=("caption", "text", "comment", "sentence", "description"),
+    header="image,caption",
+    parts=lambda text: list(map(normalise_caption, split_lines(text))),
+    clean=normalise_caption,
+    splits=r"(?i:.*(train|dev|val|test).*mages.*\.txt)",
+)
 
 
 class CaptionCorpus(LocalCorpus):
@@ -39,7 +46,7 @@ class CaptionCorpus(LocalCorpus):
     ``image`` is the bytes of an RGB JPEG file, ``text`` the normalised captions, one on each line.
 
     Args:
-        path: the folder or tar.
+        path: the folder, archive or ``FileList``.
         size: side of the squares to which images are stretched, in pixels.
         data_dir: where the prepared shards go.
     """
@@ -60,211 +67,35 @@ class CaptionCorpus(LocalCorpus):
             yield {"image": image, "text": "\n".join(captions), "name": name}
 
     def unusable(self, reason):
-        return UserError(
-            f"{self.path}: no image with captions in it could be used ({reason}); give images and "
-            "captions.csv, whose first line is image,caption."
-        )
+        wanted = "give images and captions.csv, whose first line is image,caption"
+        return listed.unusable(self.path, KIND, "captioned images", reason, wanted)
 
 
 def read_captioned(path, size, skipped):
-    """Iterate over the captioned images of a folder or tar, one image in memory at a time.
+    """Iterate over the captioned images of a corpus, one image in memory at a time.
 
     Args:
-        path: the corpus.
+        path: the folder, archive or ``FileList``.
         size: side of the squares to which images are stretched, in pixels.
-        skipped: a list; a sentence is appended for each image that is broken, and one for each kind of other
-            things that cannot be used.
+        skipped: a list; a sentence is appended for each image, list and line of one that cannot be used.
 
     Yields:
         ``(name, image, captions)``: ``SPLIT/FILE``, or the image's path in the corpus where no split is
         known; the bytes of an RGB JPEG file; the normalised captions, a list of str, one at least.
-
-    Raises:
-        UserError: a list of captions or of a split cannot be read.
     """
-    found = _find_captions(path, skipped)
-    for member, data in files.open_members(path, found.__contains__):
-        name, captions = found[member]
+    names = set()
+    for found, data in listed.DescribedImages(path, KIND, skipped).read():
         try:
-            image = photo_as_jpeg(data, size, name=f"{path}: {member}")
+            image = photo_as_jpeg(data, size, name=f"{path}: {found.member}")
         except UserError as error:
             skipped.append(str(error))
-        else:
-            yield name, image, captions
-
-
-# === Lists of captions ===
-
-
-def _find_captions(path, skipped):
-    """The captions of the images that are there: ``{file: (name, captions)}``."""
-    images = {}  # by their names without folder
-
-    def is_list(member):
-        file = posixpath.basename(member)
-        if file.lower().endswith(IMAGE_SUFFIXES):
-            images.setdefault(file, []).append(member)
-        return bool(_SPLIT.fullmatch(file) or _layout(file))
-
-    members = files.open_members(path, is_list)
-    lists = {member: decode_text(data, f"{path}: {member}") for member, data in members}
-    splits = _read_splits(lists)
-    found, missing, empty = {}, {}, []
-    for member, text in lists.items():
-        folder, file = posixpath.split(member)
-        parse, split = _layout(file) or (_no_captions, None)
-        captions = {}
-        for reference, caption in parse(f"{path}: {member}", text):
-            caption = normalise_caption(caption)
-            image = _find_image(reference, folder, split, images)
-            if image is None:
-                missing[reference] = None
-            elif not caption:
-                empty.append(image)
-            else:
-                captions.setdefault(image, []).append(caption)
-        for image, more in captions.items():
-            named = split or splits.get(posixpath.basename(image))
-            _, known = found.setdefault(image, (named, []))
-            known.extend([caption for caption in more if caption not in known] if known else more)
-    _complain(path, images, splits, found, missing, empty, skipped)
-    return _named(found)
-
-
-def _find_image(reference, folder, split, images):
-    """The file that a list in ``folder`` means by ``reference``, or None."""
-    reference = posixpath.normpath(reference.replace("\\", "/"))
-    candidates = images.get(posixpath.basename(reference), [])
-    beside = posixpath.join(folder, reference)
-    if beside in candidates:
-        return beside
-    alike = [file for file in candidates if f"/{file}".endswith(f"/{reference}")] or candidates
-    alike = [file for file in alike if f"/{split}/" in f"/{file}"] or alike
-    return alike[0] if len(alike) == 1 else None
-
-
-def _named(found):
-    """``{file: (split, captions)}`` with the samples' names, each another, for the splits."""
-    named, names = {}, set()
-    for file, (split, captions) in found.items():
-        name = f"{split}/{posixpath.basename(file)}" if split else file
-        if name in names:
-            name = f"{split}/{file}"
-        names.add(name)
-        named[file] = name, captions
-    return named
-
-
-def _complain(path, images, splits, found, missing, empty, skipped):
-    """Append to ``skipped`` a sentence for each kind of things that cannot be used."""
-    mentioned = {posixpath.basename(file) for file in (*found, *missing, *empty)}
-    present = sorted(file for alike in images.values() for file in alike)
-    kinds = {
-        "captioned images that are not there, or in several folders": list(missing),
-        "images of a split that have neither file nor caption": [f for f in splits if f not in mentioned],
-        "images without a caption": [file for file in present if file not in found],
-        "captions without a word": empty,
-    }
-    for kind, those in kinds.items():
-        if those:
-            skipped.append(f"{path}: {kind}: {len(those)}, the first {those[0]}.")
-
-
-_SPLIT = re.compile(r".*(train|dev|val|test).*mages.*\.txt", re.IGNORECASE)
-
-
-def _read_splits(lists):
-    """``{file: split}`` of the lists of splits. An image in several is not for training if one is not."""
-    splits = {}
-    for member, text in lists.items():
-        match = _SPLIT.fullmatch(posixpath.basename(member))
-        for line in split_lines(text) if match else ():
-            split, file = match[1].lower(), posixpath.basename(line.strip())
-            if file:
-                splits[file] = max(split, splits.get(file, split), key=_ORDER.index)
-    return splits
-
-
-_ORDER = ("train", "val", "dev", "test")
-
-
-# The parsers below yield ``(reference, caption)`` as a list has them; ``where`` begins a message.
-
-
-def _layout(file):
-    """``(parser, split)`` of a list by its file name, the split None where it names none; None of others."""
-    for pattern, parse in _LAYOUTS.items():
-        match = re.fullmatch(pattern, file)
-        if match:
-            return parse, match["split"]
-    return None
-
-
-def _no_captions(where, text):
-    return ()
-
-
-def _parse_tokens(where, text):
-    for number, line in enumerate(split_lines(text), 1):
-        if line.strip():
-            file, tab, caption = line.partition("\t")
-            if not tab:
-                raise UserError(f"{where}: line {number} has no tab; write FILE#0, a tab and the caption.")
-            yield re.sub(r"#\d+$", "", file.strip()), caption
-
-
-def _parse_table(where, text):
-    header, rows = read_table(text, where, tabs="\t" in text.partition("\n")[0], free=["caption"])
-    image, caption = column(header, "image", "file", "file_name"), column(header, "caption")
-    if image is None or caption is None:
-        raise UserError(f"{where}: its first line names no columns; start it with image,caption.")
-    for line, row in rows:
-        check_row(row, header, where, line)
-        yield row[image].strip(), row[caption]
-
-
-def _parse_coco(where, text):
-    stored = _json(where, text)
-    try:
-        names = {image["id"]: str(image["file_name"]) for image in stored["images"]}
-        captions = [(entry["image_id"], str(entry["caption"])) for entry in stored["annotations"]]
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{where}: not as COCO has it ({error!r}); give images with id and file_name, and annotations "
-            "with image_id and caption."
-        ) from error
-    for image, caption in captions:
-        yield names.get(image, f"id {image}"), caption
-
-
-def _parse_lines_of_json(where, text):
-    for number, line in enumerate(split_lines(text), 1):
-        if not line.strip():
             continue
-        row = _json(f"{where}: line {number}", line)
-        row = row if isinstance(row, dict) else {}
-        captions = next((row[key] for key in ("captions", "caption", "text") if key in row), None)
-        captions = [captions] if isinstance(captions, str) else captions
-        file = row.get("file_name")
-        if not isinstance(file, str) or not isinstance(captions, list):
-            raise UserError(f"{where}: line {number} lacks file_name or captions; give both.")
-        for caption in captions:
-            yield file, str(caption)
-
-
-def _json(where, text):
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: this is no JSON ({error}); copy or write it again.") from error
-
-
-_LAYOUTS = {
-    r"(?!.*lemma).*\.token(\.txt)?(?P<split>)?": _parse_tokens,
-    r"captions\.(csv|tsv|txt)(?P<split>)?": _parse_table,
-    r"captions_(?P<split>.+)\.json": _parse_coco,
-    r"metadata\.jsonl(?P<split>)?": _parse_lines_of_json,
-}
+        file = found.member.lstrip("./")
+        name = f"{found.split}/{posixpath.basename(file)}" if found.split else file
+        if name in names:
+            name = f"{found.split}/{file}"
+        names.add(name)
+        yield name, image, found.texts
 
 
 # === Prepared corpora ===
@@ -284,7 +115,8 @@ class CaptionSamples(Samples):
     """
 
     noun = "image"
-    version = 2
+    version = 3
+    suffixes = IMAGE_SUFFIXES
     size = None  # side of the images in pixels; `load_captions` makes a class for each
 
     def __init__(self, sources, chosen=None):
@@ -294,6 +126,10 @@ class CaptionSamples(Samples):
     @classmethod
     def builder(cls, path, **options):
         return CaptionCorpus(path, cls.size, **options)
+
+    @classmethod
+    def locate(cls, path):
+        return listed.located(path, KIND) or super().locate(path)
 
     @classmethod
     def uniform(cls, builder):
@@ -373,7 +209,7 @@ def load_captions(corpora, only=None, progress=False, size=224):
     """Prepare corpora (the first time) and give their images as ``CaptionSamples``.
 
     Args:
-        corpora: a list of folders, tars and ``tfds:`` names, or one of these.
+        corpora: a list of folders, archives, lists, images and ``tfds:`` names, or one of these.
         only: a regular expression; images are kept whose ``CORPUS/SPLIT/FILE`` it matches somewhere.
         progress: show progress bars.
         size: side of the squares to which images are stretched, in pixels.

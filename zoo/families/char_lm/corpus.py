@@ -75,9 +75,14 @@ class Texts(Samples):
         return []
 
     def joined(self):
-        """All as one text. One after another: to a last line without an end, one is added."""
-        ended = [text if text.endswith("\n") else f"{text}\n" for text in self.texts[:-1]]
-        return "".join([*ended, *self.texts[-1:]])
+        """All as one text."""
+        return joined(self.texts)
+
+
+def joined(texts):
+    """Texts one after another; to a last line without an end, one is added."""
+    ended = [text if text.endswith("\n") else f"{text}\n" for text in texts[:-1]]
+    return "".join([*ended, *texts[-1:]])
 
 
 def load_texts(corpora, only=None, progress=False):

@@ -1,24 +1,40 @@
 """Corpora of text lines, prepared once as tensorflow-datasets.
 
-A corpus is a folder or a tar of ``NAME.png|jpg|tif|…`` with ``NAME.gt.txt`` beside it (the layout of
-ocropus, Calamari, kraken and tesstrain), or ``tfds:NAME[/CONFIG][:SPLIT]``, any public set that has an
-image and a text feature. ``PATH@3`` shows a small corpus three times an epoch.
+A corpus is a folder, a zip or a tar of images with their transcripts, in any subfolders, known by what lies
+there; docs/corpora.md shows each layout:
+
+- ``NAME.gt.txt``, or without any such ``NAME.txt``, beside ``NAME.png|jpg|tif|webp|…``, the layout of
+  OCRopus, Calamari, kraken and tesstrain; of OCRopus's ``NAME.bin.png`` and ``NAME.nrm.png`` one is read;
+- lists, as of PaddleOCR, EasyOCR, docTR, MMOCR, ICDAR and Hugging Face: see ``zoo.data.listed``.
+
+So is a list alone, which names images anywhere, a Parquet table, a pattern or list of images, or
+``tfds:NAME[/CONFIG][:SPLIT]``, any public set that has an image and a text feature. ``PATH@3`` shows a small
+corpus three times an epoch.
 """
+
+import re
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
-from zoo import files
+from zoo.data import listed
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
 from zoo.errors import UserError
 from zoo.images.lines import read_image
-from zoo.text.files import decode_text
 from zoo.text.normalise import normalise
 
 _TEXT = ".gt.txt"
-_VARIANTS = (".bin", ".nrm", ".raw")  # ocropus writes NAME.bin.png beside NAME.gt.txt
+KIND = listed.Kind(
+    noun="transcript",
+    columns=(
+        "text", "words", "transcription", "transcript", "ground_truth", "gt", "label", "sentence", "identity",
+    ),
+    header="file_name,text",
+    beside=(_TEXT,),
+    variants=("", ".nrm", ".dew", ".raw", ".bin"),  # of OCRopus and its heirs
+)  # fmt: skip
 
 
 class LineCorpus(LocalCorpus):
@@ -36,60 +52,56 @@ class LineCorpus(LocalCorpus):
             yield {"image": pixels, "text": text, "name": name}
 
     def unusable(self, reason):
-        return UserError(
-            f"{self.path}: no line in it could be used ({reason}); give images, each with a {_TEXT} file of "
-            "the same name beside it."
-        )
+        wanted = f"give images, each with a {_TEXT} file of the same name beside it"
+        return listed.unusable(self.path, KIND, "lines", reason, wanted)
 
 
 def read_pairs(path, skipped):
-    """Iterate over the lines of a folder or tar.
+    """Iterate over the lines of a corpus.
 
     Args:
-        path: the corpus.
+        path: the folder, archive or ``FileList``.
         skipped: a list; a sentence is appended for each line that cannot be used.
 
     Yields:
         ``(name, pixels, text)``: name without suffix, grey uint8 ``[height, width, 1]``, normalised text.
     """
-    waiting = {}
-    for member, data in files.open_members(path, wanted=_is_part):
-        name = _line_name(member)
-        other = waiting.pop(name, None)
-        if other is None:
-            waiting[name] = (member, data)
-            continue
-        if member.endswith(_TEXT) == other[0].endswith(_TEXT):
-            skipped.append(f"{path}: {member} and {other[0]} are the same line; {other[0]} was left out.")
-            waiting[name] = (member, data)
-            continue
-        (_, text), (image, pixels) = sorted(((member, data), other), key=lambda m: not m[0].endswith(_TEXT))
+    names = set()
+    for found, data in listed.DescribedImages(path, KIND, skipped).read():
         try:
-            text = normalise(decode_text(text, f"{path}: {name}{_TEXT}"))
-            if not text:
-                skipped.append(f"{path}: {name}{_TEXT} is empty.")
-                continue
-            pixels = read_image(pixels, f"{path}: {image}")
+            text = _one_line(found, path)
+            pixels = read_image(data, f"{path}: {found.member}")
+            _check_upright(pixels, text, f"{path}: {found.member}")
         except UserError as error:
             skipped.append(str(error))
-        else:
-            yield name, np.round(pixels.mean(-1, keepdims=True)).astype(np.uint8), text
-    for member, _ in waiting.values():
-        missing = "image" if member.endswith(_TEXT) else "transcript"
-        skipped.append(f"{path}: {member} has no {missing}.")
+            continue
+        name = KIND.key(found.member).lstrip("./")
+        if name in names:  # NAME.png and NAME.jpg of a list
+            name = found.member.lstrip("./")
+        names.add(name)
+        yield name, np.round(pixels.mean(-1, keepdims=True)).astype(np.uint8), text
 
 
-def _is_part(member):
-    return member.endswith(_TEXT) or member.lower().endswith(IMAGE_SUFFIXES)
+def _one_line(found, path):
+    """The normalised transcript. UserError if it is none of one line."""
+    lines = [line for text in found.texts for line in re.split(r"\r\n?|\n", text) if line.strip()]
+    beside = found.source.lower().endswith(".txt") and KIND.key(found.source) == KIND.key(found.member)
+    of = f"{path}: {found.source}" if beside else f"{path}: {found.member} in {found.source}"
+    if len(lines) > 1:
+        raise UserError(f"{of} has {len(lines)} lines of text; give one line for each image.")
+    text = normalise(lines[0])
+    if not text:
+        raise UserError(f"{of} is empty.")
+    return text
 
 
-def _line_name(member):
-    if member.endswith(_TEXT):
-        return member.removesuffix(_TEXT)
-    name = member[: member.rindex(".")]
-    for variant in _VARIANTS:
-        name = name.removesuffix(variant)
-    return name
+def _check_upright(pixels, text, name):
+    height, width = pixels.shape[:2]
+    if height > 2 * width and len(text) > 3:
+        raise UserError(
+            f"{name}: {width}x{height} pixels, taller than wide, cannot be a line of {len(text)} characters; "
+            "turn it so that the line lies level."
+        )
 
 
 class Lines(Samples):
@@ -106,10 +118,16 @@ class Lines(Samples):
 
     builder = LineCorpus
     noun = "line"
+    version = 2
+    suffixes = (*IMAGE_SUFFIXES, _TEXT)
 
     def __init__(self, sources, chosen=None):
         super().__init__(sources, chosen)
         self.shapes = np.array([row[2:] for row in self._rows], int).reshape(-1, 2)
+
+    @classmethod
+    def locate(cls, path):
+        return listed.located(path, KIND) or super().locate(path)
 
     @staticmethod
     def uniform(builder):
@@ -141,7 +159,7 @@ def load_lines(corpora, only=None, progress=False):
     """Prepare corpora (the first time) and give their lines.
 
     Args:
-        corpora: a list of folders, tars and ``tfds:`` names, or one of these.
+        corpora: a list of folders, archives, lists, images and ``tfds:`` names, or one of these.
         only: a regular expression; lines are kept whose ``CORPUS/NAME`` it matches somewhere.
         progress: show progress bars.
 

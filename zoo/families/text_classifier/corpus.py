@@ -2,10 +2,11 @@
 
 A corpus is one of these; every file may be gzipped, and `PATH@3` shows a small one three times an epoch:
 
-- a table, ``*.tsv`` or ``*.csv``, whose first line names the columns ``label`` and ``text`` (or ``sentence``,
-  ``review``); on quotes see ``zoo.formats.tables``;
-- ``*.jsonl`` or ``*.json``: on each line an object with these keys;
-- a folder or a tar with a folder for each label, and in it a ``.txt`` file for each text;
+- a table with the columns ``label`` and ``text`` (or others of ``COLUMNS``, or those of ``--columns``): CSV,
+  TSV, JSON, lines of JSON, Parquet; see ``zoo.formats.tables``. A label 1.0 is the label 1;
+- fastText's lines, ``__label__NAME`` and the text, in a file of any name;
+- a folder or a tar with such files in it, or with a folder for each label, and in that a ``.txt`` file for
+  each text;
 - ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with text and a class label: ``tfds:imdb_reviews``,
   ``tfds:glue/sst2``.
 
@@ -13,7 +14,7 @@ A corpus is one of these; every file may be gzipped, and `PATH@3` shows a small 
 """
 
 import functools
-import json
+import itertools
 import posixpath
 import re
 from collections import Counter
@@ -25,12 +26,15 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text
 from zoo.errors import UserError
-from zoo.formats.tables import check_row, column, read_table
-from zoo.text.files import decode_text, read_text, split_lines
+from zoo.formats.tables import NAME, check_named, is_table, open_table, with_columns
+from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import normalise_sentence, normalise_text
 
-_FILE = re.compile(r"(.+)\.(tsv|csv|jsonl|json)(\.gz)?", re.DOTALL)
-_TEXT = ("text", "sentence", "review")  # names of its column, best first
+COLUMNS = {  # what their names may be, best first
+    "text": ("text", "sentence", "review", "content", "comment", "message", "tweet", "utterance", "body"),
+    "label": ("label", "labels", "class", "category", "sentiment", "intent", "target", "rating", "stars"),
+}
+_FASTTEXT = "__label__"
 SHARED = 8  # words in a row that two texts may not share if one is learned and one validated
 
 
@@ -39,6 +43,7 @@ class LabelledCorpus(LocalCorpus):
 
     Args:
         path: the file, folder or tar.
+        columns: ``{"text": name, "label": name}`` of tables, where they are not among ``COLUMNS``; or None.
         data_dir: where the prepared shards go.
     """
 
@@ -46,8 +51,12 @@ class LabelledCorpus(LocalCorpus):
     features = {"text": tfds.features.Text(), "label": tfds.features.Text(), "name": tfds.features.Text()}
     in_order = True
 
+    def __init__(self, path, columns=None, **kwargs):
+        self.columns = columns
+        super().__init__(path, **kwargs)
+
     def samples(self):
-        for name, text, label in read_labelled(self.path, self.skipped):
+        for name, text, label in read_labelled(self.path, self.skipped, self.columns):
             yield {"text": text, "label": label, "name": name}
 
     def unusable(self, reason):
@@ -57,33 +66,40 @@ class LabelledCorpus(LocalCorpus):
         )
 
 
-def read_labelled(path, skipped):
+def read_labelled(path, skipped, columns=None):
     """Iterate over the texts of a local corpus.
 
     Args:
         path: the file, folder or tar.
         skipped: a list; a sentence is appended for each text that cannot be used.
+        columns: as of ``LabelledCorpus``.
 
     Yields:
-        ``(name, text, label)``: the number of the line, six digits, or the path in the folder without suffix;
-        the text with its white space normalised; the label. Neither is empty.
+        ``(name, text, label)``: the number of the line, six digits, or the path in the folder without suffix,
+        for a table in it with the number of the line behind it; the text with its white space normalised; the
+        label. Neither is empty.
 
     Raises:
-        UserError: a file cannot be read, is not UTF-8, has no such columns, or a row that is not as they are.
+        UserError: a file cannot be read, is no text, or has no such columns.
     """
-    match = _FILE.fullmatch(path.name)
-    if path.is_dir() or not match:
-        rows = _read_members(path, skipped)
+    if path.is_dir():
+        rows = _read_members(path, skipped, columns)
+    elif is_table(path.name):
+        rows = _read_table(path, skipped, columns)
+    elif _is_fasttext(stream_lines(path)):
+        rows = _read_fasttext(path, skipped)
     else:
-        text = read_text(path)
-        rows = _read_json(path, text) if "json" in match[2] else _read_table(path, text, match[2] == "tsv")
+        rows = _read_members(path, skipped, columns)
     for where, name, text, label in rows:
         text, label = normalise_sentence(text), normalise_sentence(label)
         complaint = _empty(where, text, label)
         if complaint:
             skipped.append(complaint)
         else:
-            yield name, text, label
+            yield name, text, _WHOLE.sub(r"\1", label)
+
+
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")  # pandas makes 1.0 of 1 where another label is missing
 
 
 def _empty(where, text, label):
@@ -93,55 +109,67 @@ def _empty(where, text, label):
 # The readers below yield ``(where, name, text, label)`` as the files have it; ``where`` begins a message.
 
 
-def _read_table(path, text, tabs):
-    header, rows = read_table(text, path, tabs, free=_TEXT)
-    if not header:
-        return
-    text, label = column(header, *_TEXT), column(header, "label")
-    if text is None or label is None:
-        shown = ", ".join(title[:30] for title in header[:10])
-        raise UserError(
-            f"{path}: there is no column {'text' if text is None else 'label'}; its first line is {shown!r}; "
-            "have it name label and text."
-        )
-    for line, row in rows:
-        check_row(row, header, path, line)
-        yield f"{path}, line {line}", f"{line:06d}", row[text], row[label]
+def _read_table(path, skipped, columns, data=None):
+    table = open_table(path, skipped, data)
+    for where, line, row in table.pick(COLUMNS, named=columns, free=["text"]):
+        yield where, f"{line:06d}", row["text"], row["label"]
 
 
-def _read_json(path, text):
-    for number, line in enumerate(split_lines(text), 1):
-        if not line.strip():
-            continue
+def _is_fasttext(lines):
+    """Whether lines are fastText's, by the first that is not empty."""
+    try:
+        return next(filter(str.strip, itertools.islice(lines, 100)), "").startswith(_FASTTEXT)
+    except UserError:  # no text at all
+        return False
+
+
+def _read_fasttext(path, skipped, data=None):
+    check = Utf8Check(path)
+    for number, line in enumerate(stream_lines(path, data), 1):
+        where, words = f"{path}, line {number}", line.split()
+        labels = [word for word in words if word.startswith(_FASTTEXT)]
+        complaint = check.complaint(line, number)
+        if not complaint and words and len(labels) != 1:
+            complaint = f"{where} has {len(labels) or 'no'} label{'s' * (len(labels) != 1)}; give one."
+        if complaint:
+            skipped.append(complaint)
+        elif words:
+            text = " ".join(word for word in words if not word.startswith(_FASTTEXT))
+            yield where, f"{number:06d}", text, labels[0].removeprefix(_FASTTEXT)
+    check.end()
+
+
+def _read_members(path, skipped, columns):
+    found, complaint, others = False, None, []
+
+    def wanted(name):
+        others.append(name)
+        return name.endswith(".txt") or is_table(name)
+
+    for name, data in files.open_members(path, wanted):
+        where, folder = f"{path}: {name}", posixpath.basename(posixpath.dirname(name))
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path}: line {number} is no JSON ({error}); put one object on each line."
-            ) from error
-        if not isinstance(row, dict):
-            raise UserError(f"{path}: line {number} is no object; put one object on each line.")
-        text = next((row[name] for name in _TEXT if name in row), None)
-        if not isinstance(text, str) or not isinstance(row.get("label"), str | int):
-            raise UserError(f"{path}: line {number} lacks label or text; give an object with both.")
-        yield f"{path}, line {number}", f"{number:06d}", text, str(row["label"])
-
-
-def _read_members(path, skipped):
-    found = False
-    for name, data in files.open_members(path, lambda name: name.endswith(".txt")):
-        folder = posixpath.basename(posixpath.dirname(name))
-        if not folder:
-            continue  # a note beside the labels' folders
-        found = True
-        try:
-            text = decode_text(data, f"{path}: {name}")
-        except UserError as error:
+            if is_table(name):
+                rows, stem = _read_table(where, skipped, columns, data), NAME.fullmatch(name)[1]
+            elif _is_fasttext(stream_lines(where, data)):
+                rows, stem = _read_fasttext(where, skipped, data), name.removesuffix(".txt")
+            elif folder:  # otherwise a note beside the labels' folders
+                found = True
+                yield where, name.removesuffix(".txt"), decode_text(data, where), folder
+                continue
+            else:
+                continue
+            for place, number, text, label in rows:
+                found = True
+                yield place, f"{stem}/{number}", text, label
+        except UserError as error:  # on this file; another may be as it should
             skipped.append(str(error))
-        else:
-            yield f"{path}: {name}", name.removesuffix(".txt"), text, folder
+            complaint = complaint or error
+    if not found and complaint:
+        raise complaint
     if not found:
-        skipped.append(f"{path}: there is no folder of .txt files in it.")
+        there = ", ".join(others[:3]) or "nothing"
+        skipped.append(f"{path}: there is neither a table nor a folder of .txt files in it, but {there}.")
 
 
 # === Prepared corpora ===
@@ -162,8 +190,8 @@ class LabelledTexts(TextSamples):
     """
 
     noun = "text"
-    version = 2
-    builder = LabelledCorpus
+    version = 3
+    named = None  # columns that a person named; `load_labelled` makes a class for each such
 
     def __init__(self, sources, chosen=None):
         super().__init__(sources, chosen)
@@ -174,8 +202,12 @@ class LabelledTexts(TextSamples):
         return [" ".join(_words(text)) for text in self.texts]
 
     @classmethod
+    def builder(cls, path, **options):
+        return LabelledCorpus(path, cls.named, **options)
+
+    @classmethod
     def locate(cls, path):
-        match = _FILE.fullmatch(Path(path).name)
+        match = NAME.fullmatch(Path(path).name)
         if match and Path(path).is_file():
             return Path(path), match[1]
         return super().locate(path)
@@ -245,7 +277,7 @@ def _public(builder):
         UserError: it has no text, or no class label.
     """
     what = "texts and class labels"
-    key = feature_of(builder, tfds.features.Text, _TEXT, what)
+    key = feature_of(builder, tfds.features.Text, COLUMNS["text"], what)
     label = feature_of(builder, tfds.features.ClassLabel, ["label"], what)
     names = tf.constant(["", *builder.info.features[label].names])  # -1: not told, as in GLUE's tests
 
@@ -256,20 +288,22 @@ def _public(builder):
     return convert
 
 
-def load_labelled(corpora, only=None, progress=False):
+def load_labelled(corpora, only=None, progress=False, columns=None):
     """Prepare corpora (the first time) and give their texts as ``LabelledTexts``.
 
     Args:
         corpora: a list of tables, folders, tars and ``tfds:`` names, or one of these.
         only: a regular expression; texts are kept whose ``CORPUS/000001`` it matches somewhere.
         progress: show progress bars.
+        columns: ``{"text": name, "label": name}`` of tables, where they are not among ``COLUMNS``.
 
     Raises:
         UserError: a corpus is missing, cannot be read or holds no labelled text that can be used.
     """
-    return LabelledTexts.load(corpora, only, progress)
+    kind = with_columns(LabelledTexts, check_named(columns, COLUMNS))
+    return kind.load(corpora, only, progress)
 
 
-def load_corpus(corpora, config, only=None, progress=False):
+def load_corpus(corpora, config, only=None, progress=False, columns=None):
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
-    return load_labelled(corpora, only, progress)
+    return load_labelled(corpora, only, progress, columns)

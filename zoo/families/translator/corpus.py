@@ -5,8 +5,11 @@ A corpus is one of these; every file may be gzipped:
 - two text files, ``PREFIX.en`` and ``PREFIX.de``, line by line each other's translation (as Moses has them),
   named by ``PREFIX`` or by one of the files;
 - a folder or a tar with one or more such pairs, in any subfolder; files of other languages do not matter;
-- a table, ``*.tsv`` or ``*.txt``: source, tab, target and, as Anki has it, perhaps a third column; or id,
-  text, id, text, as Tatoeba exports it; or any columns below a first line that names their languages;
+- a table, CSV, TSV (also ``*.txt``), JSON, lines of JSON or Parquet, whose columns are named by their
+  languages (``en``, ``en-GB``, ``English``, ``text_en``, ``translation.en``), by ``source`` and ``target``
+  or by ``--columns``; see ``zoo.formats.tables``. TSV without such a first line: source, target and, as Anki
+  has it, perhaps a third column; or id, text, id, text, as Tatoeba exports it;
+- a folder or a tar of tables with columns so named, if there are no pairs of files in it;
 - ``*.tmx``, a translation memory: ``xml:lang="en-GB"`` counts as ``en``;
 - ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with a translation feature.
 
@@ -25,11 +28,11 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
-from zoo.formats.tables import fields
-from zoo.text.files import decode_text, read_data, read_text, split_lines
+from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, with_columns
+from zoo.text.files import Utf8Check, read_data, stream_lines
 from zoo.text.normalise import normalise_sentence
 
-_TABLE = re.compile(r"(.+)\.(tsv|txt)(\.gz)?")
+_TXT = re.compile(r"(.+)\.txt(\.gz)?", re.IGNORECASE | re.DOTALL)  # a table without a name for it, as Anki's
 _TMX = re.compile(r"(.+)\.tmx(\.gz)?")
 # en, deu, pt_BR, zh-Hans-CN; a suffix that files have for other reasons is no language.
 _CODE = r"(?!(?:csv|gz|md|tar|tbz|tgz|tmx|tsv|txt|txz|xz|zip)\b)[a-z]{2,3}(?:[-_][A-Za-z0-9]+)*"
@@ -41,6 +44,7 @@ class ParallelCorpus(LocalCorpus):
     Args:
         path: the file or folder; of two parallel files, the source.
         languages: codes of the source and the target.
+        columns: ``{"source": name, "target": name}`` of tables whose languages do not name them; or None.
         data_dir: where the prepared shards go.
     """
 
@@ -52,12 +56,12 @@ class ParallelCorpus(LocalCorpus):
     }
     in_order = True
 
-    def __init__(self, path, languages, **kwargs):
-        self.languages = languages
+    def __init__(self, path, languages, columns=None, **kwargs):
+        self.languages, self.columns = languages, columns
         super().__init__(path, **kwargs)
 
     def samples(self):
-        for name, source, text in read_parallel(self.path, self.languages, self.skipped):
+        for name, source, text in read_parallel(self.path, self.languages, self.skipped, self.columns):
             yield {"source": source, "text": text, "name": name}
 
     def unusable(self, reason):
@@ -68,13 +72,14 @@ class ParallelCorpus(LocalCorpus):
         )
 
 
-def read_parallel(path, languages, skipped):
+def read_parallel(path, languages, skipped, columns=None):
     """Iterate over the pairs of a local corpus.
 
     Args:
         path: a folder, a tar, a table, a TMX file or, of two parallel files, the source.
         languages: codes of the source and the target.
         skipped: a list; a sentence is appended for each pair that cannot be used.
+        columns: as of ``ParallelCorpus``.
 
     Yields:
         ``(name, source, text)``: the number of the line (of the unit in TMX), six digits, in a folder or a
@@ -85,16 +90,16 @@ def read_parallel(path, languages, skipped):
             not equally long.
     """
     if path.is_dir():
-        rows = _read_members(path, languages, skipped)
-    elif _TABLE.fullmatch(path.name):
-        rows = _read_table(path, languages, skipped)
+        rows = _read_members(path, languages, skipped, columns)
+    elif is_table(path.name) or _TXT.fullmatch(path.name):
+        rows = _read_table(path, languages, skipped, columns)
     elif _TMX.fullmatch(path.name):
         rows = _read_tmx(path, languages, skipped)
     elif match := _pattern(languages).fullmatch(path.name):
         pair = [(file, read_data(file)) for file in _pair_of(path, languages)]
-        rows = _read_pair(pair, path.with_name(match[1]))
+        rows = _read_pair(pair, path.with_name(match[1]), skipped)
     else:
-        rows = _read_members(path, languages, skipped)
+        rows = _read_members(path, languages, skipped, columns)
     for where, name, *pair in rows:
         source, text = map(normalise_sentence, pair)
         complaint = _empty(where, languages, (source, text))
@@ -116,9 +121,9 @@ def _empty(where, languages, sentences):
 # === Two parallel files ===
 
 
-def _read_pair(pair, prefix, folder=""):
+def _read_pair(pair, prefix, skipped, folder=""):
     """The lines of ``[(name, bytes)]``, source and target; ``folder`` goes before the names."""
-    (source, one), (target, other) = ((name, split_lines(decode_text(data, name))) for name, data in pair)
+    (source, one), (target, other) = ((name, list(stream_lines(name, data))) for name, data in pair)
     ends = [len(lines) - _blank_at_end(lines) for lines in (one, other)]
     if ends[0] < len(one) and ends[1] < len(other):  # blank in both: these lines are no sentences
         del one[max(ends) :], other[max(ends) :]
@@ -130,8 +135,16 @@ def _read_pair(pair, prefix, folder=""):
             f"{long} has {more} lines and {short} {fewer}, so that line {fewer + 1} and what follows has no "
             "translation; make them equally long."
         )
+    checks = [Utf8Check(name) for name, _ in pair]
     for number, sentences in enumerate(zip(one, other, strict=True), 1):
-        yield f"{prefix}, line {number}", f"{folder}{number:06d}", *sentences
+        both = [check.complaint(line, number) for check, line in zip(checks, sentences, strict=True)]
+        complaints = list(filter(None, both))
+        if complaints:
+            skipped += complaints[:1]
+        else:
+            yield f"{prefix}, line {number}", f"{folder}{number:06d}", *sentences
+    for check in checks:
+        check.end()
 
 
 def _blank_at_end(lines):
@@ -191,8 +204,8 @@ def _missing(prefix, there, languages):
     return None
 
 
-def _read_members(path, languages, skipped):
-    """The pairs of files in a folder or tar."""
+def _read_members(path, languages, skipped, columns):
+    """The pairs of files in a folder or tar, or its tables."""
     names = []
     list(files.open_members(path, names.append))  # reads none
     prefixes, complaints, others = {}, [], []
@@ -204,6 +217,9 @@ def _read_members(path, languages, skipped):
             complaints.append(f"{path}: {missing}.")
         elif len(there) > 1:
             others.append(f"{path}: {missing}.")
+    if not prefixes and any(map(is_table, names)):
+        yield from _read_tables(path, languages, skipped, columns, (complaints or others or [None])[0])
+        return
     if not prefixes and (complaints or others):
         raise UserError((complaints or others)[0])
     skipped += complaints
@@ -217,48 +233,90 @@ def _read_members(path, languages, skipped):
         if _pattern(languages).fullmatch(name)[2] == languages[0]:
             pair.reverse()
         pair = [(f"{path}: {name}", data) for name, data in pair]
-        yield from _read_pair(pair, f"{path}: {prefix}", f"{prefix}/")
+        yield from _read_pair(pair, f"{path}: {prefix}", skipped, f"{prefix}/")
 
 
 # === Tables ===
 
 
-def _read_table(path, languages, skipped):
-    columns = None
-    for number, line in enumerate(split_lines(read_text(path)), 1):
-        row = fields(line)
-        if not line.strip():
-            continue
-        if columns is None and len(row) > 1:
-            columns = _named_columns(path, row, languages)
-            if columns:
-                continue
-            exported = len(row) == 4 and row[0].strip().isdecimal() and row[2].strip().isdecimal()
-            columns = (1, 3) if exported else (0, 1)
-        if len(row) <= max(columns or (1,)):
-            count = f"{len(row)} column{'s' * (len(row) > 1)}"
-            skipped.append(f"{path}, line {number} has {count}; separate source and target by a tab.")
-        else:
-            yield f"{path}, line {number}", f"{number:06d}", *(row[column] for column in columns)
+SIDES = {  # what the columns may be called where they are not named by languages, best first
+    "source": ("source", "src", "source_text"),
+    "target": ("target", "tgt", "trg", "target_text"),
+}
+_NAMES = {
+    "ar": "arabic", "cs": "czech", "da": "danish", "de": "german", "el": "greek", "en": "english",
+    "es": "spanish", "fi": "finnish", "fr": "french", "he": "hebrew", "hi": "hindi", "hu": "hungarian",
+    "it": "italian", "ja": "japanese", "ko": "korean", "nl": "dutch", "no": "norwegian", "pl": "polish",
+    "pt": "portuguese", "ro": "romanian", "ru": "russian", "sv": "swedish", "tr": "turkish",
+    "uk": "ukrainian", "vi": "vietnamese", "zh": "chinese",
+}  # fmt: skip
 
 
-def _named_columns(path, row, languages):
-    """The columns of the two languages as the first line of a table names them; None if it names none.
+def _read_table(path, languages, skipped, columns, data=None):
+    table = open_table(path, skipped, data)
+    wanted = dict(zip(SIDES, _places(table, languages, columns, data is None), strict=True))
+    for where, line, row in table.pick(wanted, optional=SIDES, free=SIDES):
+        yield where, f"{line:06d}", row.get("source", ""), row.get("target", "")
+
+
+def _read_tables(path, languages, skipped, columns, complaint):
+    """The pairs of all tables; where there is none, ``complaint`` or one on a table is what to say."""
+    complaint, found = complaint and UserError(complaint), False
+    for name, data in files.open_members(path, is_table):
+        try:
+            for where, number, *pair in _read_table(f"{path}: {name}", languages, skipped, columns, data):
+                found = True
+                yield where, f"{NAME.fullmatch(name)[1]}/{number}", *pair
+        except UserError as error:  # on this table; another may be as it should
+            skipped.append(str(error))
+            complaint = complaint or error
+    if complaint and not found:
+        raise complaint
+
+
+def _places(table, languages, columns, alone):
+    """The numbers of the columns of source and target.
+
+    A table that is ``alone``, not one of a folder, may have none named: it is told so.
+    """
+    if not table.columns:
+        return (0, 1)
+    if columns:
+        sides = {what: SIDES[what] for what in columns} if len(columns) == 2 else SIDES
+        places = table.find(sides, named=columns)
+        return [places[what] for what in SIDES]
+    titles = [title.strip() for title in table.columns]
+    ways = (
+        lambda title: title.rpartition(".")[2],  # of what Hugging Face's sets call a translation
+        lambda title: _CODES.get(re.split(r"\W", title.lower())[0], ""),
+        lambda title: next((word for word in re.split(r"[\W_]", title) if word.lower() in languages), ""),
+    )
+    found = [[_column(list(map(way, titles)), language) for language in languages] for way in ways]
+    places = min(found, key=lambda places: places.count(None))
+    if None not in places:
+        return places
+    sides = [column(titles, *SIDES[what]) for what in SIDES]
+    if None not in sides:
+        return sides
+    if table.delimiter != TAB or not alone or _names_languages(titles, places):
+        at = places.index(None)
+        raise table.lacks(list(SIDES)[at], languages[at])
+    table.headless()
+    exported = len(titles) == 4 and titles[0].isdecimal() and titles[2].isdecimal()
+    return (1, 3) if exported else (0, 1)
+
+
+_CODES = {name: code for code, name in _NAMES.items()}
+
+
+def _names_languages(titles, places):
+    """Whether the first line of a table names languages, ``places`` being those of the two that are wanted.
 
     Two words may look like two codes: the line counts as a header if one of them is wanted, or if all have
     two letters, as is usual.
     """
-    codes = [code.strip() for code in row]
-    columns = [_column(codes, language) for language in languages]
-    if None not in columns:
-        return columns
-    usual = all(re.fullmatch(r"[a-z]{2}([-_]\w+)?", code) for code in codes)
-    if usual or (columns != [None, None] and all(re.fullmatch(_CODE, code) for code in codes)):
-        missing = languages[columns.index(None)]
-        raise UserError(
-            f"{path}: there is no column {missing}; its first line names {', '.join(sorted(codes))}."
-        )
-    return None
+    usual = all(re.fullmatch(r"[a-z]{2}([-_]\w+)?", title) for title in titles)
+    return usual or (places != [None, None] and all(re.fullmatch(_CODE, title) for title in titles))
 
 
 def _column(codes, language):
@@ -379,7 +437,8 @@ class Parallel(TextSamples):
     """
 
     noun = "pair"
-    version = 2
+    version = 3
+    named = None  # columns that a person named
     languages = None  # codes of source and target; `load_parallel` makes a class for each pair of them
 
     def __init__(self, sources, chosen=None):
@@ -388,13 +447,13 @@ class Parallel(TextSamples):
 
     @classmethod
     def builder(cls, path, **options):
-        return ParallelCorpus(path, cls.languages, **options)
+        return ParallelCorpus(path, cls.languages, cls.named, **options)
 
     @classmethod
     def locate(cls, path):
         file = Path(path)
         pattern = _pattern(cls.languages)
-        for of_one_file in (_TABLE, _TMX):
+        for of_one_file in (NAME, _TXT, _TMX):
             if file.is_file() and (match := of_one_file.fullmatch(file.name)):
                 return file, match[1]
         if file.is_file() and pattern.fullmatch(file.name):
@@ -514,7 +573,7 @@ def _public_sentence(builder, languages):
     return pick
 
 
-def load_parallel(corpora, source, target, only=None, progress=False):
+def load_parallel(corpora, source, target, only=None, progress=False, columns=None):
     """Prepare corpora (the first time) and give their pairs as ``Parallel``.
 
     Args:
@@ -524,6 +583,7 @@ def load_parallel(corpora, source, target, only=None, progress=False):
         only: a regular expression; pairs are kept whose ``CORPUS/000001`` or ``CORPUS/PREFIX/000001`` it
             matches somewhere.
         progress: show progress bars.
+        columns: ``{"source": name, "target": name}`` of tables, where they are not named by languages.
 
     Raises:
         UserError: a corpus is missing, cannot be read, has not the two languages, is not parallel or holds no
@@ -536,9 +596,9 @@ def load_parallel(corpora, source, target, only=None, progress=False):
         raise UserError(f"Source and target are both {source}; give two languages.")
     # Prepared public corpora are known by the class's name.
     kind = type(f"Parallel_{source}_{target}", (Parallel,), {"languages": (source, target)})
-    return kind.load(corpora, only, progress)
+    return with_columns(kind, check_named(columns, SIDES)).load(corpora, only, progress)
 
 
-def load_corpus(corpora, config, only=None, progress=False):
+def load_corpus(corpora, config, only=None, progress=False, columns=None):
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
-    return load_parallel(corpora, config["source"], config["target"], only, progress)
+    return load_parallel(corpora, config["source"], config["target"], only, progress, columns)
