@@ -82,7 +82,7 @@ class Table:
         self._rows = lambda places: itertools.chain([self._first] if self._first else [], rows(places))
         self._headless = True
 
-    def pick(self, wanted, optional=(), named=None, free=()):
+    def pick(self, wanted, optional=(), named=None, free=(), literal=()):
         """Iterate over the rows with what is wanted of them.
 
         Args:
@@ -91,6 +91,7 @@ class Table:
             optional: what need not be there.
             named: ``{what: column}``, columns that a person named.
             free: what takes its commas or semicolons without quotes, too, if it is in the last column.
+            literal: what is missing only where there is nothing: a file may be called "nan".
 
         Yields:
             ``(where, line, {what: str})``: how a sentence on the row begins; its number from 1, that of its
@@ -100,7 +101,7 @@ class Table:
             UserError: a column is missing.
         """
         places = self.find(wanted, optional, named) if self.columns else {}
-        return self._pick(places, set(wanted) - set(optional), free)
+        return self._pick(places, set(wanted) - set(optional), free, literal)
 
     def find(self, wanted, optional=(), named=None):
         """``{what: number of its column}``; arguments and errors as ``pick``."""
@@ -116,7 +117,7 @@ class Table:
             if at is not None:
                 places[what] = at
             elif what not in optional or (named and what in named):
-                raise self.lacks(what, named[what] if named and what in named else names[0])
+                raise self.lacks(what, named[what] if named and what in named else what)
         return places
 
     def lacks(self, what, name):
@@ -127,11 +128,11 @@ class Table:
             f"it is: --columns {what}=NAME."
         )
 
-    def _pick(self, places, needed, free):
+    def _pick(self, places, needed, free, literal):
         joined = self.delimiter in (",", ";") and not self._headless and free
         width, last = len(self.columns), len(self.columns) - 1
         joined = joined and any(places.get(what) == last for what in free)
-        most = max(places.values(), default=0)
+        most = max((at for what, at in places.items() if what in needed), default=0)
         for line, row in self._rows(sorted(places.values())):
             where = f"{self.name}, {self._unit} {line}"
             if self.delimiter:
@@ -140,7 +141,12 @@ class Table:
                 if len(row) <= most if self._headless else len(row) != width:
                     self.skipped.append(f"{where} {self._count(row)}")
                     continue
-                values = {what: row[at] for what, at in places.items() if row[at].strip() not in MISSING}
+                values = {what: row[at] for what, at in places.items() if at < len(row)}
+                values = {
+                    what: value
+                    for what, value in values.items()
+                    if (mark := value.strip()) not in MISSING or (mark and what in literal)
+                }
             else:
                 try:
                     values = {what: _as_text(row[at]) for what, at in places.items()}
