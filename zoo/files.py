@@ -290,7 +290,7 @@ def names_in(folder):
     Raises:
         UserError: a folder of them cannot be read.
     """
-    return sorted(next(_folder_members(Path(folder))))
+    return sorted(name for name, _ in _walk(folder, None))
 
 
 def extract(archive, folder):

@@ -19,6 +19,7 @@ from zoo.formats import streams
 ENDS = (
     "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # besides \n and \r, what str.splitlines takes for ends of lines
 )
+COLUMNS = {"text": ("text", "review")}
 ODD = [f"a{end}b" for end in ENDS] + ["a\rb", "", "last"]
 
 
@@ -52,11 +53,11 @@ def test_lines_end_at_line_feeds_alone(stdin, tmp_path):
     (tmp_path / "odd.txt").write_bytes(data.encode())
     (tmp_path / "odd.txt.gz").write_bytes(gzip.compress(data.encode()))
     for name in ("odd.txt", "odd.txt.gz"):
-        ((_, feed),) = streams.texts([str(tmp_path / name)])
+        ((_, feed),) = streams.texts([str(tmp_path / name)], COLUMNS)
         assert list(feed) == ODD and list(feed.names) == ODD
         with stdin() as pipe:
             pipe.write((tmp_path / name).read_bytes())
-        ((_, feed),) = streams.texts(["-"])
+        ((_, feed),) = streams.texts(["-"], COLUMNS)
         assert list(feed) == ODD
 
 
@@ -102,7 +103,7 @@ def test_bytes_of_a_file(stdin, start):
 def test_bytes_are_no_lines_of_text(stdin):
     with stdin() as pipe:
         pipe.write(b"\x89PNG\r\n\x1a\n\0\0")
-    ((_, feed),) = streams.texts(["-"])
+    ((_, feed),) = streams.texts(["-"], COLUMNS)
     assert list(feed) == [] and "no UTF-8 text" in str(feed.error)
 
 
@@ -110,6 +111,33 @@ def test_standard_input_that_is_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     feed = streams.paths(["-"], (".png",))
     assert list(feed) == [] and "standard input: it is closed" in str(feed.error)
+
+
+@pytest.mark.parametrize(
+    "name, data",
+    [
+        ("a.csv", 'label,text\n1,"A ""fine"", one"\n2,"Dull\nand endless"\n3,\n4,last\n'),
+        ("a.tsv", 'review\tlabel\n"A ""fine"", one"\t1\n"Dull\nand endless"\t2\nNaN\t3\nlast\t4\n'),
+        (
+            "a.jsonl",
+            '{"text": "A \\"fine\\", one"}\n{"text": "Dull\\nand endless"}\n'
+            '{"text": null}\n{"text": "last"}\n',
+        ),
+    ],
+)
+def test_a_table_is_its_rows(stdin, tmp_path, name, data):
+    (tmp_path / name).write_text(data)
+    wanted = ['A "fine", one', "Dull\nand endless", "", "last"]
+    ((_, feed),) = streams.texts([str(tmp_path)], COLUMNS)
+    assert list(feed) == wanted
+    assert str(feed.names[2]).endswith("has no text") and list(feed.names)[:2] == wanted[:2]
+    column = "review" if "review" in data else "text"
+    with stdin() as pipe:
+        pipe.write(data.encode())
+    ((_, feed),) = streams.texts(["-"], {"text": ("x",)}, {"text": column})
+    assert list(feed) == wanted
+    ((_, feed),) = streams.texts([str(tmp_path / name)], COLUMNS, {"text": "x"})
+    assert list(feed) == [] and "no column x" in str(feed.error)
 
 
 def test_folders_and_patterns(tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ import sys
 
 from zoo.cli import common
 from zoo.cli.common import complain
+from zoo.contract.options import columns
 from zoo.errors import UserError
 from zoo.formats import streams
 from zoo.text.files import read_text
@@ -23,6 +24,10 @@ def add_arguments(parser, arguments):
     about = INPUTS[kind.takes].format(kind.reads) if kind.reads else "files, or lines of text files"
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help=about)
     parser.add_argument("--format", choices=kind.formats, default="text", help="default: text")
+    if kind.takes == "lines":
+        parser.add_argument(
+            "--columns", type=columns, metavar="WHAT=NAME", help=f"read tables: {kind.columns_help}"
+        )
     if kind.plots:
         parser.add_argument("--plot", metavar="FILE.png", help=f"draw {kind.plot_help}")
     common.add_options(parser, kind, evaluates=False)
@@ -67,7 +72,7 @@ class _Told:
 def _read(reader, options, told):
     decoding, shown = common.given(options, reader), []
     if reader.takes == "lines":
-        sources = streams.texts(options.inputs)
+        sources = streams.texts(options.inputs, reader.columns, options.columns)
     else:
         sources = [(None, streams.paths(options.inputs, reader.suffixes))]
     if single := _single(options):
@@ -80,7 +85,9 @@ def _read(reader, options, told):
         for result in results:
             name = feed.names.popleft()
             item = next(given) if options.plot else None
-            if isinstance(result, Exception) and source:
+            if isinstance(name, UserError):
+                told.error("", name)
+            elif isinstance(result, Exception) and source:
                 told.error(name, result, f"{source}, ")
             elif isinstance(result, Exception):
                 told.error(name, streams.told(name, result, reader.suffixes, reader.reads))
@@ -135,6 +142,8 @@ def _only(sources, single, reader):
     ]
     if len(found) != 1:
         raise _several(single, reader)
+    if isinstance(found[0][1], UserError):
+        raise found[0][1]
     return found[0][0], streams.Feed([found[0][1:]])
 
 

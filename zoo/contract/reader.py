@@ -56,7 +56,8 @@ class Reader:
             "prompts", where each is a whole text to continue: ``write(prompt, **decoding)`` gives that in
             pieces.
         suffixes: of the files that are read where a folder is given, in lower case, the usual one first.
-        columns: where lines are read, the usual names of the column of a table that holds them.
+        columns: where lines are read, ``{what: names}``: the usual names of the column of a table that holds
+            them. ``columns_help`` says that.
         single: the types of which a call takes one input without a list.
         options: tuple of ``zoo.contract.options.Option``, the keyword arguments of ``stream``.
         greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
@@ -73,7 +74,8 @@ class Reader:
     single = str | bytes | os.PathLike
     options = ()
     greedy = {}
-    suffixes = columns = ()
+    suffixes = ()
+    columns, columns_help = {}, None
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
     plots = plot_help = None
     metrics = ()

@@ -13,9 +13,10 @@ import sys
 
 from zoo import files
 from zoo.errors import UserError
+from zoo.formats.tables import check_named, is_table, open_table
 from zoo.text.files import stream_lines
 
-TEXTS = (".txt", ".text", ".md", ".csv", ".tsv", ".jsonl")  # what is read of a folder of texts, or such .gz
+TEXTS = (".txt", ".text", ".md")  # what is read of a folder of texts, besides tables; also such .gz
 PATIENCE = 0.02  # seconds to wait for more before what has come is read
 LARGEST = 1 << 30  # bytes of one file on standard input
 
@@ -31,7 +32,8 @@ class Feed:
             always is.
 
     Attributes:
-        names: a queue of the names of inputs that were given out.
+        names: a queue of the names of inputs that were given out; in the place of one that could not be read
+            there is the UserError, and the reader got an empty one.
         error: the UserError that ended the inputs, or None.
     """
 
@@ -77,25 +79,45 @@ def paths(arguments, suffixes):
     return Feed(items(), stdin.waiting)
 
 
-def texts(arguments, read_table=None, tables=()):
+def texts(arguments, columns, named=None):
     """Iterate over ``(name, feed)``: the lines of text files, plain or gzip, and of standard input for "-".
 
-    Args:
-        arguments: files, folders and patterns.
-        read_table: ``path`` -> an iterable of str, for files with the suffixes ``tables``.
-
     Each feed is a ``Feed`` of str that are their own names; bytes that are no UTF-8 are there as surrogates.
+
+    Args:
+        arguments: files, folders and patterns. Of tables, by the names of files, each row is a text.
+        columns: ``{what: names}``, the usual names of the column with the texts.
+        named: ``{what: column}``, the one that a person named: all are tables, and standard input, too.
     """
     for argument in arguments:
         if argument == "-":
             stdin = StandardInput()
-            yield "standard input", Feed(_named(_text(stdin)), stdin.waiting)
-            continue
-        for path in expanded(argument, TEXTS):
-            if read_table and path.lower().removesuffix(".gz").endswith(tables):
-                yield path, Feed(_named(read_table(path)))
+            if named:
+                yield "standard input", Feed(_rows("standard input", columns, named, stdin))
             else:
-                yield path, Feed(_named(stream_lines(path)))
+                yield "standard input", Feed(_named(_text(stdin)), stdin.waiting)
+            continue
+        for path in expanded(argument, TEXTS, tables=True):
+            rows = _rows(path, columns, named) if named or is_table(path) else _named(stream_lines(path))
+            yield path, Feed(rows)
+
+
+def _rows(path, columns, named, stdin=None):
+    """``(name, text)`` of the rows of a table."""
+    skipped, data = [], None
+    if stdin:
+        data = files.gunzip(stdin.whole(), path)
+    table = open_table(path, skipped, data)
+    (what,) = columns
+
+    def bad():
+        while skipped:
+            yield UserError(skipped.pop(0).rstrip(".")), ""
+
+    for _, _, row in table.pick(columns, named=check_named(named, columns), free=[what]):
+        yield from bad()
+        yield row[what], row[what]
+    yield from bad()
 
 
 def _text(stdin):
@@ -111,21 +133,23 @@ def _named(lines):
     return ((line, line) for line in lines)
 
 
-def expanded(argument, suffixes):
+def expanded(argument, suffixes, tables=False):
     """The paths that an argument stands for: list of str.
 
-    Of a folder these are the files with ``suffixes`` in it and below, of a pattern those that it matches, in
-    the order of their names. What is neither, or stands for nothing, is its own only path.
+    Of a folder these are the files with ``suffixes`` in it and below, and ``tables`` if asked for; of a
+    pattern those that it matches, in the order of their names. What is neither, or stands for nothing, is its
+    own only path.
     """
     if os.path.isdir(argument):
         try:
-            names = [name for name in files.names_in(argument) if _ends(name, suffixes)]
+            names = files.names_in(argument)
+            names = [name for name in names if _ends(name, suffixes) or (tables and is_table(name))]
         except UserError:  # see ``told``
             names = []
         return [os.path.join(argument, name) for name in names] or [argument]
     if glob.has_magic(argument) and not os.path.lexists(argument):
         found = sorted(glob.glob(argument, recursive=True))
-        return [path for one in found for path in expanded(one, suffixes)] or [argument]
+        return [path for one in found for path in expanded(one, suffixes, tables)] or [argument]
     return [argument]
 
 
