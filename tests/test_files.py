@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from zoo import files
 from zoo.errors import UserError
 
 SUFFIXES = ("tar", "tar.gz", "tar.bz2", "tar.xz")
+ARCHIVES = (*SUFFIXES, "zip")
 LINES = {"a.png": b"\x89PNG", "b/deep/x.txt": b"", "b/ä.gt.txt": b"Zeile", "c.png": bytes(range(256)) * 40}
 
 
@@ -387,10 +389,15 @@ def corpus(tmp_path):
         places[suffix] = tmp_path / f"lines.{suffix}"
         with tarfile.open(places[suffix], f"w:{suffix.rpartition('.')[2].replace('tar', '')}") as tar:
             tar.add(folder, ".")  # as `tar czf lines.tar.gz -C lines .` does
+    places["zip"] = tmp_path / "lines.zip"
+    with zipfile.ZipFile(places["zip"], "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in folder.rglob("*"):
+            archive.write(file, file.relative_to(folder))
+        archive.writestr("__MACOSX/._a.png", b"of macOS")
     return places
 
 
-@pytest.mark.parametrize("kind", ["folder", *SUFFIXES])
+@pytest.mark.parametrize("kind", ["folder", *ARCHIVES])
 def test_members_are_the_same_everywhere(corpus, kind):
     assert list(files.open_members(corpus[kind])) == sorted(LINES.items())
     wanted = files.open_members(corpus[kind], wanted=lambda name: name.endswith(".png"))
@@ -552,6 +559,111 @@ def test_of_links_to_one_folder_the_first_name_counts(tmp_path):
 def test_a_file_that_the_system_does_not_give():
     with pytest.raises(UserError, match=r"^/proc/self/mem: cannot be read \(input/output error\)$"):
         list(files.open_members("/proc/self/mem"))
+
+
+def packed(path, members, **options):
+    """A zip of ``{name: bytes}``."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data, **options)
+    return path
+
+
+def test_zip_of_windows(tmp_path):
+    path = packed(tmp_path / "x.zip", {"a/b.png": b"1"})
+    path.write_bytes(path.read_bytes().replace(b"a/b.png", b"a\\b.png"))
+    assert list(files.open_members(path)) == [("a/b.png", b"1")]
+    assert list(files.open_members(packed(tmp_path / "empty.zip", {}))) == []
+
+
+@pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "C:\\x.png", "a/../../x.png"])
+def test_dangerous_zip_is_refused(name, tmp_path):
+    path = packed(tmp_path / "x.zip", {"a.png": b"1", name: b"2"})
+    with pytest.raises(UserError, match=r"x\.zip: refused, it holds the path"):
+        next(files.open_members(path))
+    link = zipfile.ZipInfo("b.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with pytest.raises(UserError, match=r"x\.zip: refused, 'b\.png' in it is a link"):
+        next(files.open_members(packed(path, {link: b"/etc/passwd"})))
+    secret = bytearray(packed(path, {"a.png": b"1"}).read_bytes())
+    secret[6] |= 1
+    secret[secret.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(secret)
+    with pytest.raises(UserError, match=r"x\.zip: this zip is encrypted; unpack it"):
+        next(files.open_members(path))
+
+
+def test_damaged_zip(tmp_path):
+    data = packed(tmp_path / "x.zip", {"a.png": bytes(range(256)) * 9, "b.png": b"2"}).read_bytes()
+    (tmp_path / "cut.zip").write_bytes(data[:-30])
+    with pytest.raises(UserError, match=r"cut\.zip: this zip is truncated or damaged"):
+        next(files.open_members(tmp_path / "cut.zip"))
+    (tmp_path / "bad.zip").write_bytes(data[:60] + b"????" + data[64:])
+    skipped = []
+    assert list(files.open_members(tmp_path / "bad.zip", skipped=skipped)) == [("b.png", b"2")]
+    assert len(skipped) == 1 and "bad.zip: a.png in it is damaged" in skipped[0]
+    with pytest.raises(UserError, match="a.png in it is damaged"):
+        list(files.open_members(tmp_path / "bad.zip"))
+
+
+def test_a_zip_that_would_fill_the_disk(tmp_path, monkeypatch):
+    path = packed(tmp_path / "bomb.zip", {"a.png": bytes(3 << 20), "b.png": bytes(3 << 20)})
+    assert len(list(files.open_members(path))) == 2
+    monkeypatch.setattr(files, "ALWAYS", 4 << 20)
+    with pytest.raises(UserError, match=r"bomb\.zip: refused, it unpacks to more than 4 MiB"):
+        next(files.open_members(path))
+
+
+@pytest.mark.parametrize("start, name", [(b"Rar!\x1a\7", "RAR"), (b"7z\xbc\xaf'\x1c", "7-Zip")])
+def test_archives_of_other_programs(start, name, tmp_path):
+    (tmp_path / "x").write_bytes(start + bytes(100))
+    with pytest.raises(UserError, match=f"x: this is packed with {name}; unpack it"):
+        next(files.open_members(tmp_path / "x"))
+
+
+def test_some_files_in_place_of_a_folder(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"1")
+    listed = files.FileList({"x/a.png": tmp_path / "a.png", "b.png": tmp_path / "gone"}, "mine")
+    skipped = []
+    assert list(files.open_members(listed, skipped=skipped)) == [("x/a.png", b"1")]
+    assert len(skipped) == 1 and str(listed) == "mine"
+    before = files.stamps(listed)
+    (tmp_path / "a.png").write_bytes(b"12")
+    assert files.stamps(listed) != before and len(before) == 2
+
+
+def test_stamps_see_through_links(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines/sub").symlink_to("../real")
+    (tmp_path / "lines/loop").symlink_to("loop")
+    before = files.stamps(tmp_path / "lines")
+    (tmp_path / "real/a.png").write_bytes(b"1")
+    assert len(files.stamps(tmp_path / "lines")) == len(before) + 1 == 2
+
+
+def test_what_cannot_be_read_is_skipped_if_wanted(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"1")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    (tmp_path / "locked").mkdir()
+    listed = os.scandir
+
+    def locked(path):
+        if str(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    skipped = []
+    assert list(files.open_members(tmp_path, skipped=skipped)) == [("a.png", b"1")]
+    assert [sentence.rpartition("/")[2] for sentence in skipped] == [
+        "locked: cannot be read (permission denied).",
+        "loop.png: cannot be read (too many levels of symbolic links).",
+    ]
+    with pytest.raises(UserError, match=r"locked: cannot be read \(permission denied\)$"):
+        list(files.open_members(tmp_path))
+    with pytest.raises(UserError, match=r"locked: cannot be read \(permission denied\)$"):
+        list(files.open_members(tmp_path / "locked", skipped=[]))
 
 
 def test_broken_link_is_named(tmp_path):

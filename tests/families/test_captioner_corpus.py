@@ -216,6 +216,75 @@ def test_the_same_captions_in_two_lists_count_once(tmp_path):
     assert read(write(tmp_path / "one", IMAGES | {"z.token.txt": twice}))[0] == {"a.jpg": ["twice", "twice"]}
 
 
+def karpathy(splits, folder=""):
+    """Karpathy's ``dataset_flickr8k.json`` or, with a folder of the images, ``dataset_coco.json``."""
+    images = [
+        {
+            "filename": file, "split": split, "sentids": [0], "imgid": 0,
+            "sentences": [{"raw": text, "tokens": text.split(), "sentid": 0} for text in CAPTIONS[file]],
+        } | ({"filepath": folder} if folder else {})
+        for file, split in zip(CAPTIONS, splits, strict=True)
+    ]  # fmt: skip
+    return json.dumps({"dataset": "any", "images": images})
+
+
+BY_KARPATHY = {"train/a.jpg": "a.jpg", "train/b.jpg": "b.jpg", "val/c.png": "c.png", "test/d.jpg": "d.jpg"}
+
+
+@pytest.mark.parametrize("folder", ["", "val2014"])
+def test_karpathy_s_splits(folder, tmp_path):
+    text = karpathy(["train", "restval", "val", "test"], folder)
+    contents = in_folder("images/val2014/") | {"dataset_coco.json": text}
+    found = {name: NORMAL[file] for name, file in BY_KARPATHY.items()}
+    assert read(write(tmp_path, contents)) == (found, [])
+
+
+RESULTS = "".join(f"{file}| 0| {text}\n" for file, text in PAIRS)
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("results.csv", "image_name| comment_number| comment\n" + RESULTS),
+        ("images/metadata.csv", table(header="file_name,text")),
+        ("any.json", json.dumps([{"image": file, "caption": texts} for file, texts in CAPTIONS.items()])),
+        ("any.json", json.dumps([{"image": f"images/{file}", "caption": text} for file, text in PAIRS])),
+        ("labels.json", json.dumps(CAPTIONS)),
+        ("captions.csv.gz", gzip.compress(table().encode())),
+    ],
+)
+def test_other_lists(name, text, tmp_path):
+    contents = in_folder("images/") | {name: text, "README.txt": "Four squares.\n"}
+    found = {f"images/{file}": captions for file, captions in NORMAL.items()}
+    assert read(write(tmp_path, contents)) == (found, [])
+
+
+def test_texts_beside_images(tmp_path):
+    beside = {f"x/{file[0]}.txt": "\r\n".join([*captions, ""]) for file, captions in CAPTIONS.items()}
+    contents = in_folder("x/") | beside | {"x/e.txt": "no image", "x/LICENSE.txt": "free"}
+    found = {f"x/{file}": captions for file, captions in NORMAL.items()}
+    assert read(write(tmp_path, contents)) == (found, [f"{tmp_path}: x/e.txt has no image."])
+    names = load_captions([str(tmp_path / "x" / "a.jpg"), str(tmp_path / "x" / "c.png")], size=SIZE).names
+    assert sorted(names) == ["x/a.jpg", "x/c.png"]
+
+
+def test_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    images = [{"bytes": data, "path": file} for file, data in IMAGES.items()]
+    table = pyarrow.table({"image": images, "captions": list(CAPTIONS.values())})
+    parquet.write_table(table, tmp_path / "validation-00000-of-00001.parquet")
+    found, skipped = read(tmp_path)
+    assert (found, skipped) == ({f"validation/{file}": captions for file, captions in NORMAL.items()}, [])
+
+
+def test_other_lists_of_flickr8k_are_no_captions(tmp_path):
+    judged = "a.jpg\tb.jpg#2\t0.333\t1\t2\n" * 9
+    contents = IMAGES | {"Flickr8k.token.txt": tokens(), "CrowdFlowerAnnotations.txt": judged}
+    assert read(write(tmp_path, contents)) == (NORMAL, [])
+
+
 # === What cannot be used ===
 
 
@@ -269,7 +338,7 @@ def test_what_cannot_be_used_is_counted_and_the_rest_read(tmp_path):
         ("metadata.jsonl", '{"file_name": "a.jpg", "text": null}\n{}', "line 1 lacks"),
         ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n{"text": "A"}', "line 2 lacks"),
         ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n[1]', "line 2 lacks"),
-        ("trainImages.txt", b"\xff\xfea", "UTF-16"),
+        ("trainImages.txt", b"\xff\xfea", "this text is UTF-16"),
     ],
 )
 def test_what_is_broken_in_a_list_is_named_and_the_rest_read(name, data, reason, tmp_path):

@@ -1,5 +1,10 @@
+import csv
+import gzip
 import io
+import json
+import os
 import tarfile
+import zipfile
 
 import numpy as np
 import pytest
@@ -7,7 +12,8 @@ from PIL import Image
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.errors import UserError
-from zoo.families.line_ocr.corpus import load_lines
+from zoo.families.line_ocr.corpus import Lines, load_lines, read_pairs
+from zoo.files import FileList
 from zoo.images.lines import read_image
 
 
@@ -122,6 +128,274 @@ def test_what_is_read_can_be_learned(tmp_path):
         name.with_suffix(".gt.txt").write_text(suffix)
     lines = load_lines(tmp_path / "lines")
     assert sorted(lines.texts) == sorted(IMAGE_SUFFIXES) and lines.skipped == []
+
+
+# === Layouts ===
+
+SAID = ["It was the best, of times", 'say "yes" and go', "it was the age; of | wisdom", "naïve £5 #1"]
+
+
+def listed(form, head=""):
+    return head + "".join(form.format(i=i, text=text) for i, text in enumerate(SAID))
+
+
+def quoted(first, separator=","):
+    file = io.StringIO()
+    rows = [first, *((f"{i}.png", text) for i, text in enumerate(SAID))]
+    csv.writer(file, delimiter=separator).writerows(rows)
+    return file.getvalue()
+
+
+BY_FILE = {f"{i}.png": text for i, text in enumerate(SAID)}
+OBJECTS = [{"file_name": f"img/{i}.png", "text": text} for i, text in enumerate(SAID)]
+MMOCR = [{"img_path": f"img/{i}.png", "instances": [{"text": text}]} for i, text in enumerate(SAID)]
+LISTS = {
+    "PaddleOCR": ("rec_gt_train.txt", listed("img/{i}.png\t{text}\n")),
+    "PaddleOCR, moved": ("rec_gt.txt", listed("train_data/rec/img/{i}.png\t{text}\r\n")),
+    "PaddleOCR, Windows": ("rec_gt.txt", listed("D:\\data\\img\\{i}.png\t{text}\r\n")),
+    "a blank between": ("labels.txt", listed("{i}.png {text}\n")),
+    "ICDAR": ("gt.txt", listed('{i}.png, "{text}"\r\n', head="\ufeff")),
+    "EasyOCR": ("img/labels.csv", listed("{i}.png,{text}\n", head="filename,words\n")),
+    "EasyOCR, quoted": ("img/labels.csv", quoted(("filename", "words"))),
+    "semicolons": ("img/labels.csv", quoted(("Image", "Label"), ";")),
+    "gzip": ("labels.csv.gz", gzip.compress(quoted(("filename", "words")).encode())),
+    "docTR": ("labels.json", json.dumps(BY_FILE)),
+    "Hugging Face": ("img/metadata.jsonl", "".join(json.dumps({"file_name": file, "text": text}) + "\n"
+                                                   for file, text in BY_FILE.items())),
+    "Hugging Face, CSV": ("img/metadata.csv", quoted(("file_name", "text"))),
+    "objects": ("any.json", json.dumps(OBJECTS, indent=1)),
+    "objects in one": ("any.json", json.dumps({"version": 1, "lines": OBJECTS})),
+    "MMOCR": ("train.json", json.dumps({"metainfo": {}, "data_list": MMOCR})),
+}  # fmt: skip
+
+
+@pytest.fixture
+def seen(tmp_path):
+    """A folder with images of lines, ``img/0.png`` and so on."""
+    (tmp_path / "set" / "img").mkdir(parents=True)
+    for i in range(len(SAID)):
+        (tmp_path / "set" / "img" / f"{i}.png").write_bytes(png(PAGE))
+    return tmp_path / "set"
+
+
+def said(path):
+    """``({name: text}, skipped)`` of a corpus, without preparing it."""
+    skipped = []
+    path = listed_alone(path) or path
+    return {name: text for name, _, text in read_pairs(path, skipped)}, skipped
+
+
+def listed_alone(path):
+    found = Lines.locate(str(path))[0] if path.is_file() else None
+    return found if isinstance(found, FileList) else None
+
+
+@pytest.mark.parametrize("layout", LISTS)
+def test_lists(layout, seen):
+    name, text = LISTS[layout]
+    (seen / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    (seen / "README.txt").write_text("Lines of\tsome books\n")
+    wanted = {f"img/{i}": text for i, text in enumerate(SAID)}
+    assert said(seen) == (wanted, [])
+    if all(name in str(text) for name in BY_FILE) and "moved" not in layout and "Windows" not in layout:
+        found, skipped = said(seen / name) if name.startswith("img/") or "img/" in str(text) else (0, 0)
+        assert not found or (sorted(found.values()), skipped) == (sorted(SAID), [])
+
+
+@pytest.mark.parametrize("inside", ["bytes", "bytes alone", "paths"])
+def test_parquet(inside, seen):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    files = [{"bytes": png(PAGE), "path": f"{i}.png"} for i in range(len(SAID))]
+    images = {"bytes": files, "bytes alone": [one["bytes"] for one in files], "paths": list(BY_FILE)}[inside]
+    table = pyarrow.table({"id": range(4), "image": images, "text": SAID[:3] + [None]})
+    parquet.write_table(table, seen / "train-00000-of-00001.parquet")
+    for image in (seen / "img").iterdir() if inside != "paths" else ():
+        image.unlink()
+    found, skipped = said(seen)
+    assert sorted(found.values()) == sorted(SAID[:3]) and len(skipped) == 1
+    if inside != "paths":
+        assert "row 4 has no transcript" in skipped[0]
+        assert len(load_lines(seen / "train-00000-of-00001.parquet")) == 3
+    (seen / "train-00000-of-00001.parquet").write_bytes(b"PAR1 cut")
+    assert any("no whole Parquet table" in sentence for sentence in said(seen)[1])
+
+
+def pairs(folder, image="{i}.png", text="{i}.gt.txt", texts=SAID):
+    for i, line in enumerate(texts):
+        (folder / text.format(i=i)).write_text(line + "\n", encoding="utf-8")
+        suffix = image.rpartition(".")[2].lower()
+        kind = {"jpg": "jpeg", "tif": "tiff", "jp2": "jpeg2000"}.get(suffix, suffix)
+        Image.fromarray(PAGE).save(folder / image.format(i=i), kind)
+
+
+@pytest.mark.parametrize(
+    "image, text",
+    [
+        ("{i}.PNG", "{i}.GT.TXT"), ("{i}.Jpg", "{i}.gt.txt"), ("{i}.jp2", "{i}.txt"), ("{i}.tif", "{i}.TXT"),
+        ("{i}.png", "{i}.png.gt.txt"), ("{i}.bin.png", "{i}.gt.txt"), ("{i}.bin.png", "{i}.bin.gt.txt"),
+        ("page 1.jpg_{i}.png", "page 1.jpg_{i}.gt.txt"), ("Zu\u0308rich {i}.png", "Z\u00fcrich {i}.gt.txt"),
+        ("Z\u00fcrich {i}.png", "Zu\u0308rich {i}.txt"),
+    ],
+)  # fmt: skip
+def test_names_of_pairs(image, text, tmp_path):
+    pairs(tmp_path, image, text)
+    found, skipped = said(tmp_path)
+    assert list(found.values()) == SAID and skipped == []
+
+
+def test_of_several_images_of_a_line_one_is_read(tmp_path):
+    for variant in (".bin", ".nrm", ".dew"):
+        pairs(tmp_path, f"{{i}}{variant}.png")
+    for i in range(4):
+        (tmp_path / f"{i}.nrm.png").write_bytes(png(PAGE[:, :90]))
+    assert said(tmp_path) == ({str(i): text for i, text in enumerate(SAID)}, [])
+    assert {pixels.shape for _, pixels, _ in read_pairs(tmp_path, [])} == {(40, 90, 1)}
+    (tmp_path / "0.jpg").write_bytes((tmp_path / "0.bin.png").read_bytes())
+    (tmp_path / "0.tif").write_bytes((tmp_path / "0.bin.png").read_bytes())
+    assert said(tmp_path)[1] == [f"{tmp_path}: 0.tif was left out, another image has its name."]
+
+
+def test_what_was_read_beside_transcripts_is_not_learned(tmp_path):
+    pairs(tmp_path)
+    pairs(tmp_path, text="{i}.txt", texts=["what a program read"] * 5)
+    found, skipped = said(tmp_path)
+    assert sorted(found.values()) == sorted(SAID)
+    assert skipped == [f"{tmp_path}: 4.png has no transcript."]
+
+
+def test_one_image_has_one_line(tmp_path):
+    pairs(tmp_path, texts=[*SAID, "one\ntwo", "\r\none\r\n\r\n"])
+    found, skipped = said(tmp_path)
+    assert found["5"] == "one" and len(found) == 5
+    assert skipped == [f"{tmp_path}: 4.gt.txt has 2 lines of text; give one line for each image."]
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.png").write_bytes(png(PAGE.T))
+    (tmp_path / "x" / "a.gt.txt").write_text("stands on its end")
+    with pytest.raises(UserError, match=r"x: none of its 1 lines can be used .*taller than wide"):
+        load_lines(tmp_path / "x")
+
+
+def test_broken_entries_are_named_and_the_rest_read(seen):
+    (seen / "img" / "4.png").write_bytes(b"no image")
+    text = listed("img/{i}.png\t{text}\n") + "img/4.png\tbroken\nimg/5.png\tgone\nimg/0.png\nno line\n"
+    (seen / "rec_gt.txt").write_bytes(text.encode() + b"img/3.png\tna\xefve\n")
+    found, skipped = said(seen)
+    assert sorted(found.values()) == sorted(SAID)
+    for reason in (
+        "4.png: not a readable image", "5.png is listed, but it is not there", "img/0.png is empty",
+        "line 8 names no image", "img/3.png is listed, but what is said of it is not UTF-8",
+    ):  # fmt: skip
+        assert any(reason in sentence for sentence in skipped), (reason, skipped)
+    assert len(skipped) == 5
+    (seen / "rec_gt.txt").write_text("".join(f"gone/{i}.png\tx\n" for i in range(100)) + text)
+    told = [sentence for sentence in said(seen)[1] if "gone" in sentence or "the same" in sentence]
+    assert len(told) == 21 and told[-1] == f"{seen}: the same of 81 more."
+
+
+def test_lists_of_pages_are_told(seen):
+    page = json.dumps([{"transcription": "a", "points": [[0, 0]]}])
+    (seen / "Label.txt").write_text("".join(f"img/{i}.png\t{page}\n" for i in range(4)))
+    with pytest.raises(UserError, match="Label.txt: 4 of its images are pages .*export the lines"):
+        load_lines(seen)
+    (seen / "Label.txt").unlink()
+    boxes = {file: {"img_dimensions": [1, 1], "polygons": []} for file in BY_FILE}
+    (seen / "labels.json").write_text(json.dumps(boxes))
+    with pytest.raises(UserError, match="labels.json: it marks lines on pages"):
+        load_lines(seen)
+
+
+@pytest.mark.parametrize(
+    "name, text, reason",
+    [
+        ("list.csv", "id,foo\n1,a\n", "4 .png and 1 .csv; start list.csv with file_name,text, or give"),
+        ("list.csv", "filename,foo\n1.png,a\n", "list.csv: its first line names no transcript"),
+        ("0.xml", "<PcGts/>", "4 .png and 1 .xml; if the XML is of pages"),
+        ("img/lines.zip", "", "give img/lines.zip itself, or unpack it"),
+        ("x.py", "", "0.png has no transcript.; there are 4 .png and 1 .py; give images, each"),
+    ],
+)
+def test_where_nothing_fits_it_is_said_what_lies_there(name, text, reason, seen):
+    (seen / name).write_text(text)
+    with pytest.raises(UserError, match=f"^{seen}: there are no lines in it .*{reason}"):
+        load_lines(seen)
+
+
+def test_a_text_that_is_no_list(tmp_path):
+    (tmp_path / "x.txt").write_text("hello world\n")
+    with pytest.raises(UserError, match="x.txt: this is no list of images; write on each line an"):
+        load_lines(tmp_path / "x.txt")
+    (tmp_path / "x.txt").write_text("a.png\thello\n")
+    with pytest.raises(UserError, match="x.txt: none of its images is there, the first is a.png"):
+        load_lines(tmp_path / "x.txt")
+
+
+def test_images_by_pattern_or_named(tmp_path, monkeypatch):
+    (tmp_path / "lines").mkdir()
+    pairs(tmp_path / "lines")
+    (tmp_path / "more").mkdir()
+    pairs(tmp_path / "more", text="{i}.txt")
+    monkeypatch.chdir(tmp_path)
+    images = [f"lines/{i}.png" for i in range(3)]
+    assert sorted(load_lines(images).names) == [f"lines/{i}" for i in range(3)]
+    assert len(load_lines("lines/*")) == len(load_lines("lines/*.png")) == 4
+    assert load_lines("lines/[01].png@3").shown() == 6
+    both = load_lines(["lines/*.png", "more"])
+    assert len(both) == 8 and {name.partition("/")[0] for name in both.names} == {"lines", "more"}
+    (tmp_path / "more" / "0.txt").rename(tmp_path / "more" / "0.gt.txt")
+    assert sorted(load_lines("*/0.png").names) == [f"{tmp_path.name}/{name}/0" for name in ("lines", "more")]
+    (tmp_path / "more" / "3.txt").rename(tmp_path / "more" / "3.gt.txt")
+    with pytest.raises(UserError, match="no such file"):
+        load_lines("lines/*.jpg")
+    (tmp_path / "list.txt").write_text("lines/0.png\nmore/3.png\n")
+    assert sorted(load_lines(tmp_path / "list.txt").names) == ["list/lines/0", "list/more/3"]
+    (tmp_path / "lines" / "0.gt.txt").write_text("changed")
+    assert "changed" in load_lines(images).texts
+
+
+def test_links_and_what_cannot_be_opened(tmp_path):
+    (tmp_path / "real").mkdir()
+    pairs(tmp_path / "real")
+    folder = tmp_path / "lines"
+    folder.mkdir()
+    for file in (tmp_path / "real").iterdir():
+        (folder / file.name).symlink_to(file)
+    for name, target in {"loop": "loop.png", "gone": "nowhere"}.items():
+        (folder / f"{name}.png").symlink_to(target)
+        (folder / f"{name}.gt.txt").write_text("some")
+    (folder / "pipe.gt.txt").write_text("some")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "round").symlink_to(".")
+    lines = load_lines(folder)
+    assert sorted(lines.texts) == sorted(SAID)
+    for reason in ("gone.png: cannot be read (no", "loop.png: cannot be read (too many", "pipe.png: this is"):
+        assert sum(reason in sentence for sentence in lines.skipped) == 1, lines.skipped
+    assert len(lines.skipped) == 3
+
+
+def test_the_same_lines_in_a_zip(line_folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "lines.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in line_folder.iterdir():
+            archive.write(file, file.name)
+    zipped, lines = load_lines(tmp_path / "lines.zip"), load_lines(line_folder)
+    assert (zipped.names, zipped.texts) == (lines.names, lines.texts)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, zoo_home, monkeypatch):
+    pairs(tmp_path)
+    prepared = set((zoo_home / "corpora").rglob("*"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zoo.families.line_ocr.corpus.read_image", full)
+    with pytest.raises(UserError, match="the disk is full, free some space and try again"):
+        load_lines(tmp_path)
+    assert set((zoo_home / "corpora").rglob("*")) == prepared
+    monkeypatch.setenv("ZOO_HOME", "/proc/nowhere")
+    with pytest.raises(UserError, match="/proc/nowhere/.*cannot be written here"):
+        load_lines(tmp_path)
 
 
 def test_a_public_set_by_name(monkeypatch, tmp_path, some_texts, draw_line):

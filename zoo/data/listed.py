@@ -26,10 +26,11 @@ from export.runtime import IMAGE_SUFFIXES
 from zoo import files
 from zoo.errors import UserError
 from zoo.formats.parquet import read_parquet
-from zoo.formats.tables import column, read_table
-from zoo.text.files import decode_text, read_text, split_lines
+from zoo.formats.tables import column, open_table
+from zoo.text.files import decode_text, read_data, split_lines
 
-LISTS = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl", ".parquet")
+_LISTS = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl")
+_JSON = (".json", ".jsonl")
 _IMAGES = "images"  # the folder beside a list in which docTR has them
 _TOLD = 20  # things of one kind that cannot be used are named, of more the number is told
 _IMAGE_COLUMNS = (
@@ -130,7 +131,7 @@ class DescribedImages:
                 images.append(member)
             elif low.endswith(".parquet"):
                 self._tables.append(member)
-            return low.endswith((*LISTS, *kind.beside)) and not low.endswith(".parquet")
+            return _is_list(low) or low.endswith((*kind.beside, ".txt"))
 
         texts.update(files.open_members(path, wanted, skipped))
         by_key, by_name = {}, {}
@@ -175,12 +176,11 @@ class DescribedImages:
                         for text in _strings(said):
                             self._add(Entry(_path_of(image), text, _split_of(member)), member, by_name, own)
                     continue
-                text = _decoded(data, where)
                 match = self.kind.splits and re.fullmatch(self.kind.splits, posixpath.basename(member))
                 if match:
-                    _read_split(match[1].lower(), text, splits)
+                    _read_split(match[1].lower(), decode_text(data, where), splits)
                     continue
-                for entry in entries_of(member, text, self.kind, where, self.skipped) or ():
+                for entry in entries_of(member, data, self.kind, where, self.skipped) or ():
                     self._add(entry, member, by_name, own)
             except UserError as error:
                 self.skipped.append(_sentence(error))
@@ -212,6 +212,7 @@ class DescribedImages:
         elif found and reference == entry.image:
             found.texts.append(text)
         else:
+            self._tell(_GONE, [reference] if found else [])
             own[image] = entry.image, Found(image, [text], member, entry.split)
         return None
 
@@ -293,8 +294,10 @@ class DescribedImages:
         for key, alike in by_key.items():
             if key not in used:
                 self._tell(_SILENT, [image for image in alike[:1] if image not in known])
-            elif len({self.kind.rank(image)[0] for image in alike}) < len(alike):  # no variants of one
-                self._tell(_DOUBLE, [image for image in alike[1:] if image not in self.images])
+                continue
+            ranks = [self.kind.rank(image)[0] for image in alike]  # other variants are no fault
+            again = [image for i, image in enumerate(alike) if ranks[i] in ranks[:i]]
+            self._tell(_DOUBLE, [image for image in again if image not in self.images])
         self._tell(_ORPHAN, [text for text in beside if text not in pairs])
         for form, those in self._told.items():
             those = list(those)
@@ -390,17 +393,28 @@ def find_image(reference, folder, split, by_name):
 # A layout takes (text of a file, kind, where, skipped) and gives an iterable of Entry, or None.
 
 
-def entries_of(member, text, kind, where, skipped):
-    """The entries of a list; None where a file is none.
+def entries_of(member, data, kind, where, skipped):
+    """The entries of a list, from its bytes; None where a file is none.
 
     Raises:
-        UserError: it looks like one and cannot be read.
+        UserError: it looks like one and cannot be read; perhaps not before its entry.
     """
-    layouts = (_json,) if member.lower().endswith((".json", ".jsonl")) else (_table, _lines)
-    tried = (layout(text, kind, where, skipped) for layout in layouts)
-    found = next((found for found in tried if found is not None), None)
-    split = _split_of(posixpath.splitext(posixpath.basename(member))[0])
+    if _plain(member).endswith(_JSON):
+        found = _json(_decoded(data, where), kind, where, skipped)
+    else:
+        found = _table(data, kind, where, skipped)
+        if found is None:
+            found = _lines(_decoded(data, where), kind, where, skipped)
+    split = _split_of(posixpath.splitext(_plain(posixpath.basename(member)))[0])
     return found and (dataclasses.replace(entry, split=entry.split or split) for entry in found)
+
+
+def _plain(name):
+    return name.lower().removesuffix(".gz")
+
+
+def _is_list(name):
+    return _plain(name).endswith(_LISTS)
 
 
 def _split_of(name):
@@ -424,44 +438,30 @@ def _plural(kind):
     return tuple(f"{name}s" for name in kind.columns)
 
 
-def _table(text, kind, where, skipped):
-    first = next(filter(str.strip, split_lines(text)), "")
-    bar = "|" in first and not any(sign in first for sign in ",;\t")
-    tabs = "\t" in first
-    if bar:
-        header, rows = _barred(text)
-    else:
-        try:
-            header, rows = read_table(text, where, tabs, free=kind.columns)
-        except UserError:
-            return None
-    image, said = column(header, *_IMAGE_COLUMNS), column(header, *kind.columns)
+def _table(data, kind, where, skipped):
+    start = files.gunzip(data, where)[:65536].lstrip().partition(b"\n")[0]
+    complaints = []  # of what may be no table
+    try:
+        table = open_table(where, complaints, data, tabs=b"\t" in start)
+    except UserError:
+        return None
+    image, said = column(table.columns, *_IMAGE_COLUMNS), column(table.columns, *kind.columns)
     if image is not None and said is None:
-        shown = ", ".join(title[:30] for title in header[:10])
+        shown = ", ".join(title[:30] for title in table.columns[:10])
         skipped.append(
             f"{where}: its first line names no {kind.noun} ({shown}); start it with {kind.header}."
         )
     if image is None or said is None or image == said:
         return None
-    return _table_entries(rows, len(header), image, said, where, skipped)
 
+    def entries():
+        try:
+            for _, _, row in table.pick({"image": image, "text": said}, free=("text",)):
+                yield Entry(row["image"], row["text"])
+        finally:
+            skipped.extend(complaints)
 
-def _table_entries(rows, width, image, said, where, skipped):
-    for line, row in rows:
-        if len(row) != width:
-            count = f"{len(row)} column{'s' * (len(row) != 1)}, the header {width}"
-            part = "line break" if len(row) < width else "separator"
-            skipped.append(f"{where}: line {line} has {count}; is there a {part} inside a text?")
-        else:
-            yield Entry(row[image], row[said])
-
-
-def _barred(text):
-    """``(header, rows)`` of a table separated by ``|``, the last column with what bars are in it."""
-    rows = ((number, line) for number, line in enumerate(split_lines(text), 1) if line.strip())
-    header = [title.strip() for title in next(rows)[1].split("|")]
-    width = len(header) - 1
-    return header, ((number, [part.strip() for part in line.split("|", width)]) for number, line in rows)
+    return entries()
 
 
 # An image and its text, with a tab, a comma or a blank between; Flickr's lists number the captions.
@@ -649,16 +649,17 @@ def located(path, kind):
         UserError: it cannot be read, or none of its images is there.
     """
     name, folder = os.path.basename(path), os.path.dirname(os.path.abspath(path))
-    if not name.lower().endswith(LISTS) or not os.path.isfile(path):
+    parquet = name.lower().endswith(".parquet")
+    if not (parquet or _is_list(name)) or not os.path.isfile(path):
         return None
-    label = posixpath.splitext(name)[0]
-    if name.lower().endswith(".parquet"):
+    label = posixpath.splitext(_plain(name))[0]
+    if parquet:
         return files.FileList({name: path}, path), label
-    text = read_text(path)
-    entries = entries_of(name, text, kind, path, [])
+    data = read_data(path)
+    entries = entries_of(name, data, kind, path, [])
     members = {name: path}
     if entries is None:
-        named = [line.strip() for line in split_lines(text) if line.strip()]
+        named = [line.strip() for line in split_lines(decode_text(data, path)) if line.strip()]
         if not named or not all(line.lower().endswith(IMAGE_SUFFIXES) for line in named):
             raise UserError(
                 f"{path}: this is no list of images; write on each line an image, a tab and its {kind.noun}, "
@@ -682,7 +683,10 @@ def located(path, kind):
                 if end and os.path.isfile(stem + end):
                     members[kind.key(reference) + end] = stem + end
     if not any(member.lower().endswith(IMAGE_SUFFIXES) for member in members):
-        raise UserError(f"{path}: none of its images is there, the first is {first}; put it beside them.")
+        raise UserError(
+            f"{path}: none of its images is there, the first is {first}; put it beside them, or give the "
+            "folder of both."
+        )
     return files.FileList(members, path), label
 
 

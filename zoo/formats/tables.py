@@ -31,7 +31,7 @@ _QUOTED = re.compile('"((?:[^"]|"")*)"')
 csv.field_size_limit(1 << 30)  # a text may be a book
 
 
-def open_table(path, skipped, data=None):
+def open_table(path, skipped, data=None, tabs=None):
     """A table, known by its content more than by its name.
 
     - Columns between tabs, semicolons, commas or ``|``, as the first line has them; UTF-8 or, with a mark,
@@ -44,6 +44,7 @@ def open_table(path, skipped, data=None):
         path: the file, or what to call ``data`` in messages.
         skipped: a list; a sentence is appended for each row that cannot be used.
         data: bytes to be read in its place.
+        tabs: whether tabs separate its columns, where its name does not tell.
 
     Returns:
         ``Table``.
@@ -60,8 +61,9 @@ def open_table(path, skipped, data=None):
     lines = _one_or_more(stream_lines(path, data))
     if "json" in kind:
         return _json(path, skipped, lines)
+    tabs = kind == "tsv" if tabs is None else tabs
     # Excel's "Unicode text" alone is UTF-16, and encloses texts with commas in quotes.
-    return _delimited(path, skipped, lines, tabs=kind == "tsv", enclosed=is_utf16(path, data))
+    return _delimited(path, skipped, lines, tabs, enclosed=is_utf16(path, data))
 
 
 def _kind(data):
