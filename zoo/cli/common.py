@@ -67,6 +67,12 @@ def loaded(options):
     return options.loaded or load(options.model, **_how(options))
 
 
+def measure(model, corpora, only=None, columns=None, **decoding):
+    """``model.evaluate``, which says what it prepares and, to a person who looks on, how far it is."""
+    corpus = registry.load_corpus(model.name, corpora, model.reader.config, only, True, columns)
+    return model.reader.evaluate(corpus, sys.stderr.isatty(), **decoding)
+
+
 def _how(options):
     """The arguments of ``load`` that were given."""
     given = ((name, getattr(options, name, None)) for name in ("threads", "provider"))

@@ -5,9 +5,9 @@ import sys
 
 from zoo.cli import common
 from zoo.cli.common import complain
-from zoo.contract.options import columns
 from zoo.errors import UserError
 from zoo.formats import streams
+from zoo.formats.tables import named_columns
 from zoo.text.files import read_text
 
 INPUTS = {
@@ -25,9 +25,7 @@ def add_arguments(parser, arguments):
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help=about)
     parser.add_argument("--format", choices=kind.formats, default="text", help="default: text")
     if kind.takes == "lines":
-        parser.add_argument(
-            "--columns", type=columns, metavar="WHAT=NAME", help=f"read tables: {kind.columns_help}"
-        )
+        parser.add_argument("--columns", metavar="WHAT=COLUMN", help=f"read tables: {kind.columns_help}")
     if kind.plots:
         parser.add_argument("--plot", metavar="FILE.png", help=f"draw {kind.plot_help}")
     common.add_options(parser, kind, evaluates=False)
@@ -72,7 +70,8 @@ class _Told:
 def _read(reader, options, told):
     decoding, shown = common.given(options, reader), []
     if reader.takes == "lines":
-        sources = streams.texts(options.inputs, reader.columns, options.columns)
+        named = named_columns(options.columns and [options.columns])
+        sources = streams.texts(options.inputs, reader.columns, named)
     else:
         sources = [(None, streams.paths(options.inputs, reader.suffixes))]
     if single := _single(options):

@@ -27,14 +27,6 @@ def whole(text: str) -> int:
     return int(text)
 
 
-def columns(text: str) -> dict:
-    """``{what: column}`` from "text=review" or "text=review,label=stars", for argparse."""
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(what.strip() and name.strip() for what, _, name in pairs):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WHAT=NAME, such as text=review")
-    return {what.strip(): name.strip() for what, _, name in pairs}
-
-
 @dataclasses.dataclass(frozen=True)
 class Option:
     """An option of a reader.

@@ -185,6 +185,21 @@ def is_table(name):
     return NAME.fullmatch(str(name)) is not None
 
 
+COLUMNS_HELP = "the columns of tables, where they have other names: WHAT is "  # of the option --columns
+
+
+def named_columns(pairs):
+    """``["text=Body"]``, as a command line has it -> ``{"text": "Body"}``; None where there is nothing.
+
+    Raises:
+        UserError: one is not ``WHAT=COLUMN``.
+    """
+    for pair in pairs or ():
+        if not re.fullmatch(r"\w+=.+", pair, re.DOTALL):
+            raise UserError(f"--columns {pair}: give WHAT=COLUMN, as in text=Body.")
+    return dict(pair.split("=", 1) for pair in pairs) if pairs else None
+
+
 def check_named(named, wanted):
     """Columns as a person named them, ``{what: column}``, or None; UserError where ``wanted`` has no such."""
     for what in named or ():

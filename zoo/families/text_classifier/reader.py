@@ -63,7 +63,7 @@ class ClassificationReader(Reader):
 
     Vocabulary = TextVocabulary
     reads, one, takes = "texts", "text", "lines"
-    columns, columns_help = {"text": TEXT}, "text=NAME is the column with the texts, else text, review, …"
+    columns, columns_help = {"text": TEXT}, "text=COLUMN is the column with the texts, else text, review, …"
     plots, plot_help = "one", "each word coloured by how much it spoke for the label"
     metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("macro_f1", "macro F1", "{:.3f}"))
 

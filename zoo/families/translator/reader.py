@@ -88,7 +88,7 @@ class TranslationReader(Reader):
     """Translates sentences. The arguments are those of ``Reader``."""
 
     reads, one, takes = "sentences", "sentence", "lines"
-    columns_help = "source=NAME is the column with the sentences, else the language (en), source, text, …"
+    columns_help = "source=COLUMN is the column with the sentences, else the language (en), source, text, …"
     options = (BEAM_WIDTH, N_BEST, LENGTH_PENALTY)
     greedy = {"beam_width": 1}
     plots, plot_help = "one", "where the translation looked to write each subword"
