@@ -94,12 +94,13 @@ class Line:
 # === The model file ===
 
 
-def load(path, threads=None):
+def load(path, threads=None, provider=None):
     """Opens an ONNX file that seqzoo exported.
 
     Args:
         path: the file.
         threads: processor cores to use; by default all that this process may run on.
+        provider: what runs it, see ``open_file``.
 
     Returns:
         A ``Reader`` of line images, or for another task its ``zoo.contract.reader.Reader``.
@@ -108,7 +109,7 @@ def load(path, threads=None):
         ReaderError: there is no such file, it is no ONNX file, seqzoo did not write it, or it is no reader
             of line images and the package is not installed.
     """
-    session, metadata = open_file(path)
+    session, metadata = open_file(path, provider)
     threads = threads or cores()
     names = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
     try:
@@ -129,12 +130,36 @@ def load(path, threads=None):
         raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
 
-def open_file(path):
+PROVIDERS = {  # names of people: those of onnxruntime, and the package that has each
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
+}
+
+
+def open_file(path, provider=None):
     """The onnxruntime session of a file that seqzoo exported, and its metadata, keys without ``seqzoo.``.
 
+    Args:
+        path: the file.
+        provider: what runs it, a key of ``PROVIDERS``, by default ``cpu``, which also runs the operations
+            that the one chosen does not know. The installed onnxruntime has to have it.
+
     Raises:
-        ReaderError: there is no such file, it is no ONNX file, or it holds no model of seqzoo's tasks.
+        ReaderError: there is no such file, it is no ONNX file, it holds no model of seqzoo's tasks, or there
+            is no such provider here.
     """
+    if provider not in (None, *PROVIDERS):
+        raise ReaderError(f"provider {provider!r}: choose {', '.join(PROVIDERS)}")
+    chosen, package = PROVIDERS[provider or "cpu"]
+    if chosen not in onnxruntime.get_available_providers():
+        raise ReaderError(
+            f"provider {provider}: this onnxruntime has no {chosen}; leave it out, or install {package} in "
+            "place of onnxruntime"
+        )
     if not os.path.isfile(path):
         raise ReaderError(f"{path}: there is no such file; give an .onnx file that `zoo export` wrote")
     options = onnxruntime.SessionOptions()
@@ -142,11 +167,14 @@ def open_file(path):
     # than every operation split between them, as the steps of an LSTM are too small to split.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors come as exceptions, which is enough
+    providers = list(dict.fromkeys([chosen, PROVIDERS["cpu"][0]]))
     try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
     except Exception as error:  # onnxruntime has a dozen kinds, without a common base
         reason = str(error).splitlines()[0]
         raise ReaderError(f"{path}: not a readable ONNX file ({reason}); export or copy it again") from error
+    if provider and chosen not in session.get_providers():  # it goes on without one that finds no device
+        raise ReaderError(f"provider {provider}: {chosen} finds no device or library here; leave it out")
     stored = session.get_modelmeta().custom_metadata_map.items()
     metadata = {key.removeprefix("seqzoo."): value for key, value in stored if key.startswith("seqzoo.")}
     if "format" not in metadata and "version" in metadata:
@@ -822,4 +850,5 @@ if __name__ == "__main__":
         results = [error]
     for result in results:
         print(result, file=sys.stderr if isinstance(result, Exception) else sys.stdout)
-    sys.exit(2 if any(isinstance(result, Exception) for result in results) else 0)
+    failed = sum(isinstance(result, Exception) for result in results)
+    sys.exit((2 if failed == len(results) else 3) if failed else 0)

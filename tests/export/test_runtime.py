@@ -775,7 +775,7 @@ def test_from_a_shell(line_model, tmp_path):
     run = shell(line_model, tmp_path / "line.png")
     assert (run.returncode, run.stdout, run.stderr) == (0, "ba\n", "")
     run = shell(line_model, tmp_path / "none.png", tmp_path / "line.png")
-    assert (run.returncode, run.stdout) == (2, "ba\n")
+    assert (run.returncode, run.stdout) == (3, "ba\n")
     assert run.stderr.startswith(f"{tmp_path / 'none.png'}: cannot be read") and run.stderr.count("\n") == 1
 
 

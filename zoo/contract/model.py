@@ -31,19 +31,20 @@ class Model:
         """
         return self.reader(inputs, details, errors, progress, **decoding)
 
-    def evaluate(self, corpora, only=None, progress=False, **decoding):
+    def evaluate(self, corpora, only=None, progress=False, columns=None, **decoding):
         """What ``zoo evaluate`` prints, as a dict: the field's metrics on corpora.
 
         Args:
             corpora: a list of corpora, or one: paths or ``tfds:NAME``.
             only: a regular expression; samples are kept whose ``CORPUS/NAME`` it matches somewhere.
             progress: show progress bars.
+            columns: ``{what: column}`` of tables, where the family knows no such names.
             decoding: as in ``predict``.
 
         Raises:
             UserError: a corpus cannot be read or has no sample that can be used.
         """
-        corpus = registry.load_corpus(self.name, corpora, self.reader.config, only, progress)
+        corpus = registry.load_corpus(self.name, corpora, self.reader.config, only, progress, columns)
         return self.reader.evaluate(corpus, progress, **decoding)
 
 
@@ -53,6 +54,7 @@ class ExportedModel(Model):
     Args:
         path: the file.
         threads: processor cores to use; by default all that this process may run on.
+        provider: what runs it, see ``export.runtime.open_file``.
 
     Attributes:
         metadata: dict of str, what the file says of itself, keys without ``seqzoo.``.
@@ -61,11 +63,11 @@ class ExportedModel(Model):
         UserError: see ``export.runtime.open_file``.
     """
 
-    def __init__(self, path, threads=None):
+    def __init__(self, path, threads=None, provider=None):
         from export import runtime
 
         try:
-            session, self.metadata = runtime.open_file(path)
+            session, self.metadata = runtime.open_file(path, provider)
         except runtime.ReaderError as error:
             raise UserError(error) from error
         self.name = self.metadata.get("task")

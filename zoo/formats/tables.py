@@ -23,6 +23,8 @@ NAME = re.compile(r"(.+)\.(tsv|csv|jsonl|ndjson|json|parquet|xlsx?|ods)(\.gz)?",
 TAB = "\t"
 # What pandas, R, spreadsheets and databases write for no value. A text may be "null", zero in German.
 MISSING = {"", "NA", "N/A", "#N/A", "NaN", "nan", "<NA>", "NULL", "\\N"}
+# What a column of texts is called, best first.
+TEXT = ("text", "sentence", "review", "content", "comment", "message", "tweet", "utterance", "body")
 _SNIFFED = 100  # rows of JSON that tell which columns there are
 _QUOTED = re.compile('"((?:[^"]|"")*)"')
 
@@ -51,7 +53,7 @@ def open_table(path, skipped, data=None, tabs=None):
         UserError: it cannot be read, or is no table.
     """
     match = NAME.fullmatch(str(path))
-    kind = match[2].lower() if match else "tsv"
+    kind = match[2].lower() if match else _kind(data)
     if kind in ("xls", "xlsx", "ods"):
         raise UserError(f"{path}: this is a spreadsheet; save it as CSV (UTF-8).")
     if kind == "parquet":
@@ -62,6 +64,14 @@ def open_table(path, skipped, data=None, tabs=None):
     tabs = kind == "tsv" if tabs is None else tabs
     # Excel's "Unicode text" alone is UTF-16, and encloses texts with commas in quotes.
     return _delimited(path, skipped, lines, tabs, enclosed=is_utf16(path, data))
+
+
+def _kind(data):
+    """What a table is that has no name for it, by how it begins; of a file, TSV."""
+    start = b"" if data is None else data[:1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith((b"PAR1", b"{", b"[")):
+        return "parquet" if start.startswith(b"P") else "json"
+    return "tsv" if not start or b"\t" in start.partition(b"\n")[0] else "csv"
 
 
 class Table:
@@ -84,7 +94,7 @@ class Table:
         self._rows = lambda places: itertools.chain([self._first] if self._first else [], rows(places))
         self._headless = True
 
-    def pick(self, wanted, optional=(), named=None, free=()):
+    def pick(self, wanted, optional=(), named=None, free=(), literal=()):
         """Iterate over the rows with what is wanted of them.
 
         Args:
@@ -93,6 +103,7 @@ class Table:
             optional: what need not be there.
             named: ``{what: column}``, columns that a person named.
             free: what takes its commas or semicolons without quotes, too, if it is in the last column.
+            literal: what is missing only where there is nothing: a file may be called "nan".
 
         Yields:
             ``(where, line, {what: str})``: how a sentence on the row begins; its number from 1, that of its
@@ -102,7 +113,7 @@ class Table:
             UserError: a column is missing.
         """
         places = self.find(wanted, optional, named) if self.columns else {}
-        return self._pick(places, set(wanted) - set(optional), free)
+        return self._pick(places, set(wanted) - set(optional), free, literal)
 
     def find(self, wanted, optional=(), named=None):
         """``{what: number of its column}``; arguments and errors as ``pick``."""
@@ -118,7 +129,7 @@ class Table:
             if at is not None:
                 places[what] = at
             elif what not in optional or (named and what in named):
-                raise self.lacks(what, named[what] if named and what in named else names[0])
+                raise self.lacks(what, named[what] if named and what in named else what)
         return places
 
     def lacks(self, what, name):
@@ -129,11 +140,11 @@ class Table:
             f"it is: --columns {what}=NAME."
         )
 
-    def _pick(self, places, needed, free):
+    def _pick(self, places, needed, free, literal):
         joined = self.delimiter in (",", ";") and not self._headless and free
         width, last = len(self.columns), len(self.columns) - 1
         joined = joined and any(places.get(what) == last for what in free)
-        most = max(places.values(), default=0)
+        most = max((at for what, at in places.items() if what in needed), default=0)
         for line, row in self._rows(sorted(places.values())):
             where = f"{self.name}, {self._unit} {line}"
             if self.delimiter:
@@ -142,7 +153,12 @@ class Table:
                 if len(row) <= most if self._headless else len(row) != width:
                     self.skipped.append(f"{where} {self._count(row)}")
                     continue
-                values = {what: row[at] for what, at in places.items() if row[at].strip() not in MISSING}
+                values = {what: row[at] for what, at in places.items() if at < len(row)}
+                values = {
+                    what: value
+                    for what, value in values.items()
+                    if (mark := value.strip()) not in MISSING or (mark and what in literal)
+                }
             else:
                 try:
                     values = {what: _as_text(row[at]) for what, at in places.items()}
@@ -167,6 +183,21 @@ class Table:
 def is_table(name):
     """Whether a file is a table by its name."""
     return NAME.fullmatch(str(name)) is not None
+
+
+COLUMNS_HELP = "the columns of tables, where they have other names: WHAT is "  # of the option --columns
+
+
+def named_columns(pairs):
+    """``["text=Body"]``, as a command line has it -> ``{"text": "Body"}``; None where there is nothing.
+
+    Raises:
+        UserError: one is not ``WHAT=COLUMN``.
+    """
+    for pair in pairs or ():
+        if not re.fullmatch(r"\w+=.+", pair, re.DOTALL):
+            raise UserError(f"--columns {pair}: give WHAT=COLUMN, as in text=Body.")
+    return dict(pair.split("=", 1) for pair in pairs) if pairs else None
 
 
 def check_named(named, wanted):
