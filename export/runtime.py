@@ -25,6 +25,7 @@ import json
 import math
 import os
 import re
+import statistics
 import sys
 import typing
 import unicodedata
@@ -54,6 +55,8 @@ MAX_ASPECT = 250  # width / height; the longest lines of print stay below 100
 MAX_PIXELS = 1 << 26  # of one image, decoded; with its copies below a gigabyte
 WINDOW = 512  # images held in memory and sorted by width at a time
 BATCH_PIXELS = 1 << 23  # padded pixels of one batch; preprocessing holds some 20 bytes for each
+FILLED = 0.05  # share of a line's rows that have ink; dots that lead to a page number fill 0.1
+PAGE_ROWS = 768  # rows that are looked at to tell a page from a line; of a line of a page some 10 are left
 
 
 class ReaderError(ValueError):
@@ -91,12 +94,13 @@ class Line:
 # === The model file ===
 
 
-def load(path, threads=None):
+def load(path, threads=None, provider=None):
     """Opens an ONNX file that seqzoo exported.
 
     Args:
         path: the file.
         threads: processor cores to use; by default all that this process may run on.
+        provider: what runs it, see ``open_file``.
 
     Returns:
         A ``Reader`` of line images, or for another task its ``zoo.contract.reader.Reader``.
@@ -105,7 +109,7 @@ def load(path, threads=None):
         ReaderError: there is no such file, it is no ONNX file, seqzoo did not write it, or it is no reader
             of line images and the package is not installed.
     """
-    session, metadata = open_file(path)
+    session, metadata = open_file(path, provider)
     threads = threads or cores()
     names = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
     try:
@@ -126,12 +130,36 @@ def load(path, threads=None):
         raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
 
-def open_file(path):
+PROVIDERS = {  # names of people: those of onnxruntime, and the package that has each
+    "cpu": ("CPUExecutionProvider", "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime"),
+    "directml": ("DmlExecutionProvider", "onnxruntime-directml"),
+}
+
+
+def open_file(path, provider=None):
     """The onnxruntime session of a file that seqzoo exported, and its metadata, keys without ``seqzoo.``.
 
+    Args:
+        path: the file.
+        provider: what runs it, a key of ``PROVIDERS``, by default ``cpu``, which also runs the operations
+            that the one chosen does not know. The installed onnxruntime has to have it.
+
     Raises:
-        ReaderError: there is no such file, it is no ONNX file, or it holds no model of seqzoo's tasks.
+        ReaderError: there is no such file, it is no ONNX file, it holds no model of seqzoo's tasks, or there
+            is no such provider here.
     """
+    if provider not in (None, *PROVIDERS):
+        raise ReaderError(f"provider {provider!r}: choose {', '.join(PROVIDERS)}")
+    chosen, package = PROVIDERS[provider or "cpu"]
+    if chosen not in onnxruntime.get_available_providers():
+        raise ReaderError(
+            f"provider {provider}: this onnxruntime has no {chosen}; leave it out, or install {package} in "
+            "place of onnxruntime"
+        )
     if not os.path.isfile(path):
         raise ReaderError(f"{path}: there is no such file; give an .onnx file that `zoo export` wrote")
     options = onnxruntime.SessionOptions()
@@ -139,11 +167,14 @@ def open_file(path):
     # than every operation split between them, as the steps of an LSTM are too small to split.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors come as exceptions, which is enough
+    providers = list(dict.fromkeys([chosen, PROVIDERS["cpu"][0]]))
     try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
     except Exception as error:  # onnxruntime has a dozen kinds, without a common base
         reason = str(error).splitlines()[0]
         raise ReaderError(f"{path}: not a readable ONNX file ({reason}); export or copy it again") from error
+    if provider and chosen not in session.get_providers():  # it goes on without one that finds no device
+        raise ReaderError(f"provider {provider}: {chosen} finds no device or library here; leave it out")
     stored = session.get_modelmeta().custom_metadata_map.items()
     metadata = {key.removeprefix("seqzoo."): value for key, value in stored if key.startswith("seqzoo.")}
     if "format" not in metadata and "version" in metadata:
@@ -302,6 +333,7 @@ def read_image(item, name=None):
     Returns:
         uint8 ``[height, width, 1]`` (grey) or ``[height, width, 3]`` (RGB), turned upright as EXIF says.
         Transparent images are laid on white, or on black where their ink is light; 16-bit ones scaled to 8.
+        Of colours that are equally bright the channel that tells them apart.
 
     Raises:
         ReaderError: it is no image, is damaged, has several pages, or cannot be one line of text.
@@ -311,8 +343,7 @@ def read_image(item, name=None):
         pixels = checked_array(item, name, _CUT)
     else:
         with open_image(item, name, _CUT) as picture, damage(name):
-            pages = 1 if picture is item else getattr(picture, "n_frames", 1)
-            if pages > 1:
+            if picture is not item and (pages := _pages(picture)) > 1:
                 raise ReaderError(f"{name}: it has {pages} pages; save each as an image, and {_CUT}")
             check_pixels(*picture.size, name, _CUT)  # the header tells: nothing larger is decoded
             picture.load()
@@ -325,8 +356,37 @@ def read_image(item, name=None):
     elif width > MAX_ASPECT * height:
         problem = f"longer than a line of text; {_CUT}"
     else:
-        return pixels
+        problem = no_line(pixels)
+        if problem:
+            raise ReaderError(f"{name}: this looks like {problem}")
+        return _told_apart(pixels)
     raise ReaderError(f"{name}: {width}x{height} pixels is {problem}")
+
+
+def _pages(picture):
+    """How many pages an opened file has, previews and masks of a TIFF not counted; the first is shown."""
+    frames = range(getattr(picture, "n_frames", 1))
+    if picture.format != "TIFF" or len(frames) == 1:
+        return len(frames)
+    pages = []
+    for frame in frames:
+        picture.seek(frame)
+        if not picture.tag_v2.get(_SUBFILE, 0) & 5:  # 1: at a smaller size, 4: a mask
+            pages.append(frame)
+    picture.seek(pages[0] if pages else 0)
+    return len(pages)
+
+
+_SUBFILE = 254  # TIFF's tag NewSubfileType
+
+
+def _told_apart(pixels):
+    """A channel of its own where colours make a line that their mean, which is what models see, does not."""
+    if pixels.shape[2] == 3 and is_blank(pixels):
+        channels = np.split(pixels, 3, 2)
+        written = [channel for channel in channels if not is_blank(channel)]
+        return max(written, key=np.std, default=pixels)
+    return pixels
 
 
 def image_name(item, name=None):
@@ -448,6 +508,114 @@ def is_blank(pixels):
     paper = int(np.median(grey.ravel()[::61]))
     ink = np.count_nonzero(grey <= paper - CONTRAST) + np.count_nonzero(grey >= paper + CONTRAST)
     return ink < max(1, INK * len(grey) ** 2)
+
+
+def no_line(pixels):
+    """What an image is that is no line of text, and the mend, as the end of a sentence; or None.
+
+    That is a page, or a paragraph of three lines or more; either of them on its side; a line on its end, or
+    one that is small in a large image. A blank image may be a line, and so may two, as many crops show both.
+    """
+    grey = pixels[:, :, 0] if pixels.shape[2] == 1 else np.asarray(Image.fromarray(pixels).convert("L"))
+    height, width = grey.shape
+    if height > 4 * width:
+        (letters,) = _bands(_changes(grey), 1)
+        if width >= MIN_HEIGHT and len(letters) >= 5:
+            return "a line of text that stands on its end; turn the image by a quarter"
+        return None
+    changes = _changes(grey)
+    rows = changes.mean(1)
+    written = rows >= max(rows.max() / 4, 1e-6)
+    share = written.mean()
+    # A speck of dust is no wider than it is high.
+    if 0 < share < FILLED and np.count_nonzero(changes[written].any(0)) > 3 * written.sum():
+        share = f"{100 * share:.0f} of 100 rows have any"
+        return f"an image with much room around its text ({share}); cut the line out of it"
+    count = text_lines(grey)
+    # Letters of several scripts show three bars, one over another, where they stand alone.
+    if count >= 4 or count >= 3 and width > 4 * height:
+        return f"a page ({count:.0f} lines of text), not a line; cut it into lines first"
+    if width < 2 * height and (count := text_lines(grey.T)) >= 8:
+        return f"a page on its side ({count:.0f} lines of text); turn it by a quarter and cut it into lines"
+    return None
+
+
+def text_lines(grey):
+    """About how many lines of text stand one below the other in a grey image, uint8 ``[height, width]``.
+
+    Where letters are, brightness changes along a row. The image is cut into columns, by turns one to many,
+    so that it does not matter if it is askew; the number is what most columns say, where a column is as wide
+    as a line is high, or wider. Lines that an edge cuts through count half.
+    """
+    height, width = grey.shape
+    changes, most = _changes(grey), 0.0
+    for columns in (1, 2, 4, 8, 16, 32):
+        if width < 2 * columns + 1 or columns > 8 and width > 4 * height:
+            break
+        found = sorted(_count(bands, len(changes)) for bands in _bands(changes, columns) if bands)
+        found = statistics.median(found) if found else 0.0
+        if columns == 1 or width * found >= height * columns:
+            most = max(most, found)
+    return most
+
+
+def _changes(grey):
+    """By how much each pixel differs from its right neighbour, float32, in ``PAGE_ROWS`` rows or fewer."""
+    factor = -(-grey.shape[0] // PAGE_ROWS)
+    if factor > 1:
+        grey = np.asarray(Image.fromarray(grey).reduce(factor))
+    changes = np.abs(np.diff(grey.astype(np.float32), axis=1))
+    return np.minimum(changes, 8 * changes.mean()) if changes.size else np.zeros((len(grey), 1), np.float32)
+
+
+def _bands(changes, columns):
+    """For each of so many columns of an image the bands of its rows that have letters, or look so.
+
+    Returns:
+        For each column a list of ``(strength, first row, last row)``.
+    """
+    cuts = np.linspace(0, changes.shape[1], columns + 1).astype(int)
+    rows = np.add.reduceat(changes, cuts[:-1], axis=1) / np.diff(cuts)
+    padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
+    rows = (padded[:-2] + 2 * rows + padded[2:]) / 4
+    floor = np.partition(rows, int(rows.size * 0.95), axis=None)[int(rows.size * 0.95)] / 4
+    return [_humps(column, floor) for column in rows.T.tolist()]
+
+
+def _humps(values, floor):
+    """The stretches of a row of numbers that rise above ``floor``, and to twice what lies between them."""
+    peaks, rising, high, low, at = [], True, 0.0, 0.0, 0
+    for i, value in enumerate(values):
+        if rising and value >= high:
+            high, at = value, i
+        elif rising and high > floor and value < high / 2:
+            peaks.append((high, at))
+            rising, low = False, value
+        elif not rising and value < low:
+            low = value
+        elif not rising and value > floor and value > 2 * low:
+            rising, high, at = True, value, i
+    if rising and high > floor:
+        peaks.append((high, at))
+    humps = []
+    for high, at in peaks:
+        first = last = at
+        while first > 0 and values[first - 1] >= high / 2:
+            first -= 1
+        while last < len(values) - 1 and values[last + 1] >= high / 2:
+            last += 1
+        humps.append((high, first, last))
+    return humps
+
+
+def _count(bands, rows, least=0.6):
+    """How many of the bands are lines: neither faint nor thin beside the others."""
+    strongest = max(strength for strength, *_ in bands)
+    bands = [(first, last) for strength, first, last in bands if strength >= 0.4 * strongest]
+    heights = sorted(last + 1 - first for first, last in bands)
+    thin = least * heights[3 * len(heights) // 4]
+    whole = [0 < first and last < rows - 1 for first, last in bands if last + 1 - first >= thin]
+    return (len(whole) + sum(whole)) / 2
 
 
 def _opened(numbered):
@@ -682,4 +850,5 @@ if __name__ == "__main__":
         results = [error]
     for result in results:
         print(result, file=sys.stderr if isinstance(result, Exception) else sys.stdout)
-    sys.exit(2 if any(isinstance(result, Exception) for result in results) else 0)
+    failed = sum(isinstance(result, Exception) for result in results)
+    sys.exit((2 if failed == len(results) else 3) if failed else 0)

@@ -123,11 +123,12 @@ def _corpora(options):
 def _vocabulary(config, learn, options):
     """Of the texts to learn from, and the labels: those given, or theirs."""
     from zoo.families.text_classifier.vocabulary import TextVocabulary
-    from zoo.text.normalise import normalise_text
+    from zoo.text.normalise import language_of, normalise_text
     from zoo.text.subwords import Subwords
     from zoo.text.words import Words
 
-    texts = list(map(normalise_text, learn.texts))
+    language = language_of(learn.texts)
+    texts = [normalise_text(text, language) for text in learn.texts]
     if config.vocabulary == "words":
         tokens = Words.learn(texts, options.minimum_count)
     else:

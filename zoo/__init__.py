@@ -15,13 +15,15 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __version__ = "0.1.0"
 
 
-def load(name):
+def load(name, threads=None, provider=None):
     """Load a model.
 
     Args:
         name: a preset's name (``zoo list``), a task or run folder, an ``.onnx`` file that ``zoo export``
             wrote, or an address ``https://…/x.tar.gz#sha256=HEX`` or
             ``hf://owner/repo/path/x.tar.gz[@revision]#sha256=HEX``.
+        threads: processor cores to use; by default all.
+        provider: what runs a file, by default ``cpu``; see ``export.runtime.open_file``.
 
     Returns:
         A ``zoo.contract.task.Task``, or for a file a ``zoo.contract.model.ExportedModel``: both have
@@ -29,14 +31,22 @@ def load(name):
 
     Raises:
         zoo.errors.UserError: there is no such model, a file of it has another sha256 than its
-            preset.json says, or TensorFlow is not installed.
+            preset.json says, TensorFlow is not installed, or threads or provider cannot be chosen.
     """
     from zoo.contract import model
-    from zoo.errors import train_extra
+    from zoo.errors import UserError, train_extra
 
     if model.is_file(name):
-        return model.ExportedModel(name)
+        return model.ExportedModel(name, threads, provider)
+    if provider is not None:
+        raise UserError(
+            f"{name}: a provider is for .onnx files, Keras takes the GPU that it finds; leave it out, or "
+            "`zoo export` the model"
+        )
     with train_extra():
+        from zoo import backend
         from zoo.contract import task
 
+        if threads:
+            backend.use_threads(threads)
         return task.load(name)

@@ -5,6 +5,8 @@ import logging
 import os
 import sys
 
+from zoo.errors import UserError
+
 
 def import_tensorflow():
     """Import TensorFlow without the several lines on devices that are not there."""
@@ -22,6 +24,27 @@ def import_tensorflow():
         os.dup2(stderr, 2)
         os.close(stderr)
     hide_gpu()
+
+
+def use_threads(count):
+    """Let Keras compute on so many processor cores.
+
+    Raises:
+        UserError: it does so on others already, or with JAX, which takes all.
+    """
+    import keras
+    import tensorflow as tf
+
+    try:
+        if keras.backend.backend() != "tensorflow":
+            raise RuntimeError("Keras runs on another backend than TensorFlow")
+        if tf.config.threading.get_intra_op_parallelism_threads() != count:
+            tf.config.threading.set_intra_op_parallelism_threads(count)
+            tf.config.threading.set_inter_op_parallelism_threads(count)
+    except RuntimeError as error:
+        raise UserError(
+            f"{count} threads cannot be chosen here ({error}); leave them out, or export the model to ONNX"
+        ) from error
 
 
 def hide_gpu():

@@ -284,6 +284,15 @@ def stamp(file):
     return f"{found.st_size}:{found.st_mtime_ns}"
 
 
+def names_in(folder):
+    """The names of a folder's files and of those below, sorted, with "/"; hidden ones are left out.
+
+    Raises:
+        UserError: a folder of them cannot be read.
+    """
+    return sorted(name for name, _ in _walk(folder, None))
+
+
 def extract(archive, folder):
     """Unpack a tar or zip into a folder that is there, with the refusals of ``open_members``."""
     for name, data in open_members(archive):

@@ -22,6 +22,7 @@ PACKAGED = Path(__file__).with_name("presets")
 REQUIRED = ("config.json", "vocabulary.json", "weights.safetensors")
 SCHEMES = ("https",)
 LARGEST_DOWNLOAD = 2 << 30  # bytes; what a wrong address may cost in time and disk
+ABOUT_COPY = "about.json"  # in the folder of a copy of a corpus: what it is a copy of
 TIMEOUT = 60  # seconds without a byte
 
 _NAME = r"\w[\w.-]*"

@@ -29,7 +29,8 @@ class Schedule:
         threads: CPU threads inside one operation, 0 as many as the backend likes. With 1 the two directions
             of a bidirectional layer run side by side, which on few cores is faster by a quarter.
         cache: where decoded samples are kept between epochs: ``memory``, ``none``, which reads them anew in
-            each epoch and needs next to no memory, or the name of a file.
+            each epoch and needs next to no memory, or the name of a file, which stays when the run has ended
+            (copies of the corpora themselves lie elsewhere: ``zoo cache show``).
         influence: log to TensorBoard how far back the last output looks. See ``zoo.diagnostics.influence``.
     """
 

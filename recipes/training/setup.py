@@ -1,6 +1,7 @@
 """From options to what is trained: seeds and precision, samples to learn and to validate on, the preset."""
 
 import dataclasses
+import os
 import re
 from collections import Counter
 
@@ -79,7 +80,13 @@ def pipeline(task, corpus, schedule, check=False, **options):
 
     # A file has room for one set of samples: those that are learned.
     cache = "memory" if check and schedule.cache != "none" else schedule.cache
-    return Pipeline(task, corpus, schedule.batch_size, cache=cache, **options)
+    found = Pipeline(task, corpus, schedule.batch_size, cache=cache, **options)
+    if cache not in ("memory", "none"):
+        size = f"{os.path.getsize(cache) / 1e6:.1f} MB"
+        print(
+            f"{cache}: {found.count:,} decoded samples, {size}, are kept here; remove the file after the run."
+        )
+    return found
 
 
 # === The task ===

@@ -85,6 +85,14 @@ def test_channels_are_averaged():
     np.testing.assert_allclose(read_audio(channels), found, atol=1e-6)
 
 
+def test_channels_that_cancel_each_other_out_are_heard():
+    sound = tone(0.5)
+    for channels in ([sound, -sound], [0.1 * sound, -0.1 * sound, 0 * sound], [-sound, sound]):
+        heard = read_audio(np.stack(channels, 1))
+        assert np.abs(heard).max() > 0.04
+        np.testing.assert_allclose(np.abs(heard), np.abs(channels[0]), atol=1e-6)
+
+
 def test_arrays():
     samples = tone()
     for array, tolerance in [
@@ -160,7 +168,7 @@ BAD = {
     "cut.ogg": (encoded(tone(3), kind="OGG")[:-100], "truncated"),
     "cut.opus": (encoded(tone(3), kind="OGG", subtype="OPUS")[:-1], "truncated"),
     "cut.mp3": (encoded(tone(9), kind="MP3")[:3_000], "truncated"),
-    "none.wav": (encoded(np.zeros(0)), "0.00 seconds are too short"),
+    "none.wav": (encoded(np.zeros(0)), "there is no sound in it"),
     "short.wav": (encoded(tone(0.05)), "0.05 seconds are too short"),
     "short.flac": (encoded(tone(0.05, 48000), 48000, "FLAC"), "0.05 seconds are too short"),
     "nan.wav": (encoded(np.where(np.arange(16000) == 9000, np.nan, 0), subtype="FLOAT"), "not numbers"),
@@ -238,6 +246,13 @@ def test_a_flac_without_a_length(tmp_path):
     assert duration(tmp_path / "stream.flac") == 1
 
 
+def test_a_recording_of_nothing():
+    for count, problem in ((0, "there is no sound in it, not one sample"), (1, "0.00 seconds are too short")):
+        for item in (encoded(np.zeros(count, "float32")), encoded(np.zeros((count, 2), "float32"))):
+            with pytest.raises(UserError, match=f"^take7: {problem}"):
+                read_audio(item, "take7")
+
+
 def test_bad_arrays():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -247,7 +262,7 @@ def test_bad_arrays():
             (np.zeros((16000, 0)), "shape"),
             (np.zeros(16000, bool), "bool"),
             (np.zeros(16000, complex), "complex"),
-            (np.zeros(0), "too short"),
+            (np.zeros(0), "no sound"),
             (tone(level=30_000), "scale them"),
             ((tone(), 16), "too few"),
         ]:

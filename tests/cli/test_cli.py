@@ -215,7 +215,7 @@ def test_one_bad_file_stops_nothing(size_reader, scans, tmp_path, capsys, form):
     (tmp_path / "bad.png").write_bytes(b"no image")
     good = list(scans)
     inputs = [good[0], str(tmp_path / "bad.png"), good[1], str(tmp_path / "gone.png"), good[2]]
-    assert cli.main(["predict", str(size_reader), *inputs, "--format", form]) == 2
+    assert cli.main(["predict", str(size_reader), *inputs, "--format", form]) == 3
     out, err = capsys.readouterr()
     assert [line.partition(": ")[2].partition(":")[0] for line in err.splitlines()] == [inputs[1], inputs[3]]
     texts = list(scans.values())[:3]
@@ -255,6 +255,80 @@ def test_results_come_before_the_last_input(size_reader, scans):
         process.stdin.close()
         assert process.stdout.read().splitlines() == [text] * (readers.CHUNK + 1)
     assert process.returncode == 0
+
+
+def test_a_worker_in_a_pipe(size_reader, scans):
+    """Each line is answered, good or bad, before the next one comes; errors have their place."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "zoo.cli", "predict", size_reader, "-", "--format", "jsonl"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=ROOT,
+        env=os.environ | BUFFERED,
+    ) as process:
+        path, text = next(iter(scans.items()))
+        found = []
+        for name in (path, "gone.png", "*.gone", path):
+            process.stdin.write(f"{name}\n")
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 60)[0], "nothing came"
+            found.append(json.loads(process.stdout.readline()))
+        process.stdin.close()
+        assert process.stdout.read() == "" and process.stderr.read().count("\n") == 2
+    assert [row.get("text", row.get("error", "")[:4]) for row in found] == [text, "gone", "*.go", text]
+    assert process.returncode == 3
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "PPM"])
+def test_bytes_from_stdin(size_reader, scans, monkeypatch, capsys, form):
+    data = io.BytesIO()
+    Image.open(next(iter(scans))).save(data, form)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data.getvalue())))
+    assert cli.main(["predict", str(size_reader), "-", "--format", "tsv"]) == 0
+    assert capsys.readouterr().out == f"-\t{next(iter(scans.values()))}\n"
+
+
+def test_bad_bytes_from_stdin(size_reader, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\0\1\2")))
+    assert cli.main(["predict", str(size_reader), "-"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and re.fullmatch("zoo: standard input: not a readable image.*\n", err)
+
+
+def test_folders_and_patterns(size_reader, scans, tmp_path, monkeypatch, capsys):
+    for number, path in enumerate(scans):
+        (tmp_path / f"{number}.png").symlink_to(path)
+    (tmp_path / "notes.txt").write_text("my notes")
+    monkeypatch.chdir(tmp_path)
+    for inputs in (["."], ["*.png"], ["0.png", "[1-9].png"]):
+        assert cli.main(["predict", str(size_reader), *inputs]) == 0
+        assert capsys.readouterr().out.split() == list(scans.values())
+    (tmp_path / "empty").mkdir()
+    assert cli.main(["predict", str(size_reader), "empty", "*.gif"]) == 2
+    assert re.fullmatch(r"zoo: empty: .* is empty.*\nzoo: \*\.gif: no file.*\n", capsys.readouterr().err)
+
+
+def test_csv(size_reader, scans, capsys):
+    assert cli.main(["predict", str(size_reader), *scans, "gone.png", "--format", "csv"]) == 3
+    rows = [f"{path},{text},0.5000" for path, text in scans.items()]
+    assert capsys.readouterr().out.splitlines() == ["input,text,confidence", *rows, "gone.png,,"]
+
+
+def test_threads_and_provider(size_reader, scans, capsys):
+    path, text = next(iter(scans.items()))
+    arguments = ["predict", str(size_reader), path]
+    assert cli.main([*arguments, "--threads", "1", "--provider", "cpu"]) == 0
+    assert capsys.readouterr().out == f"{text}\n"
+    assert zoo.load(str(size_reader), threads=3, provider="cpu").reader.threads == 3
+    assert cli.main([*arguments, "--provider", "directml"]) == 2
+    assert re.fullmatch("zoo: provider directml: this onnxruntime has no .*\n", capsys.readouterr().err)
+    for options in (["--threads", "0"], ["--threads"], ["--provider", "abacus"]):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*arguments, *options])
+        assert stop.value.code == 2
+        assert f"argument {options[0]}: " in capsys.readouterr().err
 
 
 def test_file_names_that_are_not_utf8(size_reader, tmp_path):
@@ -399,7 +473,7 @@ def test_presets_are_packaged(setup):
 def test_base_install_has_no_tensorflow(setup):
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in setup["install_requires"]}
     assert names == {"numpy", "onnxruntime", "pillow", "sentencepiece", "soundfile", "soxr", "tqdm"}
-    assert set(setup["extras_require"]) == {"parquet", "train", "gpu", "jax", "test"}
+    assert set(setup["extras_require"]) == {"train", "gpu", "jax", "parquet", "test"}
 
 
 def test_version_and_command_are_installed():

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from export import runtime
 from export.runtime import ReaderError, align, display_order, prefix_beam_search, reading_order
@@ -302,6 +302,20 @@ def test_several_pages_are_no_line(kind):
     assert np.abs(second - np.asarray(GREY.transpose(0))).mean() < 5
 
 
+def test_a_preview_and_a_mask_are_no_pages_of_a_tiff():
+    def tiff(*kinds):
+        frames = [GREY.resize((50, 20)) if not kind else GREY.resize((10, 10)) for kind in kinds]
+        frames = [frame.copy() for frame in frames]
+        for frame, kind in zip(frames, kinds, strict=True):
+            frame.encoderinfo = {"tiffinfo": {254: kind}}
+        return encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:], tiffinfo={254: kinds[0]})
+
+    for kinds in ((0, 1), (1, 0), (0, 4, 1)):
+        assert runtime.read_image(tiff(*kinds)).shape == (20, 50, 1)
+    with pytest.raises(ReaderError, match="it has 2 pages"):
+        runtime.read_image(tiff(0, 1, 0))
+
+
 def test_a_photo_with_a_preview_is_one_page():
     data = encoded(GREY, "MPO", save_all=True, append_images=[GREY])
     assert Image.open(io.BytesIO(data)).n_frames == 2 and runtime.read_image(data).shape == (20, 50, 1)
@@ -340,6 +354,104 @@ def test_blank_lines_have_less_ink_than_a_full_stop():
     half = np.full((40, 600, 1), 255, np.uint8)
     half[:, 250:] = 0
     assert not runtime.is_blank(half)
+
+
+def page(lines, size=24, width=700, gap=1.5, ground=255, ink=0):
+    """A picture of lines of text one below the other."""
+    words = "the quick brown fox jumps over a lazy dog and goes home by night".split()
+    font, step = ImageFont.load_default(size=size), round(gap * size)
+    picture = Image.new("L", (width, step * lines + size), ground)
+    for i in range(lines):
+        text = " ".join(words[i % len(words) :] + words[: i % len(words)])
+        ImageDraw.Draw(picture).text((size, size // 2 + step * i), text, font=font, fill=ink)
+    return picture
+
+
+@pytest.mark.parametrize("lines", [3, 4, 10, 34])
+def test_pages_are_told_from_lines(lines):
+    told = f"scan7: this looks like a page .{lines} lines of text., not a line; cut it into lines first$"
+    for picture in (
+        page(lines),
+        page(lines, ground=40, ink=220),
+        page(lines).convert("RGB"),
+        page(lines, 60, 2000),
+    ):
+        with pytest.raises(ReaderError, match=told):
+            runtime.read_image(picture, "scan7")
+    if lines > 3:  # a photo of a page is askew
+        for angle in (-6, 3):
+            askew = page(lines).rotate(angle, expand=True, fillcolor=255)
+            with pytest.raises(ReaderError, match="this looks like a page"):
+                runtime.read_image(askew)
+    if lines > 9:
+        with pytest.raises(ReaderError, match="this looks like a page"):
+            runtime.read_image(page(lines, width=400).rotate(90, expand=True))
+
+
+@pytest.mark.parametrize("lines", [1, 2])
+@pytest.mark.parametrize("size", [12, 24, 90])
+def test_lines_are_no_pages(lines, size):
+    for width in (40, 100, 300, 2000):
+        for angle in (0, 1, -2):
+            picture = page(lines, size, width).rotate(angle, expand=True, fillcolor=255)
+            if picture.height < 4 * picture.width:
+                assert runtime.read_image(picture).shape[:2] == picture.size[::-1]
+
+
+def test_single_letters_are_no_pages():
+    font = ImageFont.load_default(size=60)
+    for text in [
+        *"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=:;!?§%&#|/()[]{}",
+        "…",
+        "Ill",
+        "EEE",
+    ]:
+        left, top, right, bottom = map(int, font.getbbox(text))
+        picture = Image.new("L", (right - left + 3, bottom - top + 9), 255)
+        ImageDraw.Draw(picture).text((1 - left, 4 - top), text, font=font, fill=0)
+        assert runtime.read_image(picture).shape[0] == picture.height, text
+
+
+def test_a_line_on_its_end_is_told():
+    for angle in (90, 270):
+        with pytest.raises(
+            ReaderError, match="a line of text that stands on its end; turn the image by a quarter"
+        ):
+            runtime.read_image(page(1).rotate(angle, expand=True))
+
+
+def test_a_line_lost_in_a_large_image_is_told():
+    sheet = Image.new("L", (1400, 1600), 255)
+    sheet.paste(page(1).crop((0, 0, 700, 36)), (300, 400))
+    with pytest.raises(
+        ReaderError, match=r"room around its text \(\d of 100 rows have any\); cut the line out"
+    ):
+        runtime.read_image(sheet)
+    blank = Image.new("L", (1400, 1600), 255)
+    blank.paste(0, (30, 40, 34, 43))  # dust
+    assert runtime.is_blank(runtime.read_image(blank))
+    leaders = Image.new("L", (600, 40), 255)
+    for x in range(0, 600, 20):
+        leaders.paste(0, (x, 28, x + 3, 31))
+    assert runtime.read_image(leaders).shape == (40, 600, 1)
+
+
+def test_what_shows_no_text_is_no_page():
+    random = np.random.default_rng(0)
+    for shape in ((40, 600), (600, 600), (600, 60), (9, 9), (8, 1), (8, 2), (3000, 2000)):
+        for pixels in (np.full(shape, 200, np.uint8), random.integers(195, 205, shape).astype(np.uint8)):
+            assert runtime.no_line(pixels[:, :, None]) is None
+            assert runtime.is_blank(pixels[:, :, None])
+
+
+def test_colours_of_one_brightness_are_told_apart():
+    pixels = np.zeros((40, 200, 3), np.uint8)
+    pixels[:, :, 0] = 240
+    pixels[10:30, 20:120] = 0, 240, 0
+    seen = runtime.read_image(pixels)
+    assert seen.shape == (40, 200, 1) and not runtime.is_blank(seen)
+    blank = np.full((40, 200, 3), (200, 90, 10), np.uint8)
+    assert runtime.read_image(blank).shape == (40, 200, 3) and runtime.is_blank(blank)
 
 
 def zero_width_png():
@@ -663,7 +775,7 @@ def test_from_a_shell(line_model, tmp_path):
     run = shell(line_model, tmp_path / "line.png")
     assert (run.returncode, run.stdout, run.stderr) == (0, "ba\n", "")
     run = shell(line_model, tmp_path / "none.png", tmp_path / "line.png")
-    assert (run.returncode, run.stdout) == (2, "ba\n")
+    assert (run.returncode, run.stdout) == (3, "ba\n")
     assert run.stderr.startswith(f"{tmp_path / 'none.png'}: cannot be read") and run.stderr.count("\n") == 1
 
 

@@ -670,7 +670,7 @@ def test_one_sheet_from_the_command(model, plain, tmp_path, monkeypatch, capsys)
     (tmp_path / "bad.png").write_bytes(b"no image")
     paths = [*plain, str(tmp_path / "bad.png")]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(paths).encode())))
-    assert cli.main(["predict", model, "-", "--plot", str(sheet), "--temperature", "1", "--top-k", "1"]) == 2
+    assert cli.main(["predict", model, "-", "--plot", str(sheet), "--temperature", "1", "--top-k", "1"]) == 3
     out, err = capsys.readouterr()
     assert out.split() == list(plain.values()) and err.startswith(f"zoo: {paths[-1]}: ")
     images, texts = cells(sheet, 4)

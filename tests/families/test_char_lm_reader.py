@@ -257,7 +257,7 @@ def test_what_the_command_cannot_do(run, exported, tmp_path):
     with pytest.raises(SystemExit):
         run("predict", exported, "--length", 0)
     status, out, err = run("predict", exported, tmp_path / "binary", tmp_path / "good", "--length", 4)
-    assert status == 2 and out.startswith("ab") and "NUL" in err
+    assert status == 3 and out.startswith("ab") and "NUL" in err
     status, _, err = run("predict", "line_ocr_en", "--prompt", "a")
     assert status == 2 and "--prompt is for char_lm" in err
     status, out, err = run(

@@ -191,6 +191,17 @@ def found_in(path, columns=None):
     return {one.name: (member, one.text) for member, those in utterances.items() for one in those}, skipped
 
 
+def test_the_language_of_a_corpus_says_what_i_is(tmp_path):
+    for texts, heard in ((["ILIK", "Ağır kapı"], ["ılık", "ağır kapı"]), (["ILIK", "It"], ["ilik", "it"])):
+        folder = tmp_path / heard[0]
+        folder.mkdir()
+        for name, text in zip("ab", texts, strict=True):
+            write_audio(folder / f"{name}.wav")
+            (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+        found, _ = found_in(folder)
+        assert sorted(text for _, text in found.values()) == sorted(heard)
+
+
 @pytest.mark.parametrize(("make", "pattern"), LAYOUTS)
 def test_layouts_without_reading_the_audio(make, pattern, tmp_path):
     make(tmp_path / "corpus")
@@ -423,8 +434,10 @@ def test_bad_lines_of_a_manifest(tmp_path):
         ({"transcripts.tsv": b"id\ttranscript\n"}, "it is empty"),
         ({"transcripts.tsv": b"id\ttranscript\na\twords\n"}, "line 2: the audio a is missing"),
         ({"transcripts.tsv": b"id\ttranscript\na\twords\n", "a.wav": b"text"}, "a.wav: not a readable audio"),
-        ({"words.tsv": b"name\tsize\na\t1\n", "x.csv": b"\0\n", "y.csv": b""},
-         "words.tsv: there is no column audio; its columns are 'name, size'"),
+        (
+            {"words.tsv": b"name\tsize\na\t1\n", "x.csv": b"\0\n", "y.csv": b""},
+            "words.tsv: there is no column audio; its columns are 'name, size'",
+        ),
     ],
 )
 def test_unusable_corpora(content, reason, tmp_path, zoo_home):

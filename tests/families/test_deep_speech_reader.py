@@ -1,5 +1,6 @@
 """The speech reader on an engine that hears each tone as a letter: no model is trained, or needed."""
 
+import io
 import itertools
 import json
 import re
@@ -621,7 +622,8 @@ def test_subtitles_from_the_command(model, recordings, capsys):
 
 @pytest.mark.parametrize("options", [("--format", "srt"), ("--plot", "x.png")])
 @pytest.mark.parametrize("inputs", [("a.wav", "b.wav"), ("-",)])
-def test_one_recording_at_a_time(model, inputs, options, capsys):
+def test_one_recording_at_a_time(model, inputs, options, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a.wav\nb.wav\n"))
     assert cli.main(["predict", model, *inputs, *options]) == 2
     assert re.fullmatch(
         r"zoo: --(format srt|plot) is for one recording at a time; give one INPUT\n", capsys.readouterr().err
@@ -663,7 +665,7 @@ def test_another_language_model(model, recordings, arpa, capsys):
 def test_bad_recordings_stop_nothing(model, recordings, tmp_path, capsys):
     (tmp_path / "text.wav").write_text("no audio")
     one, two = recordings
-    assert cli.main(["predict", model, one, str(tmp_path / "text.wav"), "gone.wav", two]) == 2
+    assert cli.main(["predict", model, one, str(tmp_path / "text.wav"), "gone.wav", two]) == 3
     out, err = capsys.readouterr()
     assert out.splitlines() == list(recordings.values())
     first, second = err.splitlines()

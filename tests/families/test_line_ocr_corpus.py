@@ -67,7 +67,7 @@ def test_only_and_repeat(line_folder):
 def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path):
     folder = tmp_path / "mixed"
     folder.mkdir()
-    for name in ("good", "empty", "cut", "binary", "wide", "low", "blank"):
+    for name in ("good", "empty", "cut", "binary", "wide", "low", "blank", "white", "page"):
         (folder / f"{name}.png").write_bytes(png(PAGE))
         (folder / f"{name}.gt.txt").write_text("some text")
     (folder / "empty.png").write_bytes(b"")
@@ -76,15 +76,20 @@ def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path):
     (folder / "wide.png").write_bytes(png(np.zeros((40, 60000), "uint8")))
     (folder / "low.png").write_bytes(png(PAGE[:1]))
     (folder / "blank.gt.txt").write_text(" \n")
+    (folder / "white.png").write_bytes(png(np.full((40, 300), 250, "uint8")))
+    (folder / "page.png").write_bytes(
+        png(np.tile(np.pad(PAGE, ((12, 12), (0, 0)), constant_values=255), (9, 6)))
+    )
     (folder / "alone.png").write_bytes(png(PAGE))
     (folder / "orphan.gt.txt").write_text("no image")
     lines = load_lines(folder)
     assert lines.names == ["mixed/good"]
     report = "\n".join(lines.skipped)
-    assert len(lines.skipped) == 8
+    assert len(lines.skipped) == 10
     for name, reason in {
         "empty.png": "the file is empty", "cut.png": "damaged", "binary.gt.txt": "UTF-8",
         "wide.png": "longer than a line", "low.png": "too low to read", "blank.gt.txt": "is empty",
+        "white.png": "nothing is written", "page.png": "looks like a page",
         "alone.png": "no transcript", "orphan.gt.txt": "no image",
     }.items():  # fmt: skip
         assert any(name in sentence and reason in sentence for sentence in lines.skipped), (name, report)
@@ -402,7 +407,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, zoo_home, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zoo.families.line_ocr.corpus.read_image", full)
+    monkeypatch.setattr("zoo.families.line_ocr.corpus.read_written", full)
     with pytest.raises(UserError, match="the disk is full, free some space and try again"):
         load_lines(tmp_path)
     assert set((zoo_home / "corpora").rglob("*")) == prepared

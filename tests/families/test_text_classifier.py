@@ -81,6 +81,15 @@ def test_vocabulary(words):
             TextVocabulary(words.tokens, labels)
 
 
+def test_the_language_of_a_vocabulary_says_what_i_is():
+    turkish = ["çok ılık bir ağaç", "ısparta ışık saçar", "kız kıskanır"] * 9
+    for tokens in (Words.learn(turkish), Subwords.learn(turkish, 320)):
+        vocabulary = TextVocabulary(tokens, ["a", "b"])
+        assert vocabulary.encode("ISPARTA IŞIK") == vocabulary.encode("ısparta ışık")
+    english = TextVocabulary(Words.learn(["it is as it was in izmir and as it will be"]), ["a", "b"])
+    assert english.encode("IT IS") == english.encode("it is") and 1 not in english.encode("IT IS")
+
+
 def test_long_texts_come_in_equal_pieces():
     assert bounded([]) == [[START, END]]
     assert bounded([7] * LIMIT) == [[START, *[7] * LIMIT, END]]

@@ -310,7 +310,7 @@ def test_formats(model, shown, stdin, tmp_path, capsys):
     assert cli.main(["predict", model, str(tmp_path / "lines.txt.gz"), "--format", "tsv"]) == 0
     assert capsys.readouterr().out == "".join(f"{x}\t{y}\n" for x, y in zip(LINES, shown, strict=True))
     stdin(b"good\nna\xefve\nbad")
-    assert cli.main(["predict", model, "-", "--format", "json"]) == 2
+    assert cli.main(["predict", model, "-", "--format", "json"]) == 3
     out, err = capsys.readouterr()
     found = json.loads(out)
     assert [item["input"] for item in found] == ["good", "bad"] and "line 2, byte 3" in err

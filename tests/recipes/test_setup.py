@@ -55,13 +55,15 @@ def test_what_cannot_be_kept_aside(pattern, complaint, line_folder):
         parted(load_lines(line_folder), hold_out=pattern)
 
 
-def test_the_file_of_the_cache_is_for_what_is_learned(line_folder, small_reader, tmp_path):
+def test_the_file_of_the_cache_is_for_what_is_learned(line_folder, small_reader, tmp_path, capsys):
     corpus = load_lines(line_folder)
     schedule = Schedule(cache=str(tmp_path / "kept"))
     setup.pipeline(small_reader, corpus.sample(5), schedule, check=True)
     assert not (tmp_path / "kept").exists()
+    assert capsys.readouterr().out == ""
     setup.pipeline(small_reader, corpus, schedule)
     assert (tmp_path / "kept").is_file()
+    assert capsys.readouterr().out.startswith(f"{tmp_path}/kept: 20 decoded samples, ")
 
 
 def test_what_defines_a_run(small_reader):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from zoo.text.normalise import (
     has_digits,
+    language_of,
     lower,
     normalise,
     normalise_caption,
@@ -23,6 +24,22 @@ def test_what_leaves_no_ink_is_dropped_and_the_rest_composed():
 
 def test_sentences_keep_all_but_white_space():
     assert normalise_sentence(" e\u0301\x07 \u00a0X\n") == "é X"
+
+
+@pytest.mark.parametrize(
+    ("texts", "language"),
+    [
+        (["Kapıyı aç", "AĞAÇ"], "tr"),
+        (["ISPARTA", "Ağaç I\u0307zmir"], "tr"),
+        (["İstanbul"], "tr"),
+        (["I went to İzmir", *["It was the best of times"] * 9], None),
+        (["Straße", "Δ"], None),
+        ([], None),
+        (["123", ""], None),
+    ],
+)
+def test_languages_with_a_dotless_i_are_told(texts, language):
+    assert language_of(iter(texts)) == language
 
 
 @pytest.mark.parametrize(
@@ -44,7 +61,6 @@ def test_the_dot_of_i(text, language, wanted):
         assert function(text, language) == wanted
 
 
-
 @pytest.mark.parametrize(
     "text, normalised",
     [
@@ -54,7 +70,7 @@ def test_the_dot_of_i(text, language, wanted):
         ("l'homme O'Brien 'quoted'", "l'homme o'brien 'quoted'"),
         ("e\u0301t\u00e9\u00a0 हिन्दी\u200b你好。", "\u00e9t\u00e9 हिन्दी 你好 。"),
         (" \x00\t", ""),
-        ("x² \"3½\" $5 a_b", 'x² " 3½ " $ 5 a _ b'),
+        ('x² "3½" $5 a_b', 'x² " 3½ " $ 5 a _ b'),
     ],
 )
 def test_texts_are_normalised(text, normalised):

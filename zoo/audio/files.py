@@ -219,7 +219,7 @@ def _checked(parts, own_rate, rate, name):
     frames = 0
     for part in parts:
         frames += len(part)
-        mono = np.ascontiguousarray(part.mean(axis=1, dtype=np.float32))
+        mono = _mixed(part)
         peak = np.abs(mono).max(initial=0)
         if not np.isfinite(peak):
             raise UserError(
@@ -230,12 +230,24 @@ def _checked(parts, own_rate, rate, name):
         if frames > LIMIT * own_rate:
             raise _too_long(name)
         yield resampler.resample_chunk(mono) if resampler else mono
+    if not frames:
+        raise UserError(f"{name}: there is no sound in it, not one sample; record or copy it again.")
     if frames < SHORTEST * own_rate:
         raise UserError(
             f"{name}: {frames / own_rate:.2f} seconds are too short; give at least {SHORTEST} seconds."
         )
     if resampler:
         yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _mixed(part):
+    """``[frames, channels]`` -> their mean; the loudest channel where they cancel each other out."""
+    mono = np.ascontiguousarray(part.mean(axis=1, dtype=np.float32))
+    if part.shape[1] > 1:
+        powers = np.square(part).mean(axis=0)
+        if np.square(mono).mean() < 0.001 * powers.max(initial=0):
+            return np.ascontiguousarray(part[:, powers.argmax()])
+    return mono
 
 
 def _as_floats(array, name):

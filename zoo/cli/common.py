@@ -1,5 +1,7 @@
 """What several commands share: finding the model that is meant, and the options of its reader."""
 
+import argparse
+import contextlib
 import os
 import sys
 
@@ -7,6 +9,7 @@ import zoo
 from zoo import hub, registry
 from zoo.backend import import_tensorflow
 from zoo.contract.model import is_file
+from zoo.contract.options import positive
 from zoo.contract.reader import Reader
 from zoo.errors import UserError
 
@@ -17,25 +20,38 @@ def complain(problem):
     print(f"zoo: {problem}", file=sys.stderr)
 
 
-def load(model):
-    """The ``zoo.contract.model.Model`` of what a person calls it."""
+def load(model, threads=None, provider=None):
+    """The ``zoo.contract.model.Model`` of what a person calls it; arguments as of ``zoo.load``."""
     if not is_file(model):
         hub.find(model)  # so that a wrong name is told at once, and where there is no TensorFlow, too
         import_tensorflow()
-    return zoo.load(model)
+    return zoo.load(model, threads, provider)
 
 
-def add_model(parser, arguments):
+def add_model(parser, arguments, runs=False):
     """The argument MODEL; the class of its reader, which tells its options, or ``Reader`` without one.
 
-    The options hold that class as ``reader``, and a file that had to be loaded for it as ``loaded``. Raises
-    UserError where there is no such model.
+    With ``runs`` there are ``--threads`` and ``--provider``, too. The options hold that class as ``reader``,
+    and a file that had to be loaded for it as the model of ``loaded``. Raises UserError where there is no
+    such model.
     """
+    known = {}
+    if runs:
+        from export.runtime import PROVIDERS
+
+        one = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+        for some in (parser, one):
+            some.add_argument(
+                "--threads", type=positive, metavar="N", help="processor cores to use, default: all"
+            )
+            some.add_argument("--provider", choices=PROVIDERS, help="what runs an .onnx file, default: cpu")
+        with contextlib.suppress(argparse.ArgumentError):  # which the parser of all options will tell
+            known = _how(one.parse_known_args(arguments)[0])  # a file is opened before these are known
     parser.add_argument("model", metavar="MODEL", help=MODEL)
     # Values of options stand among the arguments, too: the first that names a model is meant.
     words = [text for text in arguments if not text.startswith("-")]
     model = next((text for text in words if _names_model(text)), words[0] if words else None)
-    loaded = load(model) if model and is_file(model) else None
+    loaded = load(model, **known) if model and is_file(model) else None
     if loaded:
         kind = type(loaded.reader)
     else:  # without the seconds that loading weights takes
@@ -44,6 +60,23 @@ def add_model(parser, arguments):
         parser.epilog = f"`{parser.prog} MODEL --help` lists the options of that model."
     parser.set_defaults(reader=kind, loaded=loaded)
     return kind
+
+
+def loaded(options):
+    """The model that the options of ``add_model`` name."""
+    return options.loaded or load(options.model, **_how(options))
+
+
+def measure(model, corpora, only=None, columns=None, **decoding):
+    """``model.evaluate``, which says what it prepares and, to a person who looks on, how far it is."""
+    corpus = registry.load_corpus(model.name, corpora, model.reader.config, only, True, columns)
+    return model.reader.evaluate(corpus, sys.stderr.isatty(), **decoding)
+
+
+def _how(options):
+    """The arguments of ``load`` that were given."""
+    given = ((name, getattr(options, name, None)) for name in ("threads", "provider"))
+    return {name: value for name, value in given if value is not None}
 
 
 def _names_model(text):

@@ -12,7 +12,7 @@ refuse = common.refuse
 
 
 def add_arguments(parser, arguments):
-    kind = common.add_model(parser, arguments)
+    kind = common.add_model(parser, arguments, runs=True)
     parser.add_argument(
         "--data", metavar="CORPUS", nargs="+", required=True, help="file, folder, tar or tfds:NAME"
     )
@@ -26,11 +26,11 @@ def add_arguments(parser, arguments):
 
 def run(options):
     with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
-        model = options.loaded or common.load(options.model)
+        model = common.loaded(options)
         import_tensorflow()
         decoding = common.given(options, model.reader)
         columns = named_columns(options.columns)
-        report = model.evaluate(options.data, options.only, progress=True, columns=columns, **decoding)
+        report = common.measure(model, options.data, options.only, columns, **decoding)
     about = {"model": options.model, "data": options.data}
     report = about | ({"only": options.only} if options.only else {}) | report
     if options.format == "json":

@@ -120,7 +120,7 @@ def _measure(path, options):
     """The figures of an exported file on corpora: list of ``(metric, text)``."""
     model = zoo.load(path)
     with contextlib.redirect_stdout(sys.stderr):
-        report = model.evaluate(options.data, options.only, progress=True)
+        report = common.measure(model, options.data, options.only)
     return [(metric.name, metric.form.format(report[metric.name])) for metric in model.reader.metrics]
 
 

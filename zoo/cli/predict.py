@@ -7,21 +7,25 @@ from zoo.cli import common
 from zoo.cli.common import complain
 from zoo.errors import UserError
 from zoo.formats import streams
+from zoo.formats.tables import named_columns
 from zoo.text.files import read_text
 
 INPUTS = {
-    "files": "paths of {}, or - for a path a line on standard input",
-    "lines": "text files, plain or .gz, or - for standard input; each line is one of the {}",
-    "prompts": "text files, plain or .gz; each file is one of the {}",
+    "files": "paths of {}, folders, patterns, or - for standard input: a path a line, or the bytes of a file",
+    "lines": "text files, plain or .gz, folders, patterns, or - for standard input; each line is one of the "
+    "{}; of tables (.csv, .tsv, …) each row",
+    "prompts": "text files, plain or .gz, folders, patterns; each file is one of the {}",
 }
 refuse = common.refuse
 
 
 def add_arguments(parser, arguments):
-    kind = common.add_model(parser, arguments)
+    kind = common.add_model(parser, arguments, runs=True)
     about = INPUTS[kind.takes].format(kind.reads) if kind.reads else "files, or lines of text files"
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help=about)
     parser.add_argument("--format", choices=kind.formats, default="text", help="default: text")
+    if kind.takes == "lines":
+        parser.add_argument("--columns", metavar="WHAT=COLUMN", help=f"read tables: {kind.columns_help}")
     if kind.plots:
         parser.add_argument("--plot", metavar="FILE.png", help=f"draw {kind.plot_help}")
     common.add_options(parser, kind, evaluates=False)
@@ -29,41 +33,77 @@ def add_arguments(parser, arguments):
 
 
 def run(options):
+    """Exit status 0; 3 where some inputs could not be read, 2 where none could be."""
     _check_inputs(options)
-    reader = (options.loaded or common.load(options.model)).reader
+    reader = common.loaded(options).reader
+    told = _Told(reader.formats[options.format](options.n_best, reader.takes == "lines"))
     if reader.takes == "prompts":
-        return _write(reader, options)
-    decoding, aligned = common.given(options, reader), reader.takes == "lines"
-    sources = streams.texts(options.inputs) if aligned else [(None, streams.paths(options.inputs))]
-    output, failed, shown = reader.formats[options.format](options.n_best, aligned), 0, []
-    if options.plot and aligned:
-        sources = [_only_line(sources, reader.one)]
-    for name, items in sources:
-        given, items = itertools.tee(items)
+        _write(reader, options, told)
+    else:
+        _read(reader, options, told)
+    return told.status
+
+
+class _Told:
+    """What is told of each input: its result on standard output, or what is wrong with it."""
+
+    def __init__(self, output):
+        self.output, self.good, self.failed = output, 0, 0
+
+    @property
+    def status(self):
+        return (3 if self.good else 2) if self.failed else 0
+
+    def result(self, name, result):
+        self.good += 1
+        self.output.add(name, result)
+        sys.stdout.flush()
+
+    def error(self, name, error, about="", whole=False):
+        """``about`` begins the sentence; ``whole``: a file of inputs, some of which may have been read."""
+        self.failed += 1
+        complain(f"{about}{error}")
+        (self.output.lose if whole else self.output.fail)(name, f"{about}{error}")
+        sys.stdout.flush()
+
+
+def _read(reader, options, told):
+    decoding, shown = common.given(options, reader), []
+    if reader.takes == "lines":
+        named = named_columns(options.columns and [options.columns])
+        sources = streams.texts(options.inputs, reader.columns, named)
+    else:
+        sources = [(None, streams.paths(options.inputs, reader.suffixes))]
+    if single := _single(options):
+        sources = [_only(sources, single, reader)]
+    for source, feed in sources:
+        items = feed
+        if options.plot:
+            given, items = itertools.tee(feed)
         results = reader.stream(items, errors="return", progress=sys.stderr.isatty(), **decoding)
-        try:
-            for item, result in zip(given, results, strict=True):
-                if isinstance(result, Exception):
-                    complain(f"{name}, {result}" if name else result)
-                    output.fail()
-                    failed += 1
-                else:
-                    if options.plot and reader.plots == "one":
-                        reader.picture(item, options.plot, **decoding)
-                    elif options.plot:
-                        shown.append((item, result))
-                    output.add(item, result)
-                sys.stdout.flush()
-        except UserError as error:
-            if not aligned or options.plot:
-                raise
-            complain(error)  # this text cannot be read; another may be
-            failed += 1
-    output.end()
+        for result in results:
+            name = feed.names.popleft()
+            item = next(given) if options.plot else None
+            if isinstance(name, UserError):
+                told.error("", name)
+            elif isinstance(result, Exception) and source:
+                told.error(name, result, f"{source}, ")
+            elif isinstance(result, Exception):
+                told.error(name, streams.told(name, result, reader.suffixes, reader.reads))
+            else:
+                if options.plot and reader.plots == "one":
+                    reader.picture(item, options.plot, **decoding)
+                elif options.plot:
+                    shown.append((item, result))
+                told.result(name, result)
+        if feed.error and options.plot:
+            raise feed.error
+        if feed.error:  # this text cannot be read; another may be
+            told.error(source, feed.error, whole=True)
+    told.output.end()
     if shown:
         items, found = zip(*shown, strict=True)
         reader.picture(items, options.plot, found=found, **decoding)
-    return 2 if failed else 0
 
 
 def _check_inputs(options):
@@ -75,22 +115,47 @@ def _check_inputs(options):
         return
     if not options.inputs:
         raise UserError(f"{options.model}: reads {kind.reads}; give some as INPUT")
-    single = "--plot" if options.plot and kind.plots == "one" else None
-    if getattr(kind.formats[options.format], "single", False):
-        single = f"--format {options.format}"
-    if single and kind.takes == "files" and (len(options.inputs) > 1 or options.inputs == ["-"]):
-        raise UserError(f"{single} is for one {kind.one} at a time; give one INPUT")
+    if kind.takes == "files" and len(options.inputs) > 1 and (single := _single(options)):
+        raise _several(single, kind)
 
 
-def _write(reader, options):
+def _single(options):
+    """The option that takes one input alone, or None."""
+    kind = options.reader
+    if options.plot and kind.plots == "one":
+        return "--plot"
+    single = getattr(kind.formats[options.format], "single", False)
+    return f"--format {options.format}" if single else None
+
+
+def _several(single, kind):
+    return UserError(
+        f"{single} is for one {kind.one} at a time; give one {'line' if kind.takes == 'lines' else 'INPUT'}"
+    )
+
+
+def _only(sources, single, reader):
+    """The only input of some sources, as a source. Raises UserError where there are none or more."""
+    found = [
+        (source, feed.names.popleft(), item) for source, feed in sources for item in itertools.islice(feed, 2)
+    ]
+    if len(found) != 1:
+        raise _several(single, reader)
+    if isinstance(found[0][1], UserError):
+        raise found[0][1]
+    return found[0][0], streams.Feed([found[0][1:]])
+
+
+def _write(reader, options, told):
     """Prompts, and how they go on: the text as it comes, or all about it."""
-    decoding, failed = common.given(options, reader), 0
-    given, output = decoding.pop("prompt", ""), reader.formats[options.format]()
-    for name in options.inputs or [None]:
+    decoding = common.given(options, reader)
+    given = decoding.pop("prompt", "")
+    names = (path for name in options.inputs for path in streams.expanded(name, streams.TEXTS))
+    for name in names if options.inputs else [None]:
         try:
             prompt = given if name is None else read_text(name)
             if options.format != "text":
-                output.add(name, next(reader.stream([prompt], **decoding)))
+                told.result(name, next(reader.stream([prompt], **decoding)))
                 continue
             last = ""
             for piece in itertools.chain([prompt], reader.write(prompt, **decoding)):
@@ -98,17 +163,8 @@ def _write(reader, options):
                 last = piece or last
             if not last.endswith("\n"):
                 print()
+            told.good += 1
         except UserError as error:
-            about = "" if name is None or str(error).startswith(f"{name}: ") else f"{name}: "
-            complain(f"{about}{error}")
-            failed += 1
-    output.end()
-    return 2 if failed else 0
-
-
-def _only_line(sources, one):
-    """The only line of some texts, as a text."""
-    lines = [(name, line) for name, items in sources for line in itertools.islice(items, 2)]
-    if len(lines) != 1:
-        raise UserError(f"--plot is for one {one} at a time; give one line")
-    return lines[0][0], iter([lines[0][1]])
+            error = streams.told(name, error, streams.TEXTS, "texts")
+            told.error(name, error, "" if name is None or str(error).startswith(f"{name}: ") else f"{name}: ")
+    told.output.end()

@@ -54,6 +54,7 @@ class ExportedModel(Model):
     Args:
         path: the file.
         threads: processor cores to use; by default all that this process may run on.
+        provider: what runs it, see ``export.runtime.open_file``.
 
     Attributes:
         metadata: dict of str, what the file says of itself, keys without ``seqzoo.``.
@@ -62,11 +63,11 @@ class ExportedModel(Model):
         UserError: see ``export.runtime.open_file``.
     """
 
-    def __init__(self, path, threads=None):
+    def __init__(self, path, threads=None, provider=None):
         from export import runtime
 
         try:
-            session, self.metadata = runtime.open_file(path)
+            session, self.metadata = runtime.open_file(path, provider)
         except runtime.ReaderError as error:
             raise UserError(error) from error
         self.name = self.metadata.get("task")

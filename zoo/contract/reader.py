@@ -12,8 +12,9 @@ import os
 import re
 
 from zoo.errors import UserError
-from zoo.formats.streams import Json, Text, Tsv
+from zoo.formats.streams import Csv, Json, Jsonl, Text, Tsv
 
+FIRST = 32  # inputs that are read first, of however many
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -54,6 +55,9 @@ class Reader:
         takes: "files", where each input is the path of one; "lines", where each line of a text is one;
             "prompts", where each is a whole text to continue: ``write(prompt, **decoding)`` gives that in
             pieces.
+        suffixes: of the files that are read where a folder is given, in lower case, the usual one first.
+        columns: where lines are read, ``{what: names}``: the usual names of the column of a table that holds
+            them. ``columns_help`` says that.
         single: the types of which a call takes one input without a list.
         options: tuple of ``zoo.contract.options.Option``, the keyword arguments of ``stream``.
         greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
@@ -70,7 +74,9 @@ class Reader:
     single = str | bytes | os.PathLike
     options = ()
     greedy = {}
-    formats = {"text": Text, "tsv": Tsv, "json": Json}
+    suffixes = ()
+    columns, columns_help = {}, None
+    formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
     plots = plot_help = None
     metrics = ()
 
@@ -144,19 +150,22 @@ class Reader:
         figures = [(metric.name, metric.form.format(report[metric.name])) for metric in self.metrics]
         return [*figures, ("skipped", str(len(report["skipped"])))]
 
-    def in_windows(self, numbered, prepare, answer, size, errors, **bar):
-        """Iterate over the results of inputs, of which ``size`` at a time are in memory.
+    def in_windows(self, inputs, prepare, answer, size, errors, first=0, **bar):
+        """Iterate over the results of inputs, of which up to ``size`` at a time are in memory.
 
         Args:
-            numbered: an iterator of ``(number, input)``.
+            inputs: an iterable.
             prepare: ``(number, input)`` -> what is read of it. Raises UserError for a bad one.
             answer: ``({number: prepared}, pool, bar)`` -> ``{number: result}``, with the threads of a pool;
                 it updates the bar by each input.
-            size: inputs of a window.
+            size: inputs of a window, at most; see ``windows``.
             errors: "raise", or "return" to get the UserError of a bad input in its place.
+            first: number of the first input.
             bar: ``desc``, ``unit`` and ``disable``, as tqdm has them.
         """
         from tqdm import tqdm
+
+        numbers = itertools.count(first)
 
         def prepared(pair):
             try:
@@ -168,7 +177,8 @@ class Reader:
             concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
             tqdm(total=0, delay=1, leave=False, **bar) as bar,
         ):
-            while window := list(itertools.islice(numbered, size)):
+            for items in windows(inputs, size):
+                window = list(zip(numbers, items, strict=False))
                 bar.total += len(window)
                 found, ready = {}, {}
                 for (number, _), item in zip(window, pool.map(prepared, window), strict=True):
@@ -202,6 +212,31 @@ class SpellingReader(Reader):
             listed = " ".join(f"{c}×{count}" for c, count in report["unknown_characters"].items())
             rows.append(("unknown", f"{listed} (not in the vocabulary, counted as errors)"))
         return rows
+
+
+def windows(inputs, size):
+    """Iterate over lists of the next inputs, up to ``size`` of them.
+
+    Of inputs that arrive over time, which have a method ``waiting`` such as ``zoo.formats.streams.Feed``, the
+    lists have those that are there, and the first ones few, so that there soon is something to see.
+    """
+    inputs = iter(inputs)
+    most = min(FIRST, size) if hasattr(inputs, "waiting") else size
+    while True:
+        found = []
+        for item in itertools.islice(inputs, most):
+            found.append(item)
+            if not is_waiting(inputs):
+                break
+        if not found:
+            return
+        yield found
+        most = min(2 * most, size)
+
+
+def is_waiting(inputs):
+    """Whether the next input of an iterator, or its end, is there to be had at once; see ``windows``."""
+    return getattr(inputs, "waiting", lambda: True)()
 
 
 def check_utf8(text, number):

@@ -382,12 +382,14 @@ def _prepare_local(kind, path, progress):
                 if builder.failure:
                     raise builder.failure from None
                 raise
+            with contextlib.suppress(OSError):
+                (new / "downloads").rmdir()  # for which tensorflow-datasets makes a folder
             rows = _index(kind, _read(kind, builder, "train"))
-            _write_index(new, rows, builder.skipped)
+            _write_index(new, rows, builder.skipped, os.path.abspath(str(path)), kind)
         if progress:
             print(
-                f"{path}: {len(rows)} {kind.noun}{'s' * (len(rows) != 1)} read; a copy is kept in {folder}, "
-                "nothing leaves this computer.",
+                f"{path}: {len(rows):,} {kind.noun}{'s' * (len(rows) != 1)} read; a copy is kept in {folder} "
+                "(see `zoo cache`), nothing leaves this computer.",
                 file=sys.stderr,
             )
     stored = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
@@ -399,7 +401,8 @@ def _prepare_public(kind, builder, split):
     folder = corpora_folder() / _fingerprint(Path(builder.data_dir), kind, split)
     if not (folder / _INDEX).is_file():
         with files.atomic_folder(folder, marker=_INDEX) as new:
-            _write_index(new, _index(kind, _read(kind, builder, split)), [])
+            rows = _index(kind, _read(kind, builder, split))
+            _write_index(new, rows, [], f"tfds:{builder.name}:{split}", kind)
     return json.loads((folder / _INDEX).read_text(encoding="utf-8"))
 
 
@@ -407,13 +410,17 @@ _INDEX = "index.json"
 _FORMAT = "2"  # of prepared corpora, whatever their kind
 
 
-def _write_index(folder, rows, skipped):
+def _write_index(folder, rows, skipped, source, kind):
     data = {"skipped": skipped, "lines": rows}  # the first corpora were of text lines
-    (folder / _INDEX).write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+    about = {"source": source, "count": len(rows), "noun": kind.noun}  # for `zoo cache`
+    for name, content in ((_INDEX, data), (hub.ABOUT_COPY, about)):
+        text = json.dumps(content, ensure_ascii=False)
+        (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def _prepare(builder, progress, messages):
-    switch = tfds.enable_progress_bar if progress else tfds.disable_progress_bar
+    # Its bars move the cursor, which in a log is nothing but signs.
+    switch = tfds.enable_progress_bar if progress and sys.stderr.isatty() else tfds.disable_progress_bar
     switch()
     state = random.getstate()  # it draws: a seed would mean something else the first time
     try:

@@ -22,7 +22,7 @@ import numpy as np
 from export.runtime import align
 from zoo.errors import UserError
 from zoo.text.ngrams import END, UNKNOWN
-from zoo.text.normalise import normalise_transcript
+from zoo.text.normalise import language_of, normalise_transcript
 
 LEAST = -100.0  # log probabilities in a frame, relative to its largest, are at least so
 HUGE = 1e100  # where the largest mass is above this, or below its inverse, all are scaled
@@ -99,7 +99,7 @@ class WordSearch:
         self._beginnings = self._look_ahead(known)
 
     def _spelled(self, phrase):
-        words = normalise_transcript(phrase).split()
+        words = normalise_transcript(phrase, language_of(self._labels)).split()
         if strange := sorted(set("".join(words)) - self._labels.keys()):
             raise UserError(
                 f"the hot word {phrase!r} has {' '.join(strange)}, which this model does not write; "

@@ -23,6 +23,8 @@ NAME = re.compile(r"(.+)\.(tsv|csv|jsonl|ndjson|json|parquet|xlsx?|ods)(\.gz)?",
 TAB = "\t"
 # What pandas, R, spreadsheets and databases write for no value. A text may be "null", zero in German.
 MISSING = {"", "NA", "N/A", "#N/A", "NaN", "nan", "<NA>", "NULL", "\\N"}
+# What a column of texts is called, best first.
+TEXT = ("text", "sentence", "review", "content", "comment", "message", "tweet", "utterance", "body")
 _SNIFFED = 100  # rows of JSON that tell which columns there are
 _QUOTED = re.compile('"((?:[^"]|"")*)"')
 
@@ -51,7 +53,7 @@ def open_table(path, skipped, data=None, tabs=None):
         UserError: it cannot be read, or is no table.
     """
     match = NAME.fullmatch(str(path))
-    kind = match[2].lower() if match else "tsv"
+    kind = match[2].lower() if match else _kind(data)
     if kind in ("xls", "xlsx", "ods"):
         raise UserError(f"{path}: this is a spreadsheet; save it as CSV (UTF-8).")
     if kind == "parquet":
@@ -62,6 +64,14 @@ def open_table(path, skipped, data=None, tabs=None):
     tabs = kind == "tsv" if tabs is None else tabs
     # Excel's "Unicode text" alone is UTF-16, and encloses texts with commas in quotes.
     return _delimited(path, skipped, lines, tabs, enclosed=is_utf16(path, data))
+
+
+def _kind(data):
+    """What a table is that has no name for it, by how it begins; of a file, TSV."""
+    start = b"" if data is None else data[:1 << 16].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith((b"PAR1", b"{", b"[")):
+        return "parquet" if start.startswith(b"P") else "json"
+    return "tsv" if not start or b"\t" in start.partition(b"\n")[0] else "csv"
 
 
 class Table:

@@ -22,7 +22,7 @@ from collections import Counter, defaultdict
 from zoo.errors import UserError
 from zoo.files import atomic_write
 from zoo.text.files import read_data, read_text, split_lines
-from zoo.text.normalise import normalise_transcript
+from zoo.text.normalise import language_of, normalise_transcript
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
 MAX_ORDER = 6
@@ -175,8 +175,9 @@ def read_sentences(path):
     Raises:
         UserError: the file cannot be read, is not UTF-8, or has no words.
     """
-    lines = map(normalise_transcript, split_lines(read_text(path)))
-    sentences = [sentence for sentence in lines if sentence]
+    lines = list(split_lines(read_text(path)))
+    language = language_of(lines)
+    sentences = [sentence for line in lines if (sentence := normalise_transcript(line, language))]
     if not sentences:
         raise UserError(f"{path}: there are no words in it; give a text with one sentence a line")
     return sentences

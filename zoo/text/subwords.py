@@ -76,6 +76,11 @@ class Subwords:
         """Rows -> list of str, ``▁`` for a blank."""
         return [self._pieces.id_to_piece(int(row)) for row in rows]
 
+    def spellings(self):
+        """Iterate over the pieces that rows stand for, bytes left out."""
+        rows = range(self.END + 1, len(self))
+        return (self._pieces.id_to_piece(row) for row in rows if not self._pieces.is_byte(row))
+
     def to_json(self):
         return {"sentencepiece": base64.b64encode(self.model).decode()}
 

@@ -43,6 +43,10 @@ class Words:
         listed = (spelled[row] if row in spelled else self.words[row - self.END - 1] for row in rows)
         return " ".join(filter(None, listed))
 
+    def spellings(self):
+        """Iterate over what the rows stand for."""
+        return iter(self.words)
+
     def extended(self, words):
         """A vocabulary with further words after the present ones, whose rows keep their numbers."""
         return Words(self.words + sorted(set(words) - set(self.words)))

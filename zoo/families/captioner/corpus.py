@@ -28,14 +28,19 @@ from zoo.data.samples import LocalCorpus, Samples, feature_of
 from zoo.errors import UserError
 from zoo.images.photos import photo_as_jpeg, read_photo
 from zoo.text.files import split_lines
-from zoo.text.normalise import normalise_caption
+from zoo.text.normalise import language_of, normalise_caption
+
+
+def _clean(caption):
+    return normalise_caption(caption, language_of([caption]))
+
 
 KIND = listed.Kind(
     noun="caption",
     columns=("caption", "text", "comment", "sentence", "description"),
     header="image,caption",
-    parts=lambda text: list(map(normalise_caption, split_lines(text))),
-    clean=normalise_caption,
+    parts=lambda text: list(map(_clean, split_lines(text))),
+    clean=_clean,
     splits=r"(?i:.*(train|dev|val|test).*mages.*\.txt)",
 )
 
@@ -201,7 +206,7 @@ def _is_text(features, path):
 
 
 def _joined(captions):
-    captions = (normalise_caption(caption.decode("utf-8", "replace")) for caption in captions)
+    captions = (_clean(caption.decode("utf-8", "replace")) for caption in captions)
     return "\n".join(filter(None, captions)).encode()
 
 

@@ -20,6 +20,7 @@ import os
 import numpy as np
 from PIL import Image
 
+from export.runtime import IMAGE_SUFFIXES
 from zoo.contract.options import (
     BEAM_WIDTH,
     LENGTH_PENALTY,
@@ -101,7 +102,7 @@ class CaptionReader(Reader):
     """Captions images. The arguments are those of ``Reader``."""
 
     Vocabulary = Words
-    reads, one = "images", "image"
+    reads, one, suffixes = "images", "image", IMAGE_SUFFIXES
     single = Reader.single | np.ndarray | Image.Image
     options = (BEAM_WIDTH, N_BEST, LENGTH_PENALTY, TEMPERATURE, TOP_K, SEED)
     greedy = {"beam_width": 1}
@@ -135,7 +136,7 @@ class CaptionReader(Reader):
         Raises:
             UserError: an image cannot be read, or the arguments do not go together.
         """
-        return self._stream(enumerate(images), errors, progress, self._decoding(**decoding))
+        return self._stream(images, errors, progress, self._decoding(**decoding))
 
     def _decoding(
         self, n_best=1, beam_width=None, length_penalty=None, temperature=None, top_k=None, seed=None
@@ -154,11 +155,11 @@ class CaptionReader(Reader):
             )
         return _Sampling(n_best, *checked_sampling(len(self.vocabulary), temperature, top_k, seed))
 
-    def _stream(self, numbered, errors, progress, decoding):
-        """``numbered`` are ``(number, image)``; what is drawn for an image goes by its number, from 0."""
+    def _stream(self, images, errors, progress, decoding, first=0):
+        """What is drawn for an image goes by its number, of which the ``first`` is given."""
         answer = functools.partial(self._captions, decoding)
         return self.in_windows(
-            numbered, self._photo, answer, WINDOW, errors, desc="captioning", unit=" images",
+            images, self._photo, answer, WINDOW, errors, first=first, desc="captioning", unit=" images",
             disable=not progress,
         )  # fmt: skip
 
@@ -269,11 +270,12 @@ class CaptionReader(Reader):
 
         That is ``beam_width`` and ``length_penalty``, or ``temperature``, ``top_k`` (0 for all) and ``seed``.
         """
-        used, numbers = self._decoding(**decoding), itertools.count()
+        used, count = self._decoding(**decoding), 0
 
         def caption(images):
-            numbered = zip(itertools.islice(numbers, len(images)), images, strict=True)
-            return [found.text for found in self._stream(numbered, "raise", False, used)]
+            nonlocal count
+            first, count = count, count + len(images)
+            return [found.text for found in self._stream(images, "raise", False, used, first)]
 
         report = evaluate_captioner(caption, corpus, progress)
         settings = dataclasses.asdict(used)

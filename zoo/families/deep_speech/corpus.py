@@ -41,7 +41,7 @@ from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text, stam
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, is_table, open_table, with_columns
 from zoo.text.files import Utf8Check, decode_text, stream_lines
-from zoo.text.normalise import has_digits, normalise_transcript
+from zoo.text.normalise import has_digits, language_of, normalise_transcript
 
 COLUMNS = {  # what their names may be, best first
     "audio": (
@@ -228,12 +228,17 @@ def _find_utterances(path, skipped, columns=None):
     return _with_audio(utterances, members, skipped)
 
 
+def _heard(text):
+    return normalise_transcript(text, language_of([text]))
+
+
 def _with_audio(utterances, members, skipped):
     found, seen = {}, set()
+    language = language_of(utterance.text for _, utterance in utterances)
     for folder, utterance in utterances:
         member = _find_audio(utterance.audio, folder, members, utterance.elsewhere)
         utterance.id = utterance.id or _id(utterance.audio, member)
-        utterance.text = normalise_transcript(utterance.text)
+        utterance.text = normalise_transcript(utterance.text, language)
         complaint = _unlearnable(utterance.text)
         if utterance.name in seen:
             complaint = f"{utterance.name} comes a second time; only its first transcript counts"
@@ -567,7 +572,7 @@ class Speech(Samples):
             samples = tf.numpy_function(_public_audio, given, tf.int16, stateful=False)
             found = {
                 "audio": tf.ensure_shape(samples, (None,)),
-                "text": mapped_text(normalise_transcript, sample[text]),
+                "text": mapped_text(_heard, sample[text]),
             }
             name = [_as_text(sample[key]) for key in ("speaker_id", "id") if key in sample]
             if "id" not in sample:

@@ -22,10 +22,10 @@ import typing
 import numpy as np
 
 from export.runtime import align
-from zoo.audio.files import blocks, duration, pad_audio, read_audio
+from zoo.audio.files import SUFFIXES, blocks, duration, pad_audio, read_audio
 from zoo.audio.pauses import LIMIT, split
 from zoo.contract.options import BEAM_WIDTH, Option
-from zoo.contract.reader import SpellingReader
+from zoo.contract.reader import SpellingReader, is_waiting
 from zoo.errors import UserError
 from zoo.formats.subtitles import Srt, Vtt
 from zoo.metrics.text import evaluate_reader
@@ -33,6 +33,7 @@ from zoo.plots.drawing import save
 from zoo.text.characters import Vocabulary
 
 WINDOW = 600  # seconds of audio held in memory and sorted by length at a time
+FIRST = 60  # seconds of those that are read first, so that there soon is something to see
 BATCH = 8  # pieces read at a time by each thread, those of similar length together
 LANGUAGE_MODEL = "language_model.arpa"  # the asset
 
@@ -89,7 +90,7 @@ class SpeechReader(SpellingReader):
     """
 
     Vocabulary = Vocabulary
-    reads, one, unit = "speech", "recording", "utterances"
+    reads, one, unit, suffixes = "speech", "recording", "utterances", SUFFIXES
     single = SpellingReader.single | np.ndarray
     options = (
         Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam")),
@@ -142,7 +143,8 @@ class SpeechReader(SpellingReader):
             concurrent.futures.ThreadPoolExecutor(self.threads) as pool,
             tqdm(total=0, desc="listening", **bar) as bar,
         ):
-            waiting, window = collections.deque(), []
+            waiting, window, inputs = collections.deque(), [], iter(inputs)
+            most = min(WINDOW, FIRST) if hasattr(inputs, "waiting") else WINDOW
             for number, item in enumerate(inputs):
                 recording = _Recording(self.rate)
                 waiting.append(recording)
@@ -155,15 +157,19 @@ class SpeechReader(SpellingReader):
                             window.append((recording, piece))
                         else:
                             _advance(bar, piece)
-                        if sum(len(piece.audio) for _, piece in window) >= WINDOW * self.rate:
+                        if sum(len(piece.audio) for _, piece in window) >= most * self.rate:
                             self._read(window, search, pool, bar)
-                            window = []
+                            window, most = [], min(WINDOW, 2 * most)
                             yield from _finished(waiting, bar)
                 except UserError as error:
                     if errors == "raise":
                         raise
                     recording.error = error
                 recording.whole = True
+                if not is_waiting(inputs):
+                    self._read(window, search, pool, bar)
+                    window = []
+                    yield from _finished(waiting, bar)
             self._read(window, search, pool, bar)
             yield from _finished(waiting, bar)
 

@@ -22,7 +22,7 @@ from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
 from zoo.errors import UserError
-from zoo.images.lines import read_image
+from zoo.images.lines import read_written
 from zoo.text.normalise import normalise
 
 _TEXT = ".gt.txt"
@@ -70,7 +70,7 @@ def read_pairs(path, skipped):
     for found, data in listed.DescribedImages(path, KIND, skipped).read():
         try:
             text = _one_line(found, path)
-            pixels = read_image(data, f"{path}: {found.member}")
+            pixels = read_written(data, f"{path}: {found.member}")
             _check_upright(pixels, text, f"{path}: {found.member}")
         except UserError as error:
             skipped.append(str(error))

@@ -1,27 +1,26 @@
 """Reads images of single text lines, as ``export.runtime`` does, which a host may copy alone."""
 
 import dataclasses
-import itertools
 
 import numpy as np
 from PIL import Image
 
 from export import runtime
 from zoo.contract.options import BEAM_WIDTH
-from zoo.contract.reader import SpellingReader
+from zoo.contract.reader import SpellingReader, windows
 from zoo.errors import UserError
 from zoo.images.lines import read_image
 from zoo.metrics.text import evaluate_reader
 from zoo.text.characters import Vocabulary
 
-CHUNK = 128  # images read together: enough to sort into batches, few enough that results come at once
+CHUNK = 128  # images read together: enough to sort into batches, few enough that results come soon
 
 
 class LineReader(SpellingReader):
     """Reads images of single lines; each result is a ``runtime.Line``. Arguments: see ``Reader``."""
 
     Vocabulary = Vocabulary
-    reads, one, unit = "images", "image", "lines"
+    reads, one, unit, suffixes = "images", "image", "lines", runtime.IMAGE_SUFFIXES
     single = SpellingReader.single | np.ndarray | Image.Image
     options = (dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"),)
     plots, plot_help = "one", "the line, and each character below its columns"
@@ -50,8 +49,7 @@ class LineReader(SpellingReader):
         """
         if beam_width is not None and beam_width < 1:
             raise UserError(f"a beam width is 1 or more, not {beam_width}")
-        inputs = iter(inputs)
-        while chunk := list(itertools.islice(inputs, CHUNK)):
+        for chunk in windows(inputs, CHUNK):
             for line in self._reader(chunk, beam_width, details=True, errors="return"):
                 if isinstance(line, runtime.ReaderError):
                     line = UserError(line)

@@ -26,12 +26,12 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text
 from zoo.errors import UserError
-from zoo.formats.tables import NAME, check_named, is_table, open_table, stem_of, with_columns
+from zoo.formats.tables import NAME, TEXT, check_named, is_table, open_table, stem_of, with_columns
 from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import normalise_sentence, normalise_text
 
 COLUMNS = {  # what their names may be, best first
-    "text": ("text", "sentence", "review", "content", "comment", "message", "tweet", "utterance", "body"),
+    "text": TEXT,
     "label": ("label", "labels", "class", "category", "sentiment", "intent", "target", "rating", "stars"),
 }
 _FASTTEXT = "__label__"

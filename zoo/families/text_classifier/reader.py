@@ -18,6 +18,7 @@ import numpy as np
 from zoo.contract.reader import Metric, Reader, check_utf8
 from zoo.errors import UserError
 from zoo.families.text_classifier.vocabulary import LIMIT, TextVocabulary, bounded
+from zoo.formats.tables import TEXT
 from zoo.metrics.text import answers
 from zoo.text.normalise import normalise_text
 
@@ -62,6 +63,7 @@ class ClassificationReader(Reader):
 
     Vocabulary = TextVocabulary
     reads, one, takes = "texts", "text", "lines"
+    columns, columns_help = {"text": TEXT}, "text=COLUMN is the column with the texts, else text, review, …"
     plots, plot_help = "one", "each word coloured by how much it spoke for the label"
     metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("macro_f1", "macro F1", "{:.3f}"))
 
@@ -76,8 +78,8 @@ class ClassificationReader(Reader):
             UserError: a text was not valid UTF-8 (and came with surrogates).
         """
         return self.in_windows(
-            enumerate(texts, 1), self._rows, self._classify, WINDOW, errors, desc="classifying",
-            unit=" texts", disable=not progress,
+            texts, self._rows, self._classify, WINDOW, errors, first=1, desc="classifying", unit=" texts",
+            disable=not progress,
         )  # fmt: skip
 
     def _rows(self, number, text):

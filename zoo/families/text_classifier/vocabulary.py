@@ -1,9 +1,10 @@
 """What a text classifier knows of texts and labels: tokens, and the pieces that long texts are read in."""
 
+import functools
 import itertools
 
 from zoo.errors import UserError
-from zoo.text.normalise import normalise_text
+from zoo.text.normalise import language_of, normalise_text
 from zoo.text.subwords import Subwords
 from zoo.text.words import Words
 
@@ -41,7 +42,11 @@ class TextVocabulary:
 
     def encode(self, text):
         """Text -> list of rows, without start and end."""
-        return self.tokens.encode(normalise_text(text))
+        return self.tokens.encode(normalise_text(text, self._language))
+
+    @functools.cached_property
+    def _language(self):
+        return language_of(self.tokens.spellings())
 
     def row(self, label):
         """The output row of a label, which a corpus may also name by its number from 0.

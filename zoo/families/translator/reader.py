@@ -24,6 +24,7 @@ import numpy as np
 from zoo.contract.options import BEAM_WIDTH, LENGTH_PENALTY, N_BEST, checked_search
 from zoo.contract.reader import Metric, Reader, check_utf8
 from zoo.errors import UserError
+from zoo.formats.tables import TEXT
 from zoo.metrics.text import answers
 from zoo.plots.drawing import save
 from zoo.text.normalise import normalise_sentence
@@ -87,10 +88,16 @@ class TranslationReader(Reader):
     """Translates sentences. The arguments are those of ``Reader``."""
 
     reads, one, takes = "sentences", "sentence", "lines"
+    columns_help = "source=COLUMN is the column with the sentences, else the language (en), source, text, …"
     options = (BEAM_WIDTH, N_BEST, LENGTH_PENALTY)
     greedy = {"beam_width": 1}
     plots, plot_help = "one", "where the translation looked to write each subword"
     metrics = (Metric("bleu", "BLEU", "{:.1f}"), Metric("chrf", "chrF", "{:.1f}"))
+
+    @property
+    def columns(self):
+        code = self.config["source"]
+        return {"source": (code, "source", "src", f"text_{code}", f"translation.{code}", *TEXT)}
 
     @classmethod
     def read_vocabulary(cls, metadata):
@@ -125,8 +132,8 @@ class TranslationReader(Reader):
         search = self._search(beam_width, n_best, length_penalty, attention)
         answer = functools.partial(self._answer, search)
         return self.in_windows(
-            enumerate(sentences, 1), self._pieces, answer, WINDOW, errors, desc="translating",
-            unit=" sentences", disable=not progress,
+            sentences, self._pieces, answer, WINDOW, errors, first=1, desc="translating", unit=" sentences",
+            disable=not progress,
         )  # fmt: skip
 
     def _search(self, beam_width, n_best, length_penalty, attention):
