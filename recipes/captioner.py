@@ -3,8 +3,9 @@
     python -m recipes.captioner train    --data flickr8k.tar.gz --encoder-weights mobilenet.npz --output RUN
     python -m recipes.captioner finetune --preset captioner_flickr8k --data my_photos/ --output RUN
 
-CORPUS: a folder or tar of images with Flickr's token files and lists of the splits, COCO's JSON,
-metadata.jsonl or captions.csv, or tfds:NAME; `@4` shows a small one four times an epoch. Images of a split
+CORPUS: a folder, tar or zip of images with captions: Flickr's token files, COCO's or Karpathy's JSON, tables
+and objects such as captions.csv and metadata.jsonl, NAME.txt beside NAME.jpg (docs/corpora.md has all
+layouts), or such a list alone, or tfds:NAME; `@4` shows a small one four times an epoch. Images of a split
 `test` are left alone; without --validation or --hold-out, those of `dev` or `val` are held out, or about a
 tenth of a corpus without splits.
 

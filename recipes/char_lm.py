@@ -4,8 +4,8 @@
     python -m recipes.char_lm finetune --preset char_lm_c --data my_code/ --output RUN --extend
 
 CORPUS: a text file, plain or .gz, a folder or tar of such, or tfds:NAME of a set with texts. Nothing in a
-text is changed. Several are joined, one behind the other, and learned without a boundary between them. About
-a tenth of each corpus validates, whole texts of several or else its end, or --validation.
+text is changed. Several are joined, one behind the other, and learned without a boundary between them. A
+part of each corpus validates, whole texts of several or else its end, or --validation.
 
 Truncated back-propagation through time: the text is cut into as many streams as --training.batch-size says
 (64 unless given), of which each step learns the next --chunk characters; the state is carried on. On a CPU
@@ -47,8 +47,8 @@ def main(arguments, prog=None):
             help="characters that gradients flow back; default: 128",
         )  # fmt: skip
         one.add_argument(
-            "--hold-out", type=command_line.share, default=0.1, metavar="SHARE",
-            help="share of each corpus to validate on; default: 0.1",
+            "--hold-out", type=command_line.share, default=0.05, metavar="SHARE",
+            help="share of each corpus to validate on; default: 0.05",
         )  # fmt: skip
         command_line.add_fields(one, "model", CharLmConfig, preset=one is finetune)
     options = top.parse_args(arguments)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.errors import UserError
 from zoo.families.line_ocr.corpus import Lines, load_lines
 from zoo.families.text_classifier.corpus import load_labelled
 
@@ -77,3 +78,12 @@ def test_a_corpus_is_prepared_anew_when_it_is_read_differently(line_folder, monk
     capsys.readouterr()
     load_lines(line_folder, progress=True)
     assert capsys.readouterr().err == ""
+
+
+def test_a_path_that_leads_nowhere(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match=r"loop: cannot be read \(too many levels of symbolic links\)"):
+        load_lines(tmp_path / "loop")
+    for name in ("gone", "gone/x.zip", "gone@3"):
+        with pytest.raises(UserError, match="gone.*: there is no such file or folder"):
+            load_lines(tmp_path / name)

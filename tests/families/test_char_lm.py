@@ -401,7 +401,7 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     said = run("train", *new, *same, "--output", tmp_path / "run")
     found = bits(said)
     # What is told is of the weights after the epoch: the last one's are those that were kept, and calibrated.
-    tail = (40 * TWO_LINES)[-212:]
+    tail = (40 * TWO_LINES)[-106:]
     kept = zoo.load(tmp_path / "run")
     told = kept.reader.score(tail).mean() / math.log(2)
     before, after = (float(re.search(rf"Calibrated: .* {x}", said)[1]) for x in (r"(\S+) ->", r"-> (\S+)"))
@@ -433,3 +433,18 @@ def test_what_is_learned_and_what_validates(tmp_path, capsys):
     task = small()
     assert setup.with_tokens(task, task.vocabulary.unknown("It Ü"), "characters", options) is task
     assert "'Ü'" in capsys.readouterr().out
+
+
+def test_of_each_corpus_some_is_held_out(tmp_path, capsys):
+    (tmp_path / "many").mkdir()
+    for i in range(40):
+        (tmp_path / "many" / f"{i}.txt").write_text(f"text {i:02d}\n")
+    (tmp_path / "one").write_text("abcdefghij" * 10)
+    given = {"data": [str(tmp_path / "many"), str(tmp_path / "one")], "validation": None, "hold_out": 0.1}
+    learn, check = char_lm._texts(argparse.Namespace(**given))
+    assert learn.count("text") == 36 and check.count("text") == 4
+    assert learn.endswith("abcdefghij" * 9) and check.endswith("\nabcdefghij")
+    assert capsys.readouterr().out == (
+        "many: 288 characters to learn, 32 held out (4 of 40 texts); "
+        "one: 90 characters to learn, 10 held out (its end).\n"
+    )

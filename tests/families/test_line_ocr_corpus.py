@@ -157,6 +157,7 @@ LISTS = {
     "ICDAR": ("gt.txt", listed('{i}.png, "{text}"\r\n', head="\ufeff")),
     "EasyOCR": ("img/labels.csv", listed("{i}.png,{text}\n", head="filename,words\n")),
     "EasyOCR, quoted": ("img/labels.csv", quoted(("filename", "words"))),
+    "a title like one": ("labels.csv", quoted(("filename", "ground_truth_text"))),
     "semicolons": ("img/labels.csv", quoted(("Image", "Label"), ";")),
     "gzip": ("labels.csv.gz", gzip.compress(quoted(("filename", "words")).encode())),
     "docTR": ("labels.json", json.dumps(BY_FILE)),
@@ -292,6 +293,18 @@ def test_broken_entries_are_named_and_the_rest_read(seen):
     (seen / "rec_gt.txt").write_text("".join(f"gone/{i}.png\tx\n" for i in range(100)) + text)
     told = [sentence for sentence in said(seen)[1] if "gone" in sentence or "the same" in sentence]
     assert len(told) == 21 and told[-1] == f"{seen}: the same of 81 more."
+
+
+def test_what_is_said_twice(seen):
+    text = listed("img/{i}.png\t{text}\n")
+    (seen / "rec_gt.txt").write_text(text + text + "img/0.png\tsomething else\n")
+    (seen / "rec_gt_2.txt").write_text(text)
+    found, skipped = said(seen)
+    assert sorted(found.values()) == sorted(SAID[1:])
+    assert skipped == [f"{seen}: img/0.png is listed with 2 transcripts; give it one."]
+    (seen / "img" / "0.gt.txt").write_text("beside it")
+    found, skipped = said(seen)
+    assert sorted(found.values()) == sorted(["beside it", *SAID[1:]]) and skipped == []
 
 
 def test_lists_of_pages_are_told(seen):

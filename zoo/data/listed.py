@@ -32,6 +32,7 @@ from zoo.text.files import decode_text, read_data, split_lines
 _LISTS = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl")
 _JSON = (".json", ".jsonl")
 _IMAGES = "images"  # the folder beside a list in which docTR has them
+_NOTED = 10_000
 _TOLD = 20  # things of one kind that cannot be used are named, of more the number is told
 _IMAGE_COLUMNS = (
     "file_name", "filename", "image", "image_name", "image_path", "img_path", "img", "image_file", "file",
@@ -122,7 +123,8 @@ class DescribedImages:
 
     def __init__(self, path, kind, skipped):
         self.path, self.kind, self.skipped = path, kind, skipped
-        self.images, self._tables, self._told, self._unusable = {}, [], {}, set()
+        self.images, self._tables, self._unusable = {}, [], set()
+        self._told, self._more = {}, Counter()
         images, texts = [], {}
 
         def wanted(member):
@@ -149,7 +151,7 @@ class DescribedImages:
         lists = {name: data for name, data in texts.items() if name not in pairs and name not in strong}
         lists |= dict.fromkeys(filter(self._names_images, self._tables))
         self._tables = [table for table in self._tables if table not in lists]
-        self._read_lists(lists, by_name)
+        self._read_lists(lists, by_name, set(pairs.values()) if strong else set())
         used = strong or not self.images
         for text, image in pairs.items() if used else ():
             self._read_beside(text, image, texts[text])
@@ -164,7 +166,8 @@ class DescribedImages:
 
     # === Lists ===
 
-    def _read_lists(self, lists, by_name):
+    def _read_lists(self, lists, by_name, known):
+        """Read lists; what they say of images that are ``known`` does not count."""
         splits = {}
         for member, data in lists.items():
             where, own = f"{self.path}: {member}", {}
@@ -185,7 +188,7 @@ class DescribedImages:
             except UserError as error:
                 self.skipped.append(_sentence(error))
             finally:
-                self._join(own, member)
+                self._join({image: own[image] for image in own if image not in known}, member)
         for image, found in self.images.items():
             found.split = found.split or splits.pop(_base(image), None)
         gone = set(map(_base, self._told.get(_GONE, ())))
@@ -244,7 +247,7 @@ class DescribedImages:
         chosen = []
 
         def wanted(names):
-            places = column(names, *_IMAGE_COLUMNS), column(names, *self.kind.columns, *_plural(self.kind))
+            places = column(names, *_IMAGE_COLUMNS), _text_column(names, self.kind)
             chosen.extend(names[place] for place in places if place is not None)
             return chosen if len(chosen) == 2 else []
 
@@ -285,7 +288,13 @@ class DescribedImages:
     # === Telling ===
 
     def _tell(self, form, those):
-        self._told.setdefault(form, {}).update(dict.fromkeys(those))
+        """Note things that cannot be used: each once, as long as they are not a great many."""
+        told = self._told.setdefault(form, {})
+        for one in those:
+            if len(told) < _NOTED:
+                told[one] = None
+            elif one not in told:
+                self._more[form] += 1
 
     def _complain(self, by_key, pairs, beside):
         """Append a sentence to ``skipped`` for each thing that cannot be used, or how many there are."""
@@ -303,8 +312,9 @@ class DescribedImages:
             those = list(those)
             say = form.replace("NOUN", self.kind.noun)
             self.skipped += [f"{self.path}: {say.format(one)}." for one in those[:_TOLD]]
-            if those[_TOLD:]:
-                self.skipped.append(f"{self.path}: the same of {len(those) - _TOLD} more.")
+            more = len(those[_TOLD:]) + self._more[form]
+            if more:
+                self.skipped.append(f"{self.path}: the same of {more} more.")
 
 
 _GONE = "{} is listed, but it is not there, or in several folders"
@@ -419,6 +429,7 @@ def _is_list(name):
 
 def _split_of(name):
     """The part of a set that the name of a list tells: ``captions_val2017``, ``coco_karpathy_test``."""
+    name = posixpath.basename(name)
     match = re.search(r"(?:^|[_.-])(train|val|valid|validation|dev|test)\d*(?=$|[_.-])", name)
     return match and match[0].strip("_.-")
 
@@ -434,6 +445,17 @@ def _strings(value):
     return [str(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
+def _text_column(titles, kind):
+    """Where the texts are: the column of such a name or, as ``ground_truth_text``, the only one like it."""
+    exact = column(titles, *_plural(kind), *kind.columns)
+    if exact is not None:
+        return exact
+    like = [
+        i for i, title in enumerate(titles) if any(n in title.lower() for n in kind.columns if len(n) > 3)
+    ]
+    return like[0] if len(like) == 1 else None
+
+
 def _plural(kind):
     return tuple(f"{name}s" for name in kind.columns)
 
@@ -445,7 +467,7 @@ def _table(data, kind, where, skipped):
         table = open_table(where, complaints, data, tabs=b"\t" in start)
     except UserError:
         return None
-    image, said = column(table.columns, *_IMAGE_COLUMNS), column(table.columns, *kind.columns)
+    image, said = column(table.columns, *_IMAGE_COLUMNS), _text_column(table.columns, kind)
     if image is not None and said is None:
         shown = ", ".join(title[:30] for title in table.columns[:10])
         skipped.append(
@@ -473,12 +495,23 @@ _LINE = re.compile(
 
 
 def _lines(text, kind, where, skipped):
-    lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line.strip()]
-    few = [_LINE.fullmatch(line) for _, line in lines[:10]]
+    few = [_LINE.fullmatch(line) for _, line in itertools.islice(_numbered(text), 10)]
     texts = [match["text"] for match in few if match]
     if 2 * len(texts) <= len(few) or not any(texts) or all(map(_LINE.match, texts)):  # of pairs of images
         return None
-    return _line_entries(lines, where, skipped)
+    return _line_entries(_numbered(text), where, skipped)
+
+
+def _numbered(text):
+    """Iterate over ``(number, line)`` of those with something on them, one in memory at a time."""
+    at, number = 0, 0
+    while at < len(text):
+        end = text.find("\n", at)
+        end, number = len(text) if end < 0 else end, number + 1
+        line = text[at:end].removesuffix("\r")
+        at = end + 1
+        if line.strip():
+            yield number, line
 
 
 def _line_entries(lines, where, skipped):
@@ -526,12 +559,11 @@ def _json(text, kind, where, skipped):
 
 
 def _json_lines(text, where, skipped):
-    for number, line in enumerate(split_lines(text), 1):
-        if line.strip():
-            try:
-                yield f"line {number}", json.loads(line)
-            except (ValueError, RecursionError) as error:
-                skipped.append(f"{where}: line {number} is no JSON ({error}).")
+    for number, line in _numbered(text):
+        try:
+            yield f"line {number}", json.loads(line)
+        except (ValueError, RecursionError) as error:
+            skipped.append(f"{where}: line {number} is no JSON ({error}).")
 
 
 def _objects(rows, kind, where, skipped):

@@ -139,8 +139,13 @@ class Samples:
         Raises:
             UserError: there is none.
         """
-        if not os.path.exists(path):
-            raise UserError(f"{path}: there is no such file or folder; check the path.")
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(f"{path}: there is no such file or folder; check the path.") from error
+        except (OSError, ValueError) as error:
+            why = (getattr(error, "strerror", None) or str(error)).lower()
+            raise UserError(f"{path}: cannot be read ({why}); check the path.") from error
         return Path(path), re.sub(_SUFFIXES, "", Path(path).name)
 
     @staticmethod

@@ -84,9 +84,12 @@ def read_pairs(path, skipped):
 
 def _one_line(found, path):
     """The normalised transcript. UserError if it is none of one line."""
-    lines = [line for text in found.texts for line in re.split(r"\r\n?|\n", text) if line.strip()]
+    texts = list(dict.fromkeys(found.texts))
     beside = found.source.lower().endswith(".txt") and KIND.key(found.source) == KIND.key(found.member)
     of = f"{path}: {found.source}" if beside else f"{path}: {found.member} in {found.source}"
+    if len(texts) > 1:
+        raise UserError(f"{path}: {found.member} is listed with {len(texts)} transcripts; give it one.")
+    lines = [line for line in re.split(r"\r\n?|\n", texts[0]) if line.strip()]
     if len(lines) > 1:
         raise UserError(f"{of} has {len(lines)} lines of text; give one line for each image.")
     text = normalise(lines[0])
