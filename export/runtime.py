@@ -172,6 +172,10 @@ def open_file(path, provider=None):
         session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)
     except Exception as error:  # onnxruntime has a dozen kinds, without a common base
         reason = str(error).splitlines()[0]
+        if len(providers) > 1:  # of the many words on where it failed, the last ones tell most
+            raise ReaderError(
+                f"{path}: provider {provider} cannot run it (…{reason[-80:].strip()}); leave --provider out"
+            ) from error
         raise ReaderError(f"{path}: not a readable ONNX file ({reason}); export or copy it again") from error
     if provider and chosen not in session.get_providers():  # it goes on without one that finds no device
         raise ReaderError(f"provider {provider}: {chosen} finds no device or library here; leave it out")

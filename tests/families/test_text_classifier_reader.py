@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 import sys
 import threading
 
@@ -316,6 +317,22 @@ def test_formats(model, shown, stdin, tmp_path, capsys):
     assert [item["input"] for item in found] == ["good", "bad"] and "line 2, byte 3" in err
     assert set(found[0]["probabilities"]) == {"negative", "positive"}
     assert found[0]["confidence"] == found[0]["probabilities"][found[0]["label"]]
+
+
+def test_a_table_from_the_command(model, shown, stdin, tmp_path, capsys):
+    rows = "".join(f'{i},"{line}"\n' for i, line in enumerate(LINES) if line)
+    wanted = "".join(f"{line}\n" for line, text in zip(shown, LINES, strict=True) if text)
+    (tmp_path / "texts.csv").write_text(f"id,Review\n{rows}")
+    assert cli.main(["predict", model, str(tmp_path / "texts.csv")]) == 0
+    assert capsys.readouterr() == (wanted, "")
+    (tmp_path / "texts.csv").write_text(f"id,Words\n{rows}7,\n")
+    assert cli.main(["predict", model, str(tmp_path / "texts.csv")]) == 2
+    assert re.fullmatch("zoo: .*texts.csv: there is no column text; .*\n", capsys.readouterr().err)
+    stdin(f"id,Words\n{rows}7,\n")
+    assert cli.main(["predict", model, "-", "--columns", "text=Words"]) == 3
+    out, err = capsys.readouterr()
+    assert out == f"{wanted}\n" and err.endswith("has no text\n")
+
 
 
 def test_plot_from_the_command(model, stdin, tmp_path, capsys):

@@ -52,7 +52,8 @@ def test_lines_end_at_line_feeds_alone(stdin, tmp_path):
     data = "\ufeff" + "\n".join(ODD[:-1]) + "\r\n" + ODD[-1]
     (tmp_path / "odd.txt").write_bytes(data.encode())
     (tmp_path / "odd.txt.gz").write_bytes(gzip.compress(data.encode()))
-    for name in ("odd.txt", "odd.txt.gz"):
+    (tmp_path / "wide.txt").write_bytes(data.removeprefix("\ufeff").encode("utf-16"))
+    for name in ("odd.txt", "odd.txt.gz", "wide.txt"):
         ((_, feed),) = streams.texts([str(tmp_path / name)], COLUMNS)
         assert list(feed) == ODD and list(feed.names) == ODD
         with stdin() as pipe:

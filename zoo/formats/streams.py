@@ -1,5 +1,6 @@
 """What goes into ``zoo predict``, from files and standard input, and what comes out: the formats."""
 
+import codecs
 import collections
 import csv
 import glob
@@ -123,10 +124,12 @@ def _rows(path, columns, named, stdin=None):
 def _text(stdin):
     """The lines of standard input, which is refused where it is no text."""
     start = stdin.start()
-    binary = _FILE.match(start) or 1000 * start.count(b"\0") > len(start)
-    if binary and not start.startswith(_GZIP):
+    if start.startswith(_PACKED):  # to be read as a whole
+        yield from stream_lines("standard input", stdin.whole())
+    elif _FILE.match(start) or 1000 * start.count(b"\0") > len(start):
         raise UserError("standard input: this is no UTF-8 text; give text alone")
-    yield from stdin.lines()
+    else:
+        yield from stdin.lines()
 
 
 def _named(lines):
@@ -185,7 +188,7 @@ def _ends(name, suffixes):
 
 # What begins files that may have no NUL at their beginning, which paths have nowhere.
 _FILE = re.compile(rb"P[1-7]\s+(#.*\n|\s)*\d+\s+\d|%PDF|%!PS|\x89PNG|\xff\xd8\xff|GIF8|RIFF|fLaC|OggS|ID3")
-_GZIP = b"\x1f\x8b"
+_PACKED = b"\x1f\x8b", codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE  # gzip; a text that is UTF-16
 
 
 def _is_file(start):
@@ -217,15 +220,8 @@ class StandardInput:
         return b"".join(parts)
 
     def lines(self, blank=True):
-        """Iterate over the lines, with or without blank ones, which end with ``\\n`` or ``\\r\\n``.
-
-        What is gzip, is unpacked.
-        """
-        self._blank = blank
-        if self.start().startswith(_GZIP):
-            self._first = files.gunzip(self.whole(), "standard input")
-            self._read = lambda: b""
-        self._active = True
+        """Iterate over the lines, with or without blank ones, which end with ``\\n`` or ``\\r\\n``."""
+        self._blank, self._active = blank, True
         for number in itertools.count():
             while not self._lines and not self._ended:
                 self._fill()
