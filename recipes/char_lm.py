@@ -3,9 +3,9 @@
     python -m recipes.char_lm train    --data shakespeare.txt.gz --output RUN --model.dropout 0.5
     python -m recipes.char_lm finetune --preset char_lm_c --data my_code/ --output RUN --extend
 
-CORPUS: a text file, plain or .gz, a folder or tar of such, or tfds:NAME of a set with texts. Nothing in a
-text is changed. Several are joined, one behind the other, and learned without a boundary between them. A
-part of each corpus validates, whole texts of several or else its end, or --validation.
+CORPUS: a text file, plain or .gz, Parquet or JSON lines with `text`, a folder or tar of such, or tfds:NAME.
+Nothing in a text is changed. Several are joined, one behind the other, and learned without a boundary between
+them. A part of each corpus validates, whole texts of several or else its end, or --validation.
 
 Truncated back-propagation through time: the text is cut into as many streams as --training.batch-size says
 (64 unless given), of which each step learns the next --chunk characters; the state is carried on. On a CPU
@@ -14,6 +14,7 @@ validates: one factor for all logits, which makes that text cheapest.
 """
 
 import dataclasses
+import functools
 import math
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ def main(arguments, prog=None):
     )  # fmt: skip
     finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
     for one in (train, finetune):
+        command_line.add_columns(one, "text")
         one.add_argument(
             "--chunk", type=positive, default=128, metavar="N",
             help="characters that gradients flow back; default: 128",
@@ -127,11 +129,12 @@ def _texts(options):
     """The text to learn from, and the text to validate on."""
     from zoo.families.char_lm.corpus import load_texts
 
-    found = load_texts(options.data, progress=True)
+    load = functools.partial(load_texts, columns=command_line.columns(options))
+    found = load(options.data, progress=True)
     for sentence in found.skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
     if options.validation:
-        learn, check = found.joined(), load_texts(options.validation, progress=True).joined()
+        learn, check = found.joined(), load(options.validation, progress=True).joined()
     else:
         learn, check = _without_ends(found, options.hold_out)
     if len(learn) < 2:

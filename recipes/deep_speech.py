@@ -3,10 +3,11 @@
     python -m recipes.deep_speech train    --data speechocean_en.tar.gz --output runs/mine
     python -m recipes.deep_speech finetune --preset deep_speech_en --data my_voice/ --output runs/tuned
 
-CORPUS: a folder or tar of audio with `transcripts.tsv`, or in the layout of LJSpeech, LibriSpeech, Common
-Voice, DeepSpeech or NeMo, or tfds:NAME; `@4` shows a small one four times an epoch. Without --validation,
-about a tenth of each corpus is held out, whole speakers as a table or else the names tell them, or single
-utterances where there are too few; --hold-out REGEX chooses instead, by CORPUS/SPEAKER/ID. A language model
+CORPUS: a folder or tar of audio with a table (`transcripts.tsv`, or of any program), with NAME.txt beside
+NAME.wav, or in the layout of LJSpeech, LibriSpeech, Common Voice, DeepSpeech, NeMo or Kaldi, or tfds:NAME;
+`@4` shows a small one four times an epoch. Without --validation, about a tenth of each corpus is held out,
+whole speakers as a table or else the names tell them, or single utterances where there are too few;
+--hold-out REGEX chooses instead, by CORPUS/SPEAKER/ID. A language model
 that the model is to use comes from `zoo lm build`.
 
 Of few hours a model learns sentences by heart. With --splice, it hears phrases of several utterances of a
@@ -26,7 +27,7 @@ def main(arguments, prog=None):
         arguments, prog, __doc__, "deep_speech", "utterances",
         levels=functools.partial(levels_by_name, kind="speaker"),
         assets=[("--language-model", "language_model.arpa", "words.arpa, used when the model is")],
-        tuning=_add_splice, prepare=_splice,
+        columns=("audio", "transcript", "speaker", "seconds", "offset"), tuning=_add_splice, prepare=_splice,
     )  # fmt: skip
 
 

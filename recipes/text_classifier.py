@@ -4,10 +4,10 @@
     python -m recipes.text_classifier train    --data tfds:imdb_reviews --language-model.epochs 9 --output RUN
     python -m recipes.text_classifier finetune --preset sentiment_en --data mine/ --output RUN
 
-CORPUS: a table (.tsv, .csv) or JSON lines with `label` and `text`, a folder or tar with a folder of .txt
-files for each label, or tfds:NAME; `@4` shows a small one four times an epoch. Without --validation or
---hold-out, a tenth is held out, by a hash of the text. What is learned never shares eight words in a row with
-what is held out, and has each text once.
+CORPUS: a table (CSV, TSV, JSON, Parquet) with `label` and `text`, fastText's lines, a folder or tar of such
+or with a folder of .txt files for each label, or tfds:NAME; `@4` shows a small one four times an epoch.
+Without --validation or --hold-out, a tenth is held out, by a hash of the text. What is learned never shares
+eight words in a row with what is held out, and has each text once.
 
 Two stages with --language-model.epochs, in one run folder, which goes on in either when the same command is
 given again: the embedding and the first LSTMs learn to say the next token and the one before (Dai & Le 2015;
@@ -15,6 +15,7 @@ the folder `language_model`), then all learn the labels.
 """
 
 import dataclasses
+import functools
 import sys
 from collections import Counter
 from pathlib import Path
@@ -48,6 +49,7 @@ def main(arguments, prog=None):
     command_line.add_fields(train, "language-model", LanguageModel)
     for one in (train, finetune):
         command_line.add_hold_out(one, "texts")
+        command_line.add_columns(one, "text", "label")
         one.add_argument(
             "--labels", nargs="+", metavar="NAME", help="names of labels that corpora number from 0, in order"
         )
@@ -102,12 +104,13 @@ def _corpora(options):
     """Texts to learn from, each once and none of them like one held out, and texts to validate on."""
     from zoo.families.text_classifier.corpus import SHARED, load_labelled
 
-    corpus = load_labelled(options.data, progress=True)
+    load = functools.partial(load_labelled, columns=command_line.columns(options))
+    corpus = load(options.data, progress=True)
     for sentence in corpus.skipped[:5]:
         print(f"skipped: {sentence}", file=sys.stderr)
     print(f"{len(corpus)} texts, {len(corpus.skipped)} skipped.")
     keys = dict(zip(corpus.names, corpus.keys, strict=True))
-    learn, check = setup.split(corpus, options, load_labelled, "texts", lambda name: [(None, keys[name])])
+    learn, check = setup.split(corpus, options, load, "texts", lambda name: [(None, keys[name])])
     free = learn.without_overlap(check)
     kept, dropped = free.without_duplicates()
     dropped[f"shares {SHARED} or more words in a row with a text held out"] = len(learn) - len(free)

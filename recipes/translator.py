@@ -5,15 +5,16 @@
     python -m recipes.translator finetune --preset translator_en_de --data mine.tmx --output runs/tuned
 
 CORPUS: two files of parallel lines, named by what they share (`multi30k/train` for `multi30k/train.en.gz` and
-`multi30k/train.de.gz`), a folder of such, a table of Tatoeba or Anki, TMX, or tfds:NAME; `@4` shows a small
-one four times an epoch. Without --validation, pairs drawn from each corpus are held out:
-a tenth, a thousand at most in all.
+`multi30k/train.de.gz`), a folder of such, a table (CSV, TSV, JSON, Parquet; of Tatoeba or Anki), TMX, or
+tfds:NAME; `@4` shows a small one four times an epoch. Without --validation, pairs drawn from each corpus are
+held out: a tenth, a thousand at most in all.
 
 The subwords of both languages are learned first, from what is to be learned; a fine-tuned model keeps those
 of its preset, which can spell everything. --training.batch-size counts sentences of middling length.
 """
 
 import dataclasses
+import functools
 import sys
 
 from recipes.training import command_line, loop, report, setup
@@ -43,6 +44,7 @@ def main(arguments, prog=None):
         one.add_argument(
             "--keep-all", action="store_true", help="learn pairs, too, that look like no translations"
         )
+        command_line.add_columns(one, "source", "target")
         command_line.add_fields(one, "model", TranslatorConfig, preset=one is finetune)
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", SentenceSchedule)
@@ -85,17 +87,20 @@ def _corpora(options, config):
     """Pairs to learn from, without those that no one translated, and pairs to validate on."""
     from zoo.families.translator.corpus import load_parallel
 
-    learn = load_parallel(options.data, config.source, config.target, progress=True)
+    load = functools.partial(
+        load_parallel, source=config.source, target=config.target, columns=command_line.columns(options)
+    )
+    learn = load(options.data, progress=True)
     for sentence in learn.skipped[:5]:
         print(f"skipped: {sentence}", file=sys.stderr)
     print(f"{len(learn)} pairs, {len(learn.skipped)} skipped.")
     if options.validation:
-        check = load_parallel(options.validation, config.source, config.target, progress=True)
+        check = load(options.validation, progress=True)
     else:
         # A source with several translations is on one side alone.
         source = dict(zip(learn.names, learn.sources, strict=True))
         learn, check = setup.split(
-            learn, options, load_parallel, "pairs", lambda name: [(None, source[name])], limit=ENOUGH
+            learn, options, load, "pairs", lambda name: [(None, source[name])], limit=ENOUGH
         )
     if not options.keep_all:
         learn, dropped = learn.clean()

@@ -6,6 +6,7 @@ A family is the folder ``zoo/families/NAME`` with ``network.py`` (its ``zoo.cont
 """
 
 import importlib
+import inspect
 
 from zoo.errors import UserError
 
@@ -37,7 +38,7 @@ def reader_class(name):
     return _module(name, "reader").READER
 
 
-def load_corpus(name, corpora, config, only=None, progress=False):
+def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
     """Corpora of a family, as ``zoo.data.samples.Samples``; this loads TensorFlow.
 
     Args:
@@ -46,11 +47,17 @@ def load_corpus(name, corpora, config, only=None, progress=False):
         config: dict, the configuration of the model that reads them.
         only: a regular expression; samples are kept whose ``CORPUS/NAME`` it matches somewhere.
         progress: show progress bars.
+        columns: ``{what: column}`` of tables whose columns have other names than the family knows; or None.
 
     Raises:
-        UserError: there is no such family, or a corpus cannot be read.
+        UserError: there is no such family, a corpus cannot be read, or a family reads no tables.
     """
-    return _module(name, "corpus").load_corpus(corpora, config, only, progress)
+    load = _module(name, "corpus").load_corpus
+    if not columns:
+        return load(corpora, config, only, progress)
+    if "columns" not in inspect.signature(load).parameters:
+        raise UserError(f"--columns is for corpora in tables, which {name} has none of; leave it out.")
+    return load(corpora, config, only, progress, columns)
 
 
 def _module(name, file):

@@ -10,6 +10,7 @@ from recipes.training.schedule import Schedule
 from zoo.backend import import_tensorflow
 from zoo.contract.config import NotAChoice, choices_of, sentences_of
 from zoo.errors import UserError, train_extra
+from zoo.formats.tables import COLUMNS_HELP, named_columns
 
 
 def command(main):
@@ -74,6 +75,19 @@ def add_hold_out(parser, unit):
     parser.add_argument(
         "--hold-out", metavar="REGEX", help=f"validate on the {unit} whose CORPUS/NAME it matches"
     )
+
+
+def add_columns(parser, *wanted):
+    """Option ``--columns`` for tables, of which ``wanted`` can be named; see ``columns``."""
+    parser.add_argument(
+        "--columns", nargs="+", metavar="WHAT=COLUMN", default=argparse.SUPPRESS,
+        help=f"{COLUMNS_HELP}{', '.join(wanted)}",
+    )  # fmt: skip
+
+
+def columns(options):
+    """``{what: column}`` as ``--columns`` says, or None."""
+    return named_columns(getattr(options, "columns", None))
 
 
 def share(text):

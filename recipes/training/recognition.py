@@ -14,7 +14,10 @@ from zoo import registry
 from zoo.errors import UserError
 
 
-def main(arguments, prog, doc, name, unit, levels, directions=("ltr",), assets=(), tuning=None, prepare=None):
+def main(
+    arguments, prog, doc, name, unit, levels,
+    directions=("ltr",), assets=(), columns=(), tuning=None, prepare=None,
+):  # fmt: skip
     """Train or fine-tune a recogniser as the command line says.
 
     Args:
@@ -26,6 +29,7 @@ def main(arguments, prog, doc, name, unit, levels, directions=("ltr",), assets=(
         directions: those that its text may have; more than one gives an option.
         assets: ``(option, file name, help)`` of files that go with the model.
         tuning: called with the parser of ``finetune``, adds options of its own.
+        columns: what can be named of the columns of tables, where a corpus may be one.
         prepare: called with the task, the samples to learn from and the options before training.
     """
     from zoo.text.characters import Vocabulary
@@ -34,6 +38,8 @@ def main(arguments, prog, doc, name, unit, levels, directions=("ltr",), assets=(
     cls = registry.task_class(name)
     for one in (train, finetune):
         command_line.add_hold_out(one, unit)
+        if columns:
+            command_line.add_columns(one, *columns)
         for option, file, text in assets:
             one.add_argument(option, dest=file, metavar="FILE", help=text)
     train.add_argument("--characters", default="", help="characters to know besides those of the transcripts")
@@ -55,7 +61,9 @@ def main(arguments, prog, doc, name, unit, levels, directions=("ltr",), assets=(
 
     preset = setup.load_preset(options, cls) if options.action == "finetune" else None
     config = preset.config if preset else command_line.read_fields(options, "model", cls.Config)
-    load_corpus = functools.partial(registry.load_corpus, name, config=dataclasses.asdict(config))
+    load_corpus = functools.partial(
+        registry.load_corpus, name, config=dataclasses.asdict(config), columns=command_line.columns(options)
+    )
     corpus = load_corpus(options.data, progress=True)
     learn, check = setup.split(corpus, options, load_corpus, unit, levels, texts=corpus.texts)
     if preset:

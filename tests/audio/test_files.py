@@ -207,6 +207,28 @@ def test_a_wav_written_to_a_pipe_is_read_as_far_as_it_goes(size, tmp_path):
     np.testing.assert_allclose(read_audio(with_size(size)), tone(), atol=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "chunk"), [("WAV", b"data"), ("AIFF", b"SSND")])
+@pytest.mark.parametrize("size", [0, 2000])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_header_with_too_small_a_length_is_not_believed(kind, chunk, size, whole, tmp_path):
+    order = "little" if kind == "WAV" else "big"
+    data = bytearray(encoded(tone(), kind=kind))
+    at = data.index(chunk) + 4
+    data[at : at + 4] = size.to_bytes(4, order)
+    if whole:
+        data[4:8] = (at - 4 + size).to_bytes(4, order)
+    path = tmp_path / "recording"
+    path.write_bytes(data)
+    for found in (read_audio(path), read_audio(bytes(data)), np.concatenate(list(blocks(path, 0.3)))):
+        np.testing.assert_allclose(found, tone(), atol=1e-4)
+    assert duration(path) == 1
+
+
+def test_chunks_after_the_samples_are_no_samples():
+    data = encoded(tone()) + b"LIST" + struct.pack("<I", 400) + b"INFO" + bytes(396)
+    assert len(read_audio(data)) == 16_000
+
+
 def test_a_flac_without_a_length(tmp_path):
     data = bytearray(encoded(tone(), kind="FLAC"))
     data[21] &= 0xF0

@@ -130,6 +130,24 @@ def test_texts_of_files_folders_and_tars(tmp_path):
         load_texts(tmp_path / "nowhere")
 
 
+def test_texts_of_tables(tmp_path):
+    from pyarrow import Table, parquet
+
+    (tmp_path / "set").mkdir()
+    texts = ["one\ttwo\n", "NA", " three"]
+    parquet.write_table(Table.from_pydict({"content": texts}), tmp_path / "set/b.parquet")
+    lines = [json.dumps({"text": text, "raw": str(i)}) for i, text in enumerate(texts)]
+    (tmp_path / "set/a.jsonl").write_text("\n".join([*lines, "{"]))
+    (tmp_path / "set/c.txt").write_text("plain")
+    found = load_texts(tmp_path / "set")
+    assert found.texts == [*texts, *texts, "plain"] and found.names[0] == "set/a/000001"
+    assert len(found.skipped) == 1 and "a.jsonl, line 4 is no JSON" in found.skipped[0]
+    assert load_texts(tmp_path / "set/b.parquet").texts == texts
+    assert load_texts(tmp_path / "set/a.jsonl", columns={"text": "raw"}).texts == ["0", "1", "2"]
+    with pytest.raises(UserError, match="a.jsonl: there is no column Body; its columns are 'text, raw'"):
+        load_texts(tmp_path / "set/a.jsonl", columns={"text": "Body"})
+
+
 def test_texts_of_public_sets(monkeypatch, tmp_path):
     import tensorflow_datasets as tfds
 

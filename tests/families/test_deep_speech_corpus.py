@@ -95,10 +95,54 @@ def nemo(folder):
     write(folder / "manifest.json", *map(json.dumps, rows))
 
 
+def pairs(folder):
+    clips(folder / "one", ".WAV")
+    for name, text in TEXTS.items():
+        write(folder / "one" / f"{name}.TXT", *text.rsplit(" ", 1))
+
+
+def vctk(folder):
+    for name, text in TEXTS.items():
+        write(folder / "txt" / name[:3] / f"{name}.txt", text)
+        write_audio(folder / "wav48" / name[:3] / f"{name}_mic1.flac", SECONDS[list(TEXTS).index(name)])
+    write(folder / "README.txt", "about it")
+
+
+def kaldi(folder):
+    clips(folder / "audio", ".flac")
+    place = folder / "data/train"
+    lines = [f"{name} audio/{name}.flac" for name in TEXTS]
+    lines[1] = f"ann-1-1 flac -c -d -s {folder}/audio/ann-1-1.flac |"
+    write(place / "wav.scp", *lines)
+    write(place / "text", *(f"{name} {text}" for name, text in TEXTS.items()))
+    write(place / "utt2spk", *(f"{name} {name[:3]}" for name in TEXTS))
+
+
+def audiofolder(folder):
+    clips(folder / "train/data", ".mp3")
+    rows = [f'data/{name}.mp3,"{text}"' for name, text in TEXTS.items()]
+    write(folder / "train/metadata.csv", "file_name,transcription", *rows)
+
+
+def audiofolder_lines(folder):
+    clips(folder, ".wav")
+    rows = [{"file_name": f"{name}.wav", "text": text} for name, text in TEXTS.items()]
+    write(folder / "metadata.jsonl", *map(json.dumps, rows))
+
+
+def semicolons(folder):
+    clips(folder / "wavs", ".WAV")
+    rows = [f'C:\\data\\{name}.wav;"{text.replace(" ", chr(10), 1)}"' for name, text in TEXTS.items()]
+    rows[3] = rows[3].replace("C:\\data", r"\\server\wavs")
+    write(folder / "list.csv", "\ufeffFile;Text", *rows)
+
+
 SPEAKER, PLAIN, IN_AUDIO = "{0:.3}/{0}", "{0}", "audio/{0}"
 LAYOUTS = [
     (transcripts, SPEAKER), (transcripts_of_no_one, PLAIN), (ljspeech, PLAIN), (librispeech, SPEAKER),
     (common_voice, SPEAKER), (deep_speech, IN_AUDIO), (nemo, "{0:.3}/audio/{0}"),
+    (pairs, "one/{0}"), (vctk, "wav48/{0:.3}/{0}_mic1"), (kaldi, SPEAKER), (audiofolder, "data/{0}"),
+    (audiofolder_lines, PLAIN), (semicolons, "wavs/{0}"),
 ]  # fmt: skip
 
 
@@ -129,7 +173,8 @@ def test_layouts(make, pattern, packed, tmp_path):
         text, length = by_name[f"corpus/{pattern.format(name)}"]
         assert text == heard
         # MP3 comes with silence at its ends.
-        assert seconds * 16000 - 1 <= length <= seconds * 16000 + (2400 if make is common_voice else 1)
+        silence = 2400 if make in (common_voice, audiofolder) else 1
+        assert seconds * 16000 - 1 <= length <= seconds * 16000 + silence
     (recordings, texts), *rest = found.chunks(4)
     assert not rest and texts == found.texts and [len(r) for r in recordings] == list(found.lengths)
     for recording in recordings:
@@ -137,6 +182,94 @@ def test_layouts(make, pattern, packed, tmp_path):
         expected = 400 * min(SECONDS, key=lambda s: abs(s * 16000 - len(recording)))
         assert recording.dtype == np.float32 and abs(np.argmax(spectrum) - expected) <= 2
         assert 0.4 < np.abs(recording[2000:6000]).max() < 0.6
+
+
+def found_in(path, columns=None):
+    """``{name of the utterance: (audio, text)}``, and what is skipped, without reading the audio."""
+    skipped = []
+    utterances = speech._find_utterances(path, skipped, columns)
+    return {one.name: (member, one.text) for member, those in utterances.items() for one in those}, skipped
+
+
+@pytest.mark.parametrize(("make", "pattern"), LAYOUTS)
+def test_layouts_without_reading_the_audio(make, pattern, tmp_path):
+    make(tmp_path / "corpus")
+    found, skipped = found_in(tmp_path / "corpus")
+    assert {name: text for name, (_, text) in found.items()} == {
+        pattern.format(name): text for name, text in zip(TEXTS, HEARD, strict=True)
+    }
+    assert skipped == []
+
+
+def test_kaldi_may_name_audio_elsewhere_and_runs_nothing(tmp_path):
+    clips(tmp_path / "audio", ".wav")
+    place, made = tmp_path / "data/train", tmp_path / "made"
+    lines = [f"ann-1-0 {tmp_path}/audio/ann-1-0.wav", "ann-1-1 audio/ann-1-1.wav", f"bob-2-0 touch {made} |"]
+    write(place / "wav.scp", *lines, "bob-2-1 audio/none.wav")
+    write(place / "text", *(f"{name} {text}" for name, text in TEXTS.items()))
+    for path in (place, place / "wav.scp"):
+        found, skipped = found_in(path)
+        assert {name: text for name, (_, text) in found.items()} == {"ann-1-0": HEARD[0], "ann-1-1": HEARD[1]}
+        assert len(skipped) == 2 and "is a command, which is not run" in skipped[0]
+        assert skipped[1].endswith("line 4: the audio audio/none.wav is missing.")
+    assert not made.exists()
+    assert sorted(load_speech(place).lengths) == [8000, 12000]
+    write_audio(tmp_path / "audio/ann-1-0.wav", 1)
+    assert sorted(load_speech(place).lengths) == [12000, 16000]
+
+
+def test_kaldi_segments(tmp_path):
+    write_audio(tmp_path / "talk.wav", 5)
+    write(tmp_path / "wav.scp", "talk talk.wav")
+    write(tmp_path / "segments", "a talk 0 1.5", "b talk 2 3", "c other 0 1", "d talk x 1", "e talk 0 1")
+    write(tmp_path / "text", "a one", "b two", "c three", "d four")
+    found = load_speech(tmp_path)
+    assert sorted(zip(found.texts, found.lengths, strict=True)) == [("one", 24000), ("two", 16000)]
+    assert [s.partition(": ")[2] for s in found.skipped] == [
+        "segments, line 3: there is no recording other in wav.scp.",
+        "segments, line 4 cannot be read ('x' is no time in seconds).",
+        "wav.scp, line 1: e has no transcript in the file text.",
+    ]
+
+
+def test_pairs_without_a_partner(tmp_path):
+    for name in ("a", "b", "x/c"):
+        write_audio(tmp_path / f"{name}.wav")
+    write(tmp_path / "a.txt", "0 46797 One.")
+    write(tmp_path / "x/a.txt", "another")
+    write(tmp_path / "x/c.normalized.txt", "five")
+    write(tmp_path / "x/c.original.txt", "5")
+    (tmp_path / "b.lab").write_bytes(b"na\xefve")
+    found, skipped = found_in(tmp_path)
+    assert found == {"a": ("a.wav", "one"), "x/c": ("x/c.wav", "five")}
+    assert len(skipped) == 1 and "b.lab: line 1 is not UTF-8" in skipped[0]
+
+
+def test_one_bad_line_ends_nothing_and_columns_are_named(tmp_path):
+    clips(tmp_path, ".wav")
+    lines = ["ann-1-0.wav,I.,fine", 'ann-1-1.wav,II.,"so" so', "bob-2-0.wav", "bob-2-1.wav,IV.,two, three"]
+    write(tmp_path / "list.csv", "take,number,said", *lines)
+    with pytest.raises(UserError, match="list.csv: there is no column audio; its .*--columns audio=NAME"):
+        load_speech(tmp_path)
+    found, skipped = found_in(tmp_path, {"audio": "take", "transcript": "said"})
+    assert sorted(text for _, text in found.values()) == ["fine", "two three"] and len(skipped) == 2
+    assert len(load_speech(tmp_path, columns={"audio": "take", "transcript": "said"})) == 2
+
+
+@pytest.mark.parametrize(("name", "join"), [("line_index.tsv", "\t"), ("list.csv", ","), ("list.csv", ";")])
+@pytest.mark.parametrize("suffix", ["", ".wav"])
+def test_a_table_without_a_header(name, join, suffix, tmp_path):
+    clips(tmp_path / "wavs", ".wav")
+    write(tmp_path / name, *(f'{audio}{suffix}{join}"{text}"' for audio, text in TEXTS.items()))
+    for path in (tmp_path, tmp_path / name):
+        found, skipped = found_in(path)
+        assert sorted(text for _, text in found.values()) == sorted(HEARD) and skipped == []
+
+
+def test_a_table_with_names_of_other_folders(tmp_path):
+    write_audio(tmp_path / "set/wavs/Größe.WAV".replace("ö", "o\u0308"))
+    write(tmp_path / "set/list.csv", "file,text", "set/wavs/größe.wav,one")
+    assert len(found_in(tmp_path / "set")[0]) == len(found_in(tmp_path / "set/list.csv")[0]) == 1
 
 
 def test_common_voice_prefers_what_is_validated(tmp_path):
@@ -256,7 +389,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path):
         "half.wav": "0.5 of its 9.0 seconds", "line 11": "transcript is empty",
         "line 12": "transcript is empty",
         "line 13": "digits ('room 7'); spell them out", "twice comes": "a second time",
-        "line 16": "1 columns under a header of 3", "line 17": "'soon' is no time", "line 18": "not UTF-8",
+        "line 16": "1 column, the header 3", "line 17": "'soon' is no time", "line 18": "not UTF-8",
     }  # fmt: skip
     assert len(found.skipped) == len(reasons), "\n".join(found.skipped)
     for place, reason in reasons.items():
@@ -265,7 +398,7 @@ def test_what_cannot_be_used_is_listed_and_the_rest_read(tmp_path):
             found.skipped,
         )
     for sentence in found.skipped:
-        assert sentence.startswith(f"{folder}: ") and sentence.endswith(".") and "\n" not in sentence
+        assert sentence.startswith(f"{folder}: ") and sentence[-1] in ".?" and "\n" not in sentence
 
 
 def test_bad_lines_of_a_manifest(tmp_path):
@@ -277,18 +410,21 @@ def test_bad_lines_of_a_manifest(tmp_path):
     write(tmp_path / "nemo" / "settings.json", '{"unrelated": true}')
     found = load_speech(tmp_path / "nemo")
     assert found.texts == ["one"]
-    assert [int(s.partition("line ")[2].split()[0]) for s in found.skipped] == [1, 2, 3, 4, 5, 6]
+    assert sorted(int(s.partition("line ")[2].split()[0]) for s in found.skipped) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         ({}, "it is empty"),
-        ({"a.wav": b"RIFF"}, "it is empty"),
+        ({"a.wav": b"RIFF"}, "there are no transcripts in it, but a.wav"),
+        ({"a.wav": b"RIFF", "a.TXT": b"one"}, "a.wav: not a readable audio file"),
+        ({"wav.scp": b"a a.wav\n", "a.wav": b"RIFF"}, "a has no transcript in the file text"),
         ({"transcripts.tsv": b"id\ttranscript\n"}, "it is empty"),
         ({"transcripts.tsv": b"id\ttranscript\na\twords\n"}, "line 2: the audio a is missing"),
         ({"transcripts.tsv": b"id\ttranscript\na\twords\n", "a.wav": b"text"}, "a.wav: not a readable audio"),
-        ({"words.tsv": b"name\tsize\na\t1\n", "x.csv": b"\0\n", "y.csv": b""}, "it is empty"),
+        ({"words.tsv": b"name\tsize\na\t1\n", "x.csv": b"\0\n", "y.csv": b""},
+         "words.tsv: there is no column audio; its columns are 'name, size'"),
     ],
 )
 def test_unusable_corpora(content, reason, tmp_path, zoo_home):

@@ -83,7 +83,11 @@ def test_a_folder_of_tables(tmp_path):
     found = load_labelled(tmp_path / "set")
     assert found.names[0] == "set/more/test/000001" and found.names[-1] == "set/train/000004"
     assert len(found) == 6 and len(found.skipped) == 1
+    write(tmp_path / "set/train.jsonl", json.dumps({"label": 1, "text": "good"}))  # of the same name
+    again = load_labelled(tmp_path / "set")
+    assert len(again) == 7 and "set/train.tsv/000004" in again.names and "set/train/000001" in again.names
     assert found.skipped[0].startswith(f"{tmp_path}/set: about.csv: there is no column text; its columns are")
+    (tmp_path / "set/train.jsonl").unlink()
     (tmp_path / "set/train.tsv").unlink()
     (tmp_path / "set/more/test.txt").unlink()
     with pytest.raises(UserError, match="about.csv: there is no column text"):
@@ -206,7 +210,7 @@ def test_overlap(tmp_path):
         ("a.tsv.gz", None, "this gzip file is damaged"),
         ("a.jsonl", '{"label"\n', "line 1 is no JSON"),
         ("a.jsonl", '{"text": "good"}\n', "there is no column label; its columns are 'text'"),
-        ("a.json", "[1]\n", "object 1 is no object; give objects"),
+        ("a.json", "[1]\n", "this is no table in JSON; give a list of objects"),
         ("a.json", "1\n", "line 1 is no object; give objects"),
         ("a.txt", "good", "neither a folder nor a whole tar"),
     ],

@@ -2,6 +2,7 @@ import codecs
 import functools
 import gzip
 import json
+import re
 import tarfile
 
 import pytest
@@ -169,6 +170,8 @@ def test_columns_as_a_person_names_them_are_prepared_anew(tmp_path):
     for name, wanted in (("three", "c"), ("two", "b")):
         columns = {"source": "one", "target": name}
         assert load_parallel(path, "en", "de", columns=columns).texts == [wanted]
+    write(tmp_path / "b.csv", "one,de", "a,b")
+    assert load_parallel(tmp_path / "b.csv", "en", "de", columns={"source": "one"}).texts == ["b"]
     with pytest.raises(UserError, match="there is no column four; its columns are 'one, two, three'"):
         load_parallel(path, "en", "de", columns={"source": "one", "target": "four"})
     with pytest.raises(UserError, match="--columns text=x: there is no text; name source, target"):
@@ -403,8 +406,9 @@ def test_invalid_utf8_is_placed(name, tmp_path):
     corpus = path.parent if "/" in name else path
     if not name.endswith("tsv"):
         write(path.parent / "a.en", *EN)
-    with pytest.raises(UserError, match="a.(de|de.gz|tsv): line 2 is not UTF-8 at its byte 8, perhaps Latin"):
-        load_parallel(corpus, "en", "de")
+    found = load_parallel(corpus, "en", "de")
+    assert len(found) == 2 and len(found.skipped) == 1
+    assert re.search("a.(de|de.gz|tsv): line 2 is not UTF-8 at its byte 8, perhaps Latin", found.skipped[0])
 
 
 def test_unknown_languages(prefix, tmp_path):
@@ -460,7 +464,7 @@ def test_bad_tmx(data, reason, tmp_path):
     ("content", "named", "reason"),
     [
         ({}, "none", "none: there is no such file or folder"),
-        ({"x/notes.md": b"text"}, "x", "it is empty"),
+        ({"x/notes.md": b"text"}, "x", "neither parallel files nor tables in it, but notes.md"),
         ({"a.en": b"", "a.de": b""}, "a", "it is empty"),
         ({"a.en": b" \n", "a.de": b"\n"}, "a", "it is empty"),
         ({"a.en": b"Hi.\n", "a.de": b"\x1f\x8bcut"}, "a", "a.de: this gzip file is damaged"),

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zoo.errors import UserError
-from zoo.formats.tables import check_named, column, is_table, open_table, read_table, with_columns
+from zoo.formats.tables import (
+    check_named,
+    column,
+    is_table,
+    named_columns,
+    open_table,
+    read_table,
+    with_columns,
+)
 
 WANTED = {"label": ("label",), "text": ("text", "review")}
 
@@ -58,6 +66,13 @@ def test_spreadsheets_pandas_and_r(name, text):
     text = text.encode("utf-16") if name == "a.txt" else text.encode()
     assert read(text, name) == (wanted, [])
     assert read(gzip.compress(text), f"{name}.gz") == (wanted, [])
+
+
+def test_what_separates_is_told_by_the_first_line_not_the_name():
+    for name, text in (("a.csv", "label\ttext\n1\ta, b\n"), ("a.tsv", 'label,text\n1,"a, b"\n')):
+        assert read(text, name) == ([(2, "1", "a, b")], [])
+    assert read("Reviews of May\nlabel\ttext\n1\ta, b\n", "a.tsv")[0] == [(3, "1", "a, b")]
+    assert read("label|text\n1|a, b\n") == ([(2, "1", "a, b")], [])
 
 
 def test_a_first_line_with_the_separator_and_lines_that_end_as_on_a_mac():
@@ -112,7 +127,8 @@ def test_a_row_that_is_not_utf8_is_skipped_and_a_table_of_them_refused():
     rows, skipped = read(b"label,text\n" + fine * 20 + bad)
     assert len(rows) == 20 and skipped[0].startswith("a.csv: line 22 is not UTF-8 at its byte 5, perhaps Lat")
     with pytest.raises(UserError, match="a.csv: line 2 is not UTF-8 at its byte 5, perhaps Latin-1; save it"):
-        read(b"label,text\n" + bad + fine * 5)
+        read(b"label,text\n" + bad + fine * 5 + bad)
+    assert len(read(b"label,text\n" + bad + fine * 2)[0]) == 2
 
 
 @pytest.mark.parametrize("mark", ["", "NA", "NaN", "nan", "<NA>", "NULL", "#N/A"])
@@ -229,6 +245,10 @@ def test_columns_that_nothing_has():
     assert check_named(None, WANTED) is None and check_named({"text": "x"}, WANTED) == {"text": "x"}
     with pytest.raises(UserError, match="^--columns body=x: there is no body; name label, text.$"):
         check_named({"body": "x"}, WANTED)
+    assert named_columns(None) is None and named_columns(["a=b=c", "d=e f"]) == {"a": "b=c", "d": "e f"}
+    for pair in ("text", "=x", "text="):
+        with pytest.raises(UserError, match=f"^--columns {pair}: give WHAT=COLUMN, as in text=Body.$"):
+            named_columns([pair])
     assert with_columns(dict, None) is dict and issubclass(with_columns(dict, {"text": "x"}), dict)
 
 
@@ -246,6 +266,7 @@ def test_the_last_column_takes_its_separators():
         text = "label,text\n1,a, b,c\n2\n3,\n4,d\n".replace(",", delimiter)
         assert [row[2] for row in read(text)[0]] == [f"a{delimiter} b{delimiter}c", "d"]
     assert len(read("text,label\na, b,1\n")[1]) == 1
+    assert read("label,text\n1,a, b\n2,c, d\n")[0] == [(2, "1", "a, b"), (3, "2", "c, d")]
 
 
 def test_what_is_a_table():

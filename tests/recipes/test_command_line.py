@@ -201,3 +201,27 @@ def test_how_a_command_ends(monkeypatch, capsys):
     assert status == 130 and "same command again" in said
     status, said = ended(ModuleNotFoundError("No module named 'keras'", name="keras"))
     assert status == 2 and "keras" in said and "pip install" in said
+
+
+def test_columns_of_tables():
+    parser = argparse.ArgumentParser()
+    command_line.add_columns(parser, "text", "label")
+    assert vars(parser.parse_args([])) == {} and command_line.columns(parser.parse_args([])) is None
+    given = parser.parse_args(["--columns", "text=The Body", "label=a=b"])
+    assert command_line.columns(given) == {"text": "The Body", "label": "a=b"}
+    with pytest.raises(UserError, match="--columns text: give WHAT=COLUMN"):
+        command_line.columns(parser.parse_args(["--columns", "text"]))
+
+
+@pytest.mark.parametrize(
+    ("family", "column"), [("text_classifier", "text"), ("translator", "source"), ("deep_speech", "audio")]
+)
+def test_families_read_columns_by_name(family, column, tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    config = {"source": "en", "target": "de", "sampling_rate": 16000}
+    with pytest.raises(UserError, match="there is no column nope; its columns are 'x, y'"):
+        registry.load_corpus(family, str(tmp_path / "a.csv"), config, columns={column: "nope"})
+    with pytest.raises(UserError, match="--columns what=x: there is no what; name "):
+        registry.load_corpus(family, str(tmp_path / "a.csv"), config, columns={"what": "x"})
+    with pytest.raises(UserError, match="--columns is for corpora in tables, which line_ocr has none of"):
+        registry.load_corpus("line_ocr", str(tmp_path), {}, columns={"text": "x"})

@@ -120,7 +120,7 @@ def _opened(item, name):
         if _is_cut(stream):
             raise _truncated(name)
         try:
-            file = stack.enter_context(_File(stream))
+            file = stack.enter_context(_File(_mended(stream)))
         except (soundfile.SoundFileError, TypeError) as error:  # TypeError: NAME.raw, which has no header
             raise UserError(
                 f"{name}: not a readable audio file; give WAV, FLAC, OGG, Opus, MP3 or AIFF."
@@ -158,6 +158,49 @@ def _is_cut(stream):
         cut = len(page) < 27 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]])
     stream.seek(0)
     return cut
+
+
+class _Mended:
+    """A file some bytes of which read otherwise."""
+
+    def __init__(self, stream, at, patch):
+        self._stream, self._at, self._patch = stream, at, patch
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, count=-1):
+        first = self._stream.tell() - self._at
+        data = bytearray(self._stream.read(count))
+        for i, byte in enumerate(self._patch):
+            if 0 <= i - first < len(data):
+                data[i - first] = byte
+        return bytes(data)
+
+
+def _mended(stream):
+    """A WAV or AIFF file whose samples end where no chunk begins goes on to its end; others are as they are.
+
+    Recorders that were stopped, and programs that write to a pipe, leave a length of 0, or of the first part.
+    """
+    order = {b"RIFF": "little", b"FORM": "big"}.get(stream.read(12)[:4])
+    length, mended, at = stream.seek(0, io.SEEK_END), stream, 12
+
+    def chunk(at):
+        stream.seek(at)
+        name = stream.read(4)
+        size = int.from_bytes(stream.read(4), order)
+        return name, size, at + 8 + size + size % 2
+
+    while order and at + 8 <= length:
+        name, _, end = chunk(at)
+        if name in (b"data", b"SSND"):
+            if end + 8 <= length:
+                other, _, last = chunk(end)
+                if not (other.isascii() and other.decode("latin-1").isprintable() and last <= length + 1):
+                    mended = _Mended(stream, at + 4, (length - at - 8).to_bytes(4, order))
+            break
+        at = end
+    stream.seek(0)
+    return mended
 
 
 def _truncated(name):

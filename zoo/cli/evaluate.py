@@ -6,6 +6,7 @@ import sys
 
 from zoo.backend import import_tensorflow
 from zoo.cli import common
+from zoo.formats.tables import COLUMNS_HELP, named_columns
 
 refuse = common.refuse
 
@@ -16,6 +17,9 @@ def add_arguments(parser, arguments):
         "--data", metavar="CORPUS", nargs="+", required=True, help="file, folder, tar or tfds:NAME"
     )
     parser.add_argument("--only", metavar="REGEX", help="just the samples whose CORPUS/NAME it matches")
+    parser.add_argument(
+        "--columns", metavar="WHAT=COLUMN", nargs="+", help=f"{COLUMNS_HELP}text, label, audio and so on"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     common.add_options(parser, kind, evaluates=True)
 
@@ -25,7 +29,8 @@ def run(options):
         model = options.loaded or common.load(options.model)
         import_tensorflow()
         decoding = common.given(options, model.reader)
-        report = model.evaluate(options.data, options.only, progress=True, **decoding)
+        columns = named_columns(options.columns)
+        report = model.evaluate(options.data, options.only, progress=True, columns=columns, **decoding)
     about = {"model": options.model, "data": options.data}
     report = about | ({"only": options.only} if options.only else {}) | report
     if options.format == "json":

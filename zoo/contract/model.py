@@ -31,19 +31,20 @@ class Model:
         """
         return self.reader(inputs, details, errors, progress, **decoding)
 
-    def evaluate(self, corpora, only=None, progress=False, **decoding):
+    def evaluate(self, corpora, only=None, progress=False, columns=None, **decoding):
         """What ``zoo evaluate`` prints, as a dict: the field's metrics on corpora.
 
         Args:
             corpora: a list of corpora, or one: paths or ``tfds:NAME``.
             only: a regular expression; samples are kept whose ``CORPUS/NAME`` it matches somewhere.
             progress: show progress bars.
+            columns: ``{what: column}`` of tables, where the family knows no such names.
             decoding: as in ``predict``.
 
         Raises:
             UserError: a corpus cannot be read or has no sample that can be used.
         """
-        corpus = registry.load_corpus(self.name, corpora, self.reader.config, only, progress)
+        corpus = registry.load_corpus(self.name, corpora, self.reader.config, only, progress, columns)
         return self.reader.evaluate(corpus, progress, **decoding)
 
 

@@ -72,19 +72,20 @@ class Table:
         columns: list of str, the names of its columns; of a delimited one, its first line, whatever that is.
         skipped: the list of sentences on rows that cannot be used.
         delimiter: what separates its columns; None for JSON and Parquet.
+        has_header: whether ``columns`` are names; see ``headless``.
     """
 
     def __init__(self, name, columns, rows, skipped, unit="line", delimiter=None, first=None):
         self.name, self.columns, self.skipped, self.delimiter = str(name), columns, skipped, delimiter
-        self._rows, self._unit, self._first, self._headless = rows, unit, first, False
+        self._rows, self._unit, self._first, self.has_header = rows, unit, first, True
 
     def headless(self):
         """Take a delimited table's first line for a row, too: columns are numbers, and rows may have more."""
         rows = self._rows
         self._rows = lambda places: itertools.chain([self._first] if self._first else [], rows(places))
-        self._headless = True
+        self.has_header = False
 
-    def pick(self, wanted, optional=(), named=None, free=()):
+    def pick(self, wanted, optional=(), named=None, free=(), literal=()):
         """Iterate over the rows with what is wanted of them.
 
         Args:
@@ -93,6 +94,7 @@ class Table:
             optional: what need not be there.
             named: ``{what: column}``, columns that a person named.
             free: what takes its commas or semicolons without quotes, too, if it is in the last column.
+            literal: what is missing only where there is nothing: a file may be called "nan".
 
         Yields:
             ``(where, line, {what: str})``: how a sentence on the row begins; its number from 1, that of its
@@ -102,7 +104,7 @@ class Table:
             UserError: a column is missing.
         """
         places = self.find(wanted, optional, named) if self.columns else {}
-        return self._pick(places, set(wanted) - set(optional), free)
+        return self._pick(places, set(wanted) - set(optional), free, literal)
 
     def find(self, wanted, optional=(), named=None):
         """``{what: number of its column}``; arguments and errors as ``pick``."""
@@ -118,7 +120,7 @@ class Table:
             if at is not None:
                 places[what] = at
             elif what not in optional or (named and what in named):
-                raise self.lacks(what, named[what] if named and what in named else names[0])
+                raise self.lacks(what, named[what] if named and what in named else what)
         return places
 
     def lacks(self, what, name):
@@ -129,20 +131,25 @@ class Table:
             f"it is: --columns {what}=NAME."
         )
 
-    def _pick(self, places, needed, free):
-        joined = self.delimiter in (",", ";") and not self._headless and free
+    def _pick(self, places, needed, free, literal):
+        joined = self.delimiter in (",", ";") and self.has_header and free
         width, last = len(self.columns), len(self.columns) - 1
         joined = joined and any(places.get(what) == last for what in free)
-        most = max(places.values(), default=0)
+        most = max((at for what, at in places.items() if what in needed), default=0)
         for line, row in self._rows(sorted(places.values())):
             where = f"{self.name}, {self._unit} {line}"
             if self.delimiter:
                 if joined and len(row) > width:
                     row = [*row[:last], self.delimiter.join(row[last:])]
-                if len(row) <= most if self._headless else len(row) != width:
+                if len(row) != width if self.has_header else len(row) <= most:
                     self.skipped.append(f"{where} {self._count(row)}")
                     continue
-                values = {what: row[at] for what, at in places.items() if row[at].strip() not in MISSING}
+                values = {what: row[at] for what, at in places.items() if at < len(row)}
+                values = {
+                    what: value
+                    for what, value in values.items()
+                    if (mark := value.strip()) not in MISSING or (mark and what in literal)
+                }
             else:
                 try:
                     values = {what: _as_text(row[at]) for what, at in places.items()}
@@ -158,15 +165,41 @@ class Table:
 
     def _count(self, row):
         count = f"has {len(row)} column{'s' * (len(row) != 1)}"
-        if self._headless:
+        if not self.has_header:
             return f"{count}; separate columns by {'a tab' if self.delimiter == TAB else self.delimiter}."
         part = "line break" if len(row) < len(self.columns) else "separator"
         return f"{count}, the header {len(self.columns)}; is there a {part} inside a text?"
 
 
+def stem_of(name, taken):
+    """What the rows of a table in a folder are named by: its name without suffixes, if no other has that.
+
+    ``taken`` is a set of those that others have, to which it is added.
+    """
+    match = NAME.fullmatch(name)
+    stem = match[1] if match and match[1] not in taken else name
+    taken.add(stem)
+    return stem
+
+
 def is_table(name):
     """Whether a file is a table by its name."""
     return NAME.fullmatch(str(name)) is not None
+
+
+COLUMNS_HELP = "the columns of tables, where they have other names: WHAT is "  # of the option --columns
+
+
+def named_columns(pairs):
+    """``["text=Body"]``, as a command line has it -> ``{"text": "Body"}``; None where there is nothing.
+
+    Raises:
+        UserError: one is not ``WHAT=COLUMN``.
+    """
+    for pair in pairs or ():
+        if not re.fullmatch(r"\w+=.+", pair, re.DOTALL):
+            raise UserError(f"--columns {pair}: give WHAT=COLUMN, as in text=Body.")
+    return dict(pair.split("=", 1) for pair in pairs) if pairs else None
 
 
 def check_named(named, wanted):
@@ -229,14 +262,16 @@ def _delimited(name, skipped, lines, tabs, enclosed=False):
     if not first:
         lines.end()
         return Table(name, [], lambda places: iter(()), skipped)
-    delimiter = delimiter or _delimiter(first[1], tabs)
-    # Where quotes enclose all of the first line, they enclose all texts.
-    enclosed = enclosed or all(map(_QUOTED.fullmatch, first[1].split(delimiter)))
-    if tabs and "\t" not in first[1] and (second := lines.take()):
+    if tabs and not delimiter and "\t" not in first[1] and (second := lines.take()):
         if "\t" in second[1]:
             skipped.append(f"{name}, line {first[0]} has 1 column; separate columns by a tab.")
             first, second = second, None
+        elif 0 < _bare(first[1]).count(other := _delimiter(first[1], False)) <= second[1].count(other):
+            delimiter = other  # a .tsv that is none
         lines.back([second] if second else [])
+    delimiter = delimiter or _delimiter(first[1], tabs)
+    # Where quotes enclose all of the first line, they enclose all texts.
+    enclosed = enclosed or all(map(_QUOTED.fullmatch, first[1].split(delimiter)))
     lines.back([first])
     rows = _records(lines, delimiter, delimiter in "\t|" and not enclosed)
     first = next(rows, None)
@@ -244,7 +279,7 @@ def _delimited(name, skipped, lines, tabs, enclosed=False):
     few = list(itertools.islice(rows, 2))
     # R leaves the names of rows, "1", "2" and so on unless they were given, without a name of their own.
     if few and all(len(row) == len(header) + 1 for _, row in few):
-        if enclosed or [row[0] for _, row in few] == ["1", "2"]:
+        if enclosed or (delimiter == TAB and [row[0] for _, row in few] == ["1", "2"]):
             header = ["", *header]
             lines.width = len(header)
     rows = itertools.chain(few, rows)
@@ -253,10 +288,15 @@ def _delimited(name, skipped, lines, tabs, enclosed=False):
 
 def _delimiter(line, tabs):
     """What separates the columns of a table by its first line."""
-    bare = re.sub('"[^"]*"', "", line)
+    bare = _bare(line)
     if tabs and ("\t" in bare or "|" not in bare):
         return "\t"
     return "|" if "|" in bare else max(",;\t", key=bare.count)
+
+
+def _bare(line):
+    """A line without what stands in quotes."""
+    return re.sub('"[^"]*"', "", line)
 
 
 class _Lines:
@@ -389,7 +429,7 @@ def _json(name, skipped, lines):
         return _objects(name, skipped, _json_lines(lines), "line")
     lines.end()
     rows = _json_rows(whole)
-    if rows is None:
+    if rows is None or (rows and not any(isinstance(row, dict) for row in rows)):
         raise UserError(f"{name}: this is no table in JSON; give a list of objects, or one on each line.")
     return _objects(name, skipped, enumerate(rows, 1), "object")
 

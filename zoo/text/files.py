@@ -116,8 +116,8 @@ class Utf8Check:
         return f"{self.name}: {place}."
 
     def end(self):
-        """UserError if more than a tenth of the lines were not: it is the file then, not a line of it."""
-        if 10 * self.bad > self.lines:
+        """UserError if several, more than a tenth, were not: it is the file then, not a line of it."""
+        if self.bad > 1 and 10 * self.bad > self.lines:
             raise UserError(f"{self.name}: {self.first}.")
 
 

@@ -3,7 +3,8 @@
 A corpus is one of these:
 
 - a text file, plain or gzip, of any name;
-- a folder or a tar of text files, plain or gzip; what is no text in it is skipped;
+- Parquet or lines of JSON (``.jsonl``), each row's ``text`` or ``content``, or the column of ``--columns``;
+- a folder or a tar of such files; what is no text in it is skipped;
 - ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with a text feature.
 
 Texts are UTF-8 and stay as they are, every blank, tab and line end in its place.
@@ -18,26 +19,46 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, Samples, feature_of
 from zoo.errors import UserError
+from zoo.formats.tables import check_named, open_table, stem_of, with_columns
 from zoo.text.files import decode_text, read_text
 
-_TAR = re.compile(r".*\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?", re.IGNORECASE | re.DOTALL)
+COLUMNS = {"text": ("text", "content", "document", "sentence")}  # what its name may be, best first
+_TABLE = re.compile(r"(.+)\.(parquet|jsonl|ndjson)(\.gz)?", re.IGNORECASE | re.DOTALL)
+_TAR = re.compile(r".*\.(tar|tgz|tbz2?|txz|zip)(\.(gz|bz2|xz))?", re.IGNORECASE | re.DOTALL)
 
 
 class TextCorpus(LocalCorpus):
-    """tensorflow-datasets builder of one local corpus: ``text`` and ``name`` of each file."""
+    """tensorflow-datasets builder of one local corpus: ``text`` and ``name`` of each file, or row of a table.
+
+    Args:
+        path: the file, folder or tar.
+        columns: ``{"text": name}`` of tables, where it is not among ``COLUMNS``; or None.
+        data_dir: where the prepared shards go.
+    """
 
     description = "Whole texts."
     features = {"text": tfds.features.Text(), "name": tfds.features.Text()}
     in_order = True
 
+    def __init__(self, path, columns=None, **kwargs):
+        self.columns = columns
+        super().__init__(path, **kwargs)
+
     def samples(self):
+        if self.path.is_file() and _TABLE.fullmatch(self.path.name):
+            yield from self._rows(self.path)
+            return
         if self.path.is_file() and not _TAR.fullmatch(self.path.name):
             text = read_text(self.path)
             if text:
                 yield {"name": "text", "text": text}
             return
+        taken = set()
         for name, data in files.open_members(self.path):
             try:
+                if _TABLE.fullmatch(name):
+                    yield from self._rows(f"{self.path}: {name}", data, f"{stem_of(name, taken)}/")
+                    continue
                 text = decode_text(data, f"{self.path}: {name}")
             except UserError as error:
                 self.skipped.append(str(error))
@@ -47,6 +68,11 @@ class TextCorpus(LocalCorpus):
             else:
                 self.skipped.append(f"{self.path}: {name} is empty.")
 
+    def _rows(self, path, data=None, folder=""):
+        table = open_table(path, self.skipped, data)
+        for _, line, row in table.pick(COLUMNS, named=self.columns, literal=["text"]):
+            yield {"name": f"{folder}{line:06d}", "text": row["text"]}
+
     def unusable(self, reason):
         return UserError(f"{self.path}: there is no text in it ({reason}); give a file or folder with text.")
 
@@ -55,19 +81,25 @@ class Texts(Samples):
     """Whole texts of one or more prepared corpora, in the order of their names.
 
     Attributes:
-        names: ``CORPUS/NAME`` of every text, NAME the path in a folder or tar, ``text`` for a file alone.
+        names: ``CORPUS/NAME`` of every text, NAME the path in a folder or tar, ``text`` for a file alone; the
+            number of its row, six digits, in a table.
         texts: list of str, as they were.
         skipped: sentences on files that are no text.
     """
 
-    builder = TextCorpus
     noun = "text"
+    version = 2
+    named = None  # columns that a person named
+
+    @classmethod
+    def builder(cls, path, **options):
+        return TextCorpus(path, cls.named, **options)
 
     @staticmethod
     def uniform(builder):
         if isinstance(builder, TextCorpus):
             return lambda sample: sample
-        key = feature_of(builder, tfds.features.Text, ("text", "content", "sentence", "document"), "text")
+        key = feature_of(builder, tfds.features.Text, COLUMNS["text"], "text")
         return lambda sample: {"text": sample[key], "name": ""}
 
     @staticmethod
@@ -85,18 +117,19 @@ def joined(texts):
     return "".join([*ended, *texts[-1:]])
 
 
-def load_texts(corpora, only=None, progress=False):
+def load_texts(corpora, only=None, progress=False, columns=None):
     """Prepare corpora (the first time) and give their ``Texts``.
 
     Args:
         corpora: a path or ``tfds:NAME``, or a list of these.
         only: regular expression; just the texts whose ``CORPUS/NAME`` it matches.
         progress: show a bar while a corpus is prepared.
+        columns: ``{"text": name}`` of tables, where it is not among ``COLUMNS``.
 
     Raises:
         UserError: there is no such corpus, it is no text, or it is empty.
     """
-    return Texts.load(corpora, only, progress)
+    return with_columns(Texts, check_named(columns, COLUMNS)).load(corpora, only, progress)
 
 
 class Streams:
@@ -146,6 +179,6 @@ class Streams:
         return tf.data.Dataset.range(self.steps).map(batch).prefetch(4)
 
 
-def load_corpus(corpora, config, only=None, progress=False):
+def load_corpus(corpora, config, only=None, progress=False, columns=None):
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
-    return load_texts(corpora, only, progress)
+    return load_texts(corpora, only, progress, columns)

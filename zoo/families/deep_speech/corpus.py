@@ -2,28 +2,34 @@
 
 A corpus is a folder or a tar in one of these layouts, known by their content, in any subfolder:
 
-- ``transcripts.tsv`` (any ``*.tsv``) with a header that names ``id`` and ``transcript``, and ``speaker`` and
-  ``seconds`` if known; the audio is ``ID.ogg|wav|flac|mp3|opus|aiff`` beside it;
-- LJSpeech: ``metadata.csv`` of ``ID|transcript|normalised transcript``, audio in ``wavs/``;
-- LibriSpeech: ``*.trans.txt`` of ``SPEAKER-CHAPTER-NUMBER TRANSCRIPT``, audio beside it;
-- Common Voice: ``validated.tsv``, without one ``train.tsv``, ``dev.tsv`` and ``test.tsv``, without these any
-  ``*.tsv`` with the columns ``client_id``, ``path`` and ``sentence``; audio in ``clips/``;
-- DeepSpeech: ``*.csv`` with the columns ``wav_filename`` and ``transcript``;
-- NeMo manifests: ``*.json`` or ``*.jsonl``, on each line an object with ``audio_filepath`` and ``text``, and
-  ``duration``, ``speaker`` and, for a part of a longer recording, ``offset`` if need be.
+- a table (CSV, TSV, JSON, lines of JSON, Parquet; see ``zoo.formats.tables``) whose columns are named as in
+  ``COLUMNS`` or by ``--columns``: audio and transcript, and perhaps speaker, seconds and, for a part of a
+  longer recording, offset. Such are ``transcripts.tsv`` of ``id`` and ``transcript``, Hugging Face's
+  ``metadata.csv``, DeepSpeech's ``train.csv``, NeMo's manifests, and Common Voice's ``validated.tsv``
+  (without one ``train.tsv``, ``dev.tsv`` and ``test.tsv``, without these any);
+- LJSpeech: ``metadata.csv`` of ``ID|transcript|normalised transcript`` without a header; other tables without
+  one, too, if their first column has names of audio;
+- LibriSpeech: ``*.trans.txt`` of ``SPEAKER-CHAPTER-NUMBER TRANSCRIPT``;
+- Kaldi: ``wav.scp`` and ``text``, perhaps ``utt2spk`` and ``segments``; no command in it is run;
+- without any of these, ``NAME.wav`` with its transcript in ``NAME.txt``, beside it or in a folder of its own.
 
-Audio paths are relative to their table; absolute ones are found again when the corpus has moved. One such
-table, given as a file, is a corpus as well: it may name audio anywhere. So is ``tfds:NAME[/CONFIG][:SPLIT]``,
-any public set that has an audio and a text feature. ``PATH@3`` shows a small corpus three times an epoch.
+Audio is relative to its table, or in ``wavs/`` or ``clips/`` there, with or without its suffix (``.wav``,
+``.flac``, ``.ogg``, ``.opus``, ``.mp3``, ``.aiff``, upper or lower case); absolute paths, also of Windows,
+are found again when the corpus has moved. One such table, given as a file, is a corpus as well: it may name
+audio anywhere, as may the ``wav.scp`` of a folder. So is ``tfds:NAME[/CONFIG][:SPLIT]``, any public set that
+has an audio and a text feature. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+import contextlib
 import dataclasses
 import functools
-import json
+import itertools
 import math
 import os
 import posixpath
 import re
+import shlex
+import unicodedata
 
 import numpy as np
 import tensorflow as tf
@@ -33,13 +39,25 @@ from zoo import files
 from zoo.audio import files as audio
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
-from zoo.formats.tables import read_table
-from zoo.text.files import split_lines
+from zoo.formats.tables import check_named, is_table, open_table, with_columns
+from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import has_digits, normalise_transcript
 
-_TABLES = (".tsv", ".csv", ".json", ".jsonl", ".trans.txt")
+COLUMNS = {  # what their names may be, best first
+    "audio": (
+        "wav_filename", "audio_filepath", "audio_path", "audio_file", "wav_path", "file_name", "filename",
+        "file_path", "filepath", "file", "path", "audio", "wav", "clip", "recording", "id",
+    ),
+    "transcript": ("transcript", "sentence", "transcription", "text", "normalized_text", "utterance"),
+    "speaker": ("speaker", "client_id", "speaker_id", "speaker_name"),
+    "seconds": ("seconds", "duration"),
+    "offset": ("offset",),
+}  # fmt: skip
+_LITERAL = ("audio", "speaker")
+_OPTIONAL = ("speaker", "seconds", "offset")
 _SPLITS = {"train.tsv", "dev.tsv", "test.tsv"}
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_LIBRISPEECH = ".trans.txt"
+_KALDI = ("wav.scp", "text", "utt2spk", "segments")
 
 
 class SpeechCorpus(LocalCorpus):
@@ -48,6 +66,7 @@ class SpeechCorpus(LocalCorpus):
     Args:
         path: the folder, tar or table.
         rate: samples a second of ``audio``, mono.
+        columns: ``{"audio": name, ...}`` of tables, where they are not among ``COLUMNS``; or None.
         data_dir: where the prepared shards go.
     """
 
@@ -58,18 +77,18 @@ class SpeechCorpus(LocalCorpus):
         "name": tfds.features.Text(),
     }
 
-    def __init__(self, path, rate, **kwargs):
-        self.rate = rate
+    def __init__(self, path, rate, columns=None, **kwargs):
+        self.rate, self.columns = rate, columns
         super().__init__(path, **kwargs)
 
     def samples(self):
-        for name, samples, text in read_utterances(self.path, self.skipped, self.rate):
+        for name, samples, text in read_utterances(self.path, self.skipped, self.rate, self.columns):
             yield {"audio": pcm16(samples), "text": text, "name": name}
 
     def unusable(self, reason):
         return UserError(
             f"{self.path}: no utterance in it could be used ({reason}); give transcripts.tsv with the "
-            "columns id and transcript, and ID.wav or ID.ogg beside it."
+            "columns id and transcript and ID.wav or ID.ogg beside it, or NAME.txt beside NAME.wav."
         )
 
 
@@ -78,23 +97,25 @@ def pcm16(samples):
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
-def read_utterances(path, skipped, rate=audio.RATE):
+def read_utterances(path, skipped, rate=audio.RATE, columns=None):
     """Iterate over the utterances of a folder, a tar or a table.
 
     Args:
         path: the corpus.
         skipped: a list; a sentence is appended for each utterance that cannot be used.
         rate: samples a second of what is given.
+        columns: as of ``SpeechCorpus``.
 
     Yields:
         ``(name, samples, text)``: ``SPEAKER/ID``, or ``ID`` where no speaker is known; float32 ``[samples]``;
         the normalised transcript.
     """
-    utterances = _find_utterances(path, skipped)
-    if _is_table(path):
-        recordings = ((name, path.parent / name) for name in sorted(utterances))
-    else:
-        recordings = files.open_members(path, utterances.__contains__)
+    utterances = _find_utterances(path, skipped, columns)
+    outside = {name for name in utterances if _is_table(path) or _is_outside(name)}
+    recordings = ((name, path.parent / name if _is_table(path) else name) for name in sorted(outside))
+    if len(outside) < len(utterances):
+        inside = files.open_members(path, lambda name: name in utterances and name not in outside)
+        recordings = itertools.chain(inside, recordings)
     for member, recording in recordings:
         try:
             samples = audio.read_audio(recording, f"{path}: {member}", rate)
@@ -105,7 +126,7 @@ def read_utterances(path, skipped, rate=audio.RATE):
             part = utterance.cut(samples, rate)
             complaint = _too_short(len(part) / rate, utterance.seconds)
             if complaint:
-                skipped.append(f"{path}: {utterance.where}: {member} {complaint}.")
+                skipped.append(f"{utterance.where}: {member} {complaint}.")
             else:
                 yield utterance.name, part, utterance.text
 
@@ -135,16 +156,18 @@ def _unlearnable(text):
 class _Utterance:
     """What a line of a table says.
 
-    ``where`` is the table and the line, ``audio`` a path as written there. Without ``id``, that path is one.
+    ``where`` begins a sentence on it, ``audio`` is a path as written there, perhaps ``elsewhere``, out of the
+    folder. Without ``id``, that path is one.
     """
 
+    where: str
     audio: str
     text: str
     id: str = ""
     speaker: str = ""
     seconds: float | None = None
     offset: float | None = None
-    where: str = ""
+    elsewhere: bool = False
 
     @property
     def name(self):
@@ -160,173 +183,325 @@ class _Utterance:
 
 
 def _is_table(path):
-    return path.name.endswith(_TABLES) and path.is_file()
+    return path.is_file() and _may_be_table(path.name)
 
 
-def _find_utterances(path, skipped):
-    """The utterances whose transcript can be used and whose audio exists: ``{audio file: [_Utterance]}``."""
+def _may_be_table(name):
+    return is_table(name) or name.endswith(_LIBRISPEECH) or posixpath.basename(name) in _KALDI
+
+
+def _find_utterances(path, skipped, columns=None):
+    """The utterances whose transcript can be used and whose audio exists: ``{audio file: [_Utterance]}``.
+
+    An audio file is named by its place in the folder or tar, or, outside, by its absolute path; by its path
+    from a table that is given alone.
+    """
     if _is_table(path):
-        tables = {path.name: path.read_bytes()}
-
-        def exists(name):
-            return os.path.isfile(path.parent / name)
+        folder = path.parent
+        there = [name for name in _KALDI if (folder / name).is_file()] if path.name in _KALDI else [path.name]
+        tables, members = {name: (folder / name).read_bytes() for name in there}, _OnDisk(folder)
     else:
-        names = set()
+        names = []
 
-        def is_table(name):
-            names.add(name)
-            return name.endswith(_TABLES)
+        def wanted(name):
+            names.append(name)
+            return _may_be_table(name)
 
-        tables = dict(files.open_members(path, is_table))
-        exists = names.__contains__
+        tables = dict(files.open_members(path, wanted))
+        members = _Inside(names, path if path.is_dir() else None)
+    utterances, others = [], []
+    alone = path.name if _is_table(path) else None
+    titles = {name: str(path) if name == alone else f"{path}: {name}" for name in tables}
 
+    def is_audio(reference, folder):
+        return _find_audio(reference, folder, members) is not None
+
+    for table, found in _parse_tables(tables, titles, skipped, others, columns, is_audio):
+        utterances += [(posixpath.dirname(table), utterance) for utterance in found]
+    if not utterances and not skipped:
+        if not _is_table(path):
+            utterances = [("", utterance) for utterance in _pairs(path, names, skipped)]
+        if not utterances and others:
+            skipped.append(others[0])
+        elif not utterances and not _is_table(path) and names and not tables:
+            skipped.append(f"{path}: there are no transcripts in it, but {', '.join(sorted(names)[:3])}.")
+    return _with_audio(utterances, members, skipped)
+
+
+def _with_audio(utterances, members, skipped):
     found, seen = {}, set()
-    for table, utterances, complaints in _parse_tables(tables):
-        skipped += [f"{path}: {complaint}" for complaint in complaints]
-        for utterance in utterances:
-            member = _find_audio(utterance.audio, posixpath.dirname(table), exists)
-            utterance.id = utterance.id or _stem(member or utterance.audio).lstrip("./")
-            utterance.text = normalise_transcript(utterance.text)
-            complaint = _unlearnable(utterance.text)
-            if utterance.name in seen:
-                complaint = f"{utterance.name} comes a second time; only its first transcript counts"
-            elif not member:
-                complaint = f"the audio {utterance.audio} is missing"
-            if complaint:
-                skipped.append(f"{path}: {utterance.where}: {complaint}.")
-            else:
-                found.setdefault(member, []).append(utterance)
-            seen.add(utterance.name)
+    for folder, utterance in utterances:
+        member = _find_audio(utterance.audio, folder, members, utterance.elsewhere)
+        utterance.id = utterance.id or _id(utterance.audio, member)
+        utterance.text = normalise_transcript(utterance.text)
+        complaint = _unlearnable(utterance.text)
+        if utterance.name in seen:
+            complaint = f"{utterance.name} comes a second time; only its first transcript counts"
+        elif not member:
+            complaint = f"the audio {utterance.audio} is missing"
+        if complaint:
+            skipped.append(f"{utterance.where}: {complaint}.")
+        else:
+            found.setdefault(member, []).append(utterance)
+        seen.add(utterance.name)
     return found
 
 
-def _find_audio(reference, folder, exists):
-    """The file that a table in ``folder`` means by ``reference``, or None."""
+# === Audio files ===
+
+
+def _folded(name):
+    """What names of one file share where case and the composition of letters do not matter."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+class _Inside:
+    """The files of a folder or a tar."""
+
+    def __init__(self, names, folder):
+        self._names, self._alike = set(names), {_folded(name): name for name in reversed(names)}
+        self._outside = _OnDisk(folder) if folder else None
+
+    def find(self, name):
+        """The file that is meant by a path, or None."""
+        return name if name in self._names else self._alike.get(_folded(name))
+
+    def find_outside(self, name):
+        """As an absolute path; None of tars, which mean nothing outside."""
+        found = self._outside and self._outside.find(name)
+        return found and os.path.abspath(self._outside.folder / found)
+
+
+class _OnDisk:
+    """All files, by their paths from a folder."""
+
+    def __init__(self, folder):
+        self.folder, self._listed = folder, {}
+
+    def find(self, name):
+        if os.path.isfile(self.folder / name):
+            return name
+        parent, base = posixpath.split(name)
+        if parent not in self._listed:
+            place = self.folder / parent
+            names = []
+            with contextlib.suppress(OSError, ValueError):  # there is no such folder, or it may not be read
+                names = os.listdir(place)
+            self._listed[parent] = {_folded(name): name for name in names}
+        found = self._listed[parent].get(_folded(base))
+        return found and posixpath.join(parent, found)
+
+    find_outside = find
+
+
+_BESIDE = ("wavs", "clips")
+
+
+def _find_audio(reference, folder, members, outside=False):
+    """The file that a table in ``folder`` means by ``reference``, or None; ``outside``: perhaps elsewhere."""
     reference = posixpath.normpath(reference.replace("\\", "/"))
-    places = [posixpath.join(folder, part, reference) for part in ("", "wavs", "clips")]
-    if reference.startswith("/"):
-        parts = reference.split("/")[1:]
-        tails = ["/".join(parts[i:]) for i in range(len(parts))]
+    parts = reference.split("/")
+    if _is_outside(reference):
+        tails = ["/".join(parts[i:]) for i in range(1, len(parts))]
         places = [reference, *(place for tail in tails for place in (tail, posixpath.join(folder, tail)))]
-    for place in places:
-        for suffix in ("", *audio.SUFFIXES):
-            if exists(place + suffix):
-                return place + suffix
-    return None
+        places += [posixpath.join(folder, part, parts[-1]) for part in _BESIDE]
+    else:
+        places = [posixpath.join(folder, part, reference) for part in ("", *_BESIDE)]
+        # Kaldi's paths are relative to the folder above that of all data.
+        above = [folder.rsplit("/", n)[0] if folder.count("/") >= n else "" for n in (1, 2)]
+        places += [posixpath.join(one, reference) for one in above]
+        # A folder that is itself the first one of the path.
+        places += ["/".join(parts[i:]) for i in range(1, len(parts) - 1)]
+    candidates = [place + suffix for place in places for suffix in ("", *audio.SUFFIXES)]
+    found = next(filter(None, map(members.find, candidates)), None)
+    if not found and outside:
+        above = [] if _is_outside(reference) else [f"../{reference}", f"../../{reference}"]
+        candidates = [reference, *above, os.path.abspath(reference)]
+        found = next(filter(None, map(members.find_outside, candidates)), None)
+    return found
+
+
+def _is_outside(name):
+    """Whether a path is absolute, perhaps of Windows."""
+    return name.startswith("/") or re.match("[A-Za-z]:/", name) is not None
+
+
+def _id(reference, member):
+    """The name of an utterance: its audio's path as written, or as found where that was absolute."""
+    reference = reference.replace("\\", "/")
+    return _stem(member if member and _is_outside(reference) else reference).lstrip("./")
 
 
 def _stem(reference):
-    stem, suffix = posixpath.splitext(reference.replace("\\", "/"))
+    stem, suffix = posixpath.splitext(reference)
     return stem if suffix.lower() in audio.SUFFIXES else reference
 
 
-def _parse_tables(tables):
-    """Iterate over ``(table, utterances, complaints)`` of those of ``{name: bytes}`` that are transcripts."""
+# === Layouts ===
+
+
+def _parse_tables(tables, titles, skipped, others, columns, is_audio):
+    """Iterate over ``(table, utterances)`` of those of ``{name: bytes}`` that are transcripts.
+
+    ``titles`` is what to call them in sentences; to ``others``, those on the rest are appended;
+    ``is_audio(reference, folder)`` tells whether a table in a folder means a recording by a reference.
+    """
     common_voice = {}
-    for table in sorted(tables):
-        layout = _layout(table, tables[table].decode("utf-8", "surrogateescape").removeprefix("\ufeff"))
-        if layout is None:
-            continue
-        utterances, complaints = [], []
-        for line, row in layout.rows:
-            where = f"{table}, line {line}"
-            if _NOT_UTF8.search("".join(row)):
-                complaints.append(f"{where} is not UTF-8; save the table as UTF-8.")
-                continue
-            try:
-                utterances.append(layout.parse(row))
-            except (ValueError, RecursionError) as error:
-                complaints.append(f"{where} cannot be read ({error}).")
-            else:
-                utterances[-1].where = where
-        if layout.common_voice:
-            folder, name = posixpath.split(table)
-            common_voice.setdefault(folder, {})[name] = (table, utterances, complaints)
+    for name in sorted(tables):
+        folder, base = posixpath.split(name)
+        title, data = titles[name], tables[name]
+        if base in _KALDI:
+            if base == _KALDI[0]:
+                there = {part: posixpath.join(folder, part) for part in _KALDI}
+                there = {part: (titles[n], tables[n]) for part, n in there.items() if n in tables}
+                yield name, _parse_kaldi(there, skipped)
+        elif base.endswith(_LIBRISPEECH):
+            yield name, _parse_librispeech(title, data, skipped)
         else:
-            yield table, utterances, complaints
+            complaints = []
+            try:
+                names_audio = functools.partial(is_audio, folder=folder)
+                found, of_common_voice = _parse_table(title, data, complaints, columns, names_audio)
+            except UserError as error:
+                others.append(str(error))
+                continue
+            if of_common_voice:
+                common_voice.setdefault(folder, {})[base] = (name, found, complaints)
+            else:
+                skipped += complaints
+                yield name, found
     for by_name in common_voice.values():
         wanted = by_name.keys() & {"validated.tsv"} or by_name.keys() & _SPLITS or by_name.keys()
-        yield from (by_name[name] for name in sorted(wanted))
+        for name, found, complaints in (by_name[name] for name in sorted(wanted)):
+            skipped += complaints
+            yield name, found
 
 
-@dataclasses.dataclass
-class _Layout:
-    """A table: its rows with their lines, lists of str or the lines as they are, and how to read one."""
-
-    parse: object
-    rows: object
-    common_voice: bool = False
-
-
-def _layout(table, text):
-    """The layout of a table, or None if it holds no transcripts."""
-    lines = [(number, line) for number, line in enumerate(split_lines(text), 1) if line.strip()]
-    if not lines:
-        return None
-    if table.endswith(".trans.txt"):
-        return _Layout(_parse_librispeech, lines)
-    if table.endswith((".json", ".jsonl")):
-        return _Layout(_parse_nemo, lines) if '"audio_filepath"' in text else None
-    if table.endswith(".csv") and "|" in lines[0][1]:
-        return _Layout(_parse_ljspeech, lines)
+def _parse_table(title, data, skipped, columns, is_audio):
+    """The utterances of a table, and whether it is Common Voice's; UserError where it has no transcripts."""
+    table = open_table(title, skipped, data)
+    of_common_voice = {"path", "sentence"} <= set(table.columns)
+    found = []
     try:
-        header, rows = read_table(text, table, tabs=table.endswith(".tsv"))
-    except UserError:  # not even its first line is one of a table
-        return None
-    columns = [column.strip() for column in header]
-    for fields in _HEADERS:
-        if {fields["audio"], fields["text"]} <= set(columns):
-            parse = functools.partial(_parse_columns, columns, fields)
-            return _Layout(parse, rows, common_voice=fields is _COMMON_VOICE)
-    return None
-
-
-_TRANSCRIPTS = {"audio": "id", "id": "id", "text": "transcript", "speaker": "speaker", "seconds": "seconds"}
-_COMMON_VOICE = {"audio": "path", "id": "path", "text": "sentence", "speaker": "client_id"}
-_DEEP_SPEECH = {"audio": "wav_filename", "text": "transcript"}
-_HEADERS = (_TRANSCRIPTS, _COMMON_VOICE, _DEEP_SPEECH)
-
-
-def _parse_columns(columns, fields, values):
-    if len(values) != len(columns):
-        raise ValueError(f"{len(values)} columns under a header of {len(columns)}")
-    row = dict(zip(columns, values, strict=True))
-    found = {field: row[column].strip() for field, column in fields.items() if column in row}
-    if not found["audio"]:
-        raise ValueError("it names no audio")
-    found["seconds"] = _number(found.get("seconds") or None)
-    if "id" in found:
-        found["id"] = _stem(found["id"])
-    return _Utterance(**found)
-
-
-def _parse_ljspeech(line):
-    name, *texts = line.split("|")
-    if not name.strip() or not texts:
-        raise ValueError("it is not ID|transcript")
-    text = texts[1] if len(texts) > 1 and texts[1].strip() else texts[0]
-    return _Utterance(name.strip(), text, id=_stem(name.strip()))
-
-
-def _parse_librispeech(line):
-    name, _, text = line.strip().partition(" ")
-    return _Utterance(name, text, id=name, speaker=name.partition("-")[0])
-
-
-def _parse_nemo(line):
+        if table.columns:
+            table.find(COLUMNS, _OPTIONAL, columns)
+        rows = table.pick(COLUMNS, (*_OPTIONAL, "transcript"), columns, ["transcript"], _LITERAL)
+    except UserError:
+        headless = table.delimiter == "|" or (table.delimiter and is_audio(table.columns[0].strip()))
+        if columns or not headless:
+            raise
+        table.headless()  # as LJSpeech's, whose third column has the transcript with its numbers spelled out
+        rows = table.pick({"audio": 0, "transcript": 1, "spelled": 2}, ["spelled"], literal=_LITERAL)
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"it is not JSON, {error.msg}") from error
-    if not isinstance(row, dict) or not row.get("audio_filepath"):
-        raise ValueError("it has no audio_filepath")
-    return _Utterance(
-        str(row["audio_filepath"]),
-        str(row.get("text") or ""),
-        speaker=str(row.get("speaker") or ""),
-        seconds=_number(row.get("duration")),
-        offset=_number(row.get("offset")),
-    )
+        for where, _, row in rows:
+            try:
+                seconds, offset = (_number(row.get(what)) for what in ("seconds", "offset"))
+            except ValueError as error:
+                skipped.append(f"{where} cannot be read ({error}).")
+                continue
+            text = row.get("spelled") or row.get("transcript", "")
+            speaker = row.get("speaker", "").strip()
+            found.append(
+                _Utterance(where, row["audio"].strip(), text, speaker=speaker, seconds=seconds, offset=offset)
+            )
+    except UserError as error:  # too many of its lines are not UTF-8
+        skipped.append(str(error))
+        found = []
+    return found, of_common_voice
+
+
+def _lines(title, data, skipped):
+    """Iterate over ``(where, first word, rest)`` of lines of which each begins with a name."""
+    check = Utf8Check(title)
+    for number, line in enumerate(stream_lines(title, data), 1):
+        complaint = check.complaint(line, number)
+        if complaint:
+            skipped.append(complaint)
+        elif line.strip():
+            name, *rest = line.split(None, 1)
+            yield f"{title}, line {number}", name, rest[0].strip() if rest else ""
+
+
+def _parse_librispeech(title, data, skipped):
+    for where, name, text in _lines(title, data, skipped):
+        yield _Utterance(where, name, text, id=name, speaker=name.partition("-")[0])
+
+
+def _parse_kaldi(there, skipped):
+    """The utterances of a folder: ``there`` has the title and bytes of each of its files."""
+    rows = {part: list(_lines(*file, skipped)) for part, file in there.items()}
+    texts = {name: text for _, name, text in rows.get("text", ())}
+    speakers = {name: speaker for _, name, speaker in rows.get("utt2spk", ())}
+    recordings = {}
+    for where, name, audio_file in rows["wav.scp"]:
+        if audio_file.endswith("|"):
+            command, audio_file = audio_file, _decoded(audio_file)
+            if audio_file is None:
+                skipped.append(f"{where}: {command!r} is a command, which is not run; give a file's path.")
+                continue
+        recordings[name] = where, audio_file
+    parts = [(where, name, *rest.split()) for where, name, rest in rows.get("segments", ())]
+    for place, name, *part in parts or [(where, name, name) for name, (where, _) in recordings.items()]:
+        recording, *times = part
+        if recording not in recordings:
+            skipped.append(f"{place}: there is no recording {recording} in wav.scp.")
+            continue
+        where, audio_file = recordings[recording]
+        try:
+            first, last = map(_number, times[:2]) if parts else (None, None)
+        except ValueError as error:
+            skipped.append(f"{place} cannot be read ({error}).")
+            continue
+        if name not in texts:
+            skipped.append(f"{where}: {name} has no transcript in the file text.")
+            continue
+        seconds = last - first if parts else None
+        speaker = speakers.get(name, "")
+        yield _Utterance(where, audio_file, texts[name], name, speaker, seconds, first, elsewhere=True)
+
+
+def _decoded(command):
+    """The audio file of a command that does nothing but decode it, or None."""
+    try:
+        program, *words = shlex.split(command.removesuffix("|"))
+    except ValueError:
+        return None
+    named = [word for word in words if word.lower().endswith(audio.SUFFIXES)]
+    return named[0] if program in ("flac", "cat") and len(named) == 1 else None
+
+
+_SAMPLES = re.compile(r"^0 \d{4,} ")  # TIMIT's transcripts begin with those of the recording
+_TRANSCRIPT = re.compile(r"(.+?)(\.normalized\.txt|\.txt|\.lab)", re.IGNORECASE | re.DOTALL)
+
+
+def _pairs(path, names, skipped):
+    """Recordings with their transcripts in text files of the same name, beside them or elsewhere."""
+    texts, alone = {}, {}
+    for name in sorted(names):  # so that LibriTTS's NAME.normalized.txt comes before NAME.original.txt
+        match = _TRANSCRIPT.fullmatch(name)
+        if match:
+            texts.setdefault(_folded(match[1]), name)
+            alone.setdefault(_folded(posixpath.basename(match[1])), []).append(name)
+    wanted = {}
+    recordings = [name for name in sorted(names) if name.lower().endswith(audio.SUFFIXES)]
+    for name in recordings:
+        stem = _folded(_stem(name))
+        elsewhere = alone.get(re.sub(r"_mic\d$", "", posixpath.basename(stem)), ())  # as VCTK has them
+        text = texts.get(stem) or (elsewhere[0] if len(elsewhere) == 1 else None)
+        if text:
+            wanted.setdefault(text, []).append(name)
+    if len(wanted) > 0:
+        paired = {name for those in wanted.values() for name in those}
+        skipped += [f"{path}: {name} has no transcript." for name in recordings if name not in paired]
+    for name, data in files.open_members(path, wanted.__contains__):
+        try:
+            text = decode_text(data, f"{path}: {name}")
+        except UserError as error:
+            skipped.append(str(error))
+            continue
+        text = _SAMPLES.sub("", text)
+        for recording in wanted[name]:
+            yield _Utterance(f"{path}: {name}", recording, text)
 
 
 def _number(value):
@@ -360,7 +535,8 @@ class Speech(Samples):
     """
 
     noun = "utterance"
-    version = 2
+    version = 3
+    named = None  # columns that a person named
     rate = audio.RATE  # `load_speech` makes a class for each other one
 
     def __init__(self, sources, chosen=None):
@@ -369,7 +545,7 @@ class Speech(Samples):
 
     @classmethod
     def builder(cls, path, **options):
-        return SpeechCorpus(path, cls.rate, **options)
+        return SpeechCorpus(path, cls.rate, cls.named, **options)
 
     @classmethod
     def uniform(cls, builder):
@@ -411,9 +587,16 @@ class Speech(Samples):
 
     @classmethod
     def depends_on(cls, path):
-        # A table tells nothing of the audio it names.
-        named = sorted(_find_utterances(path, [])) if _is_table(path) else []
-        return [str(cls.rate), *(f"{name}:{stamp(path.parent / name)}" for name in named)]
+        # A table tells nothing of the audio it names, nor a folder of that outside.
+        alone, beside = _is_table(path), []
+        named = []
+        if alone or (path.is_dir() and any(path.rglob(_KALDI[0]))):
+            found = sorted(_find_utterances(path, [], cls.named))
+            named = [name for name in found if alone or _is_outside(name)]
+        if alone and path.name in _KALDI:
+            beside = [path.parent / name for name in _KALDI if (path.parent / name).is_file()]
+        audio_files = [path.parent / name for name in named]
+        return [str(cls.rate), *(f"{file}:{stamp(file)}" for file in (*audio_files, *beside))]
 
     def chunks(self, size):
         """Iterate over ``(recordings, texts)``, lists of up to ``size`` float32 ``[samples]`` and str."""
@@ -436,7 +619,7 @@ def _as_text(value):
     return value if value.dtype == tf.string else tf.strings.as_string(value)
 
 
-def load_speech(corpora, only=None, progress=False, rate=audio.RATE):
+def load_speech(corpora, only=None, progress=False, rate=audio.RATE, columns=None):
     """Prepare corpora (the first time) and give their utterances as ``Speech``.
 
     Args:
@@ -444,15 +627,16 @@ def load_speech(corpora, only=None, progress=False, rate=audio.RATE):
         only: a regular expression; utterances are kept whose ``CORPUS/SPEAKER/ID`` it matches somewhere.
         progress: show progress bars.
         rate: samples a second, to which recordings are resampled.
+        columns: ``{"audio": name, ...}`` of tables, where they are not among ``COLUMNS``.
 
     Raises:
         UserError: a corpus is missing, cannot be read or holds no utterance that can be used.
     """
     # Prepared public corpora are known by the class's name.
     kind = Speech if rate == audio.RATE else type(f"Speech_{rate}", (Speech,), {"rate": rate})
-    return kind.load(corpora, only, progress)
+    return with_columns(kind, check_named(columns, COLUMNS)).load(corpora, only, progress)
 
 
-def load_corpus(corpora, config, only=None, progress=False):
+def load_corpus(corpora, config, only=None, progress=False, columns=None):
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
-    return load_speech(corpora, only, progress, config["sampling_rate"])
+    return load_speech(corpora, only, progress, config["sampling_rate"], columns)

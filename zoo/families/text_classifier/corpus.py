@@ -26,7 +26,7 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text
 from zoo.errors import UserError
-from zoo.formats.tables import NAME, check_named, is_table, open_table, with_columns
+from zoo.formats.tables import NAME, check_named, is_table, open_table, stem_of, with_columns
 from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import normalise_sentence, normalise_text
 
@@ -140,7 +140,7 @@ def _read_fasttext(path, skipped, data=None):
 
 
 def _read_members(path, skipped, columns):
-    found, complaint, others = False, None, []
+    found, complaint, others, taken = False, None, [], set()
 
     def wanted(name):
         others.append(name)
@@ -150,7 +150,7 @@ def _read_members(path, skipped, columns):
         where, folder = f"{path}: {name}", posixpath.basename(posixpath.dirname(name))
         try:
             if is_table(name):
-                rows, stem = _read_table(where, skipped, columns, data), NAME.fullmatch(name)[1]
+                rows, stem = _read_table(where, skipped, columns, data), stem_of(name, taken)
             elif _is_fasttext(stream_lines(where, data)):
                 rows, stem = _read_fasttext(where, skipped, data), name.removesuffix(".txt")
             elif folder:  # otherwise a note beside the labels' folders

@@ -28,7 +28,7 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
-from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, with_columns
+from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, stem_of, with_columns
 from zoo.text.files import Utf8Check, read_data, stream_lines
 from zoo.text.normalise import normalise_sentence
 
@@ -222,6 +222,9 @@ def _read_members(path, languages, skipped, columns):
         return
     if not prefixes and (complaints or others):
         raise UserError((complaints or others)[0])
+    if not prefixes and names:
+        there = ", ".join(sorted(names)[:3])
+        skipped.append(f"{path}: there are neither parallel files nor tables in it, but {there}.")
     skipped += complaints
     waiting = {}
     for name, data in files.open_members(path, prefixes.__contains__):
@@ -255,18 +258,20 @@ _NAMES = {
 def _read_table(path, languages, skipped, columns, data=None):
     table = open_table(path, skipped, data)
     wanted = dict(zip(SIDES, _places(table, languages, columns, data is None), strict=True))
-    for where, line, row in table.pick(wanted, optional=SIDES, free=SIDES):
+    optional = SIDES if table.has_header else ()  # a line without a tab is no pair, one with nothing is empty
+    for where, line, row in table.pick(wanted, optional, free=SIDES):
         yield where, f"{line:06d}", row.get("source", ""), row.get("target", "")
 
 
 def _read_tables(path, languages, skipped, columns, complaint):
     """The pairs of all tables; where there is none, ``complaint`` or one on a table is what to say."""
-    complaint, found = complaint and UserError(complaint), False
+    complaint, found, taken = complaint and UserError(complaint), False, set()
     for name, data in files.open_members(path, is_table):
+        stem = stem_of(name, taken)
         try:
             for where, number, *pair in _read_table(f"{path}: {name}", languages, skipped, columns, data):
                 found = True
-                yield where, f"{NAME.fullmatch(name)[1]}/{number}", *pair
+                yield where, f"{stem}/{number}", *pair
         except UserError as error:  # on this table; another may be as it should
             skipped.append(str(error))
             complaint = complaint or error
@@ -282,8 +287,8 @@ def _places(table, languages, columns, alone):
     if not table.columns:
         return (0, 1)
     if columns:
-        sides = {what: SIDES[what] for what in columns} if len(columns) == 2 else SIDES
-        places = table.find(sides, named=columns)
+        wanted = {what: (code, *SIDES[what]) for what, code in zip(SIDES, languages, strict=True)}
+        places = table.find(wanted, named=columns)
         return [places[what] for what in SIDES]
     titles = [title.strip() for title in table.columns]
     ways = (
