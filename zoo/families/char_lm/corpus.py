@@ -54,7 +54,7 @@ class TextCorpus(LocalCorpus):
                 yield {"name": "text", "text": text}
             return
         taken = set()
-        for name, data in files.open_members(self.path):
+        for name, data in files.open_members(self.path, skipped=self.skipped):
             try:
                 if _TABLE.fullmatch(name):
                     yield from self._rows(f"{self.path}: {name}", data, f"{stem_of(name, taken)}/")

@@ -114,7 +114,7 @@ def read_utterances(path, skipped, rate=audio.RATE, columns=None):
     outside = {name for name in utterances if _is_table(path) or _is_outside(name)}
     recordings = ((name, path.parent / name if _is_table(path) else name) for name in sorted(outside))
     if len(outside) < len(utterances):
-        inside = files.open_members(path, lambda name: name in utterances and name not in outside)
+        inside = files.open_members(path, lambda name: name in utterances and name not in outside, skipped)
         recordings = itertools.chain(inside, recordings)
     for member, recording in recordings:
         try:

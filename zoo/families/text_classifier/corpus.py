@@ -146,7 +146,7 @@ def _read_members(path, skipped, columns):
         others.append(name)
         return name.endswith(".txt") or is_table(name)
 
-    for name, data in files.open_members(path, wanted):
+    for name, data in files.open_members(path, wanted, skipped):
         where, folder = f"{path}: {name}", posixpath.basename(posixpath.dirname(name))
         try:
             if is_table(name):
