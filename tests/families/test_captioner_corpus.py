@@ -299,7 +299,7 @@ def test_what_cannot_be_used_is_counted_and_the_rest_read(tmp_path):
         **IMAGES,
         "cut.jpg": picture("red", "jpg")[:-20],
         "empty.jpg": b"",
-        "tiny.png": picture("red", "png", (1, 1)),
+        "tiny.png": picture("red", "png", (8, 8)),
         "1/twice.jpg": IMAGES["a.jpg"],
         "2/twice.jpg": IMAGES["a.jpg"],
         "c.token": tokens(pairs),

@@ -139,9 +139,15 @@ def test_a_large_jpeg_is_as_if_decoded_whole():
     assert near(read_photo(data, 50), read_photo(whole, 50), 3)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1)])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 5000), (5000, 8)])
 def test_the_smallest_and_the_narrowest(shape):
     assert (read_photo(saved(np.full(shape, 77, np.uint8), "png"), 32) == 77).all()
+    short = np.full(np.minimum(shape, (7, 5000)), 77, np.uint8)
+    for item in (saved(short, "png"), saved(short, "jpeg"), short):
+        with pytest.raises(
+            UserError, match=r"nothing is to be seen in \d+x\d+ pixels; give a photo of 8x8 or more"
+        ):
+            read_photo(item, 32)
 
 
 def huge_jpeg(side):

@@ -13,6 +13,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from export import runtime
 from zoo.images.lines import user_errors
 
+SMALLEST = 8  # pixels of a side; in fewer nothing is to be seen
 _MEND = f"scale it down to {runtime.MAX_PIXELS // 10**6} million or save it as a baseline JPEG"
 
 
@@ -34,10 +35,15 @@ def read_photo(item, size, name=None):
         is light; of animated ones the first frame counts, 16 bits are scaled to 8.
 
     Raises:
-        UserError: it is missing, empty, damaged, no image, or too large.
+        UserError: it is missing, empty, damaged, no image, too large, or smaller than ``SMALLEST``.
     """
     name = runtime.image_name(item, name)
     with _opened(item, size, name) as picture, runtime.damage(name):
+        if min(picture.size) < SMALLEST:
+            raise runtime.ReaderError(
+                f"{name}: nothing is to be seen in {picture.width}x{picture.height} pixels; give a photo of "
+                f"{SMALLEST}x{SMALLEST} or more"
+            )
         picture.load()
         square = runtime.eight_bits(picture)
         square = square.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
