@@ -178,7 +178,7 @@ class Reader:
             tqdm(total=0, delay=1, leave=False, **bar) as bar,
         ):
             for items in windows(inputs, size):
-                window = list(zip(numbers, items, strict=False))
+                window = [(next(numbers), item) for item in items]
                 bar.total += len(window)
                 found, ready = {}, {}
                 for (number, _), item in zip(window, pool.map(prepared, window), strict=True):
