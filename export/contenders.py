@@ -144,7 +144,7 @@ def compare(subject, runner, values, found, expected=None):
 
 def _real(subject, values):
     """bool ``[batch, time]``: the steps that a Masking layer does not hide."""
-    from export.keras_model import tokens_and_blank
+    from export.examples import tokens_and_blank
 
     _, blank = tokens_and_blank(subject.network, default_tokens=2)
     return (values[0] != blank).any(-1)
