@@ -252,9 +252,9 @@ def _convert(subject, opset):
     serving = subject.serving  # a Keras model is run for it, which nothing may stand in for
     try:
         with (
-            traceable(names),
             recurrent.fused(names) as fusion,
             preprocessing.preprocessed(names, fusion.stand_ins),
+            traceable(names),  # the last, as it renames layers
         ):
             function = verify.serving_function(subject)
         return onnx_graph.build(serving, function, fusion.stand_ins, opset), fusion

@@ -170,7 +170,7 @@ def test_reads_where_nothing_else_is_installed(exported, reader, lines, tmp_path
         encoding="utf-8",
     )
     assert run.stdout.splitlines() == reader(lines[:3])
-    assert run.returncode == 2 and "none.png" in run.stderr and len(run.stderr.splitlines()) == 1
+    assert run.returncode == 3 and "none.png" in run.stderr and len(run.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -223,7 +223,7 @@ def test_scans_that_read_padding_first_must_keep_a_state(small_scans):
     both = functools.partial(layers.Bidirectional, merge_mode="sum")
     states = layers.SimpleRNN(UNITS, return_sequences=True, return_state=True)
     outputs = {
-        "softplus": both(layers.SimpleRNN(UNITS, activation="softplus"))(x, **call),
+        "hard": both(layers.SimpleRNN(UNITS, activation="hard_sigmoid"))(x, **call),
         "sigmoid": both(layers.SimpleRNN(UNITS, activation="sigmoid", return_sequences=True))(x, **call),
         "begun": both(layers.SimpleRNN(UNITS))(x, **call, initial_state=[h, -h]),
         "backwards": layers.SimpleRNN(UNITS, go_backwards=True)(x, **call, initial_state=h),
