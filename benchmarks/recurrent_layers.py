@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import platform
+import re
 import shlex
 import statistics
 import sys
@@ -80,7 +81,8 @@ def main(arguments=None):
             ratios[threads, *case] = found["plain export"]["ratio"]
             for row in found.values():
                 if row["note"]:
-                    notes.setdefault((NAMES[row["contender"]], row["note"]), []).append(label)
+                    note = re.sub(r"the layer '\w+'", "the layer", row["note"])
+                    notes.setdefault((NAMES[row["contender"]], note), []).append(label)
     end = closing(ratios, notes)
     print(f"\n{end}")
     if options.output:
