@@ -575,7 +575,7 @@ def _named(value, names):
 def read_table(text, name, tabs, free=()):
     """``(header, rows)`` of a delimited table that is there as text: list of str; ``(line, row)`` of each.
 
-    Rows, lists of str, may be longer or shorter than the header (see ``check_row``).
+    Rows, lists of str, may be longer or shorter than the header.
 
     Raises:
         UserError: a row cannot be read; perhaps not before it.
@@ -594,11 +594,3 @@ def _whole(table, skipped, free):
         yield line, [*row[:last], table.delimiter.join(row[last:])] if joined and row[last:] else row
     if skipped:
         raise UserError(skipped[0])
-
-
-def check_row(row, header, name, line):
-    """UserError where a row has not as many fields as the header."""
-    if len(row) != len(header):
-        count = f"{len(row)} column{'s' * (len(row) != 1)}, the header {len(header)}"
-        part = "line break" if len(row) < len(header) else "separator"
-        raise UserError(f"{name}: line {line} has {count}; is there a {part} inside a text?")
