@@ -6,6 +6,7 @@ optimizer, random states and history: all that is needed to go on), ``history.cs
 goes on from its last epoch when the same command is given again.
 """
 
+import contextlib
 import functools
 import json
 import math
@@ -49,7 +50,7 @@ def train(task, data, validation, output, schedule, settings):
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, steps - warmup), warmup_target=schedule.learning_rate, warmup_steps=warmup
     )
-    adam = make_adam(rate, schedule.clip_norm)
+    adam = make_adam(rate, schedule.clip_norm, schedule.ema)
     model = task.training_model()
     model.compile(adam, jit_compile="auto" if keras.backend.backend() == "jax" else False)
     model.optimizer.build(model.trainable_variables)  # in float16, what scales the loss is around Adam
@@ -86,9 +87,12 @@ def train(task, data, validation, output, schedule, settings):
                 f"{output}: in epoch {epoch + 1} no sample had a finite loss: the training has diverged; "
                 f"start again in another folder, with a learning rate below {schedule.learning_rate:g}."
             )
-        scores = dict(validation())
+        with adam.averaged(model.trainable_variables):
+            scores = dict(validation())
+            metric = next(iter(scores))
+            if scores[metric] < best[0]:
+                task.save(output / "best")
         examples = scores.pop("examples")
-        metric = next(iter(scores))
         row = {
             "epoch": epoch + 1,
             "loss": loss,
@@ -101,8 +105,6 @@ def train(task, data, validation, output, schedule, settings):
             "metric": metric,
         }
         history.append(row)
-        if row[metric] < best[0]:
-            task.save(output / "best")
         state.save(history)
         report.write_history(output, history)
         log.write(row)
@@ -123,7 +125,7 @@ def train(task, data, validation, output, schedule, settings):
     return history
 
 
-def make_adam(rate, clip_norm):
+def make_adam(rate, clip_norm, ema=0.0):
     """Adam that takes for 0 what is not finite in a gradient, so that no single batch ends a run.
 
     On CPUs with AMX it comes up now and then in bfloat16; ``DeepSpeech.collate`` avoids one of the causes.
@@ -132,8 +134,11 @@ def make_adam(rate, clip_norm):
     Args:
         rate: a learning rate or a schedule of it.
         clip_norm: the greatest norm of a gradient, over all variables.
+        ema: momentum of a running mean of the variables, which are that mean within the optimizer's
+            ``averaged``; 0: there is none.
     """
     import keras
+    import numpy as np
     from keras import ops
 
     class Adam(keras.optimizers.Adam):
@@ -150,7 +155,21 @@ def make_adam(rate, clip_norm):
             grads = [grad if grad is None else zeroed(grad) for grad in grads]
             return super().apply(grads, trainable_variables)
 
-    return Adam(rate, global_clipnorm=clip_norm)
+        def finalize_variable_values(self, var_list):
+            """Nothing: ``fit`` would go on from the means in the next epoch."""
+
+        @contextlib.contextmanager
+        def averaged(self, variables):
+            """Within it the trainable variables are their running means, where there are any."""
+            weights = [np.array(variable) for variable in variables]
+            super().finalize_variable_values(variables)
+            try:
+                yield
+            finally:
+                for variable, weight in zip(variables, weights, strict=True):
+                    variable.assign(weight)
+
+    return Adam(rate, global_clipnorm=clip_norm, use_ema=ema > 0, ema_momentum=ema)
 
 
 def _load_best(task, output):

@@ -18,6 +18,8 @@ class Schedule:
         learning_rate: learning rate of Adam at its height.
         warmup: share of all steps over which the learning rate rises from zero; then it falls as a cosine.
         clip_norm: norm of the gradient, over all weights, to which larger ones are scaled down.
+        ema: momentum of a running mean of the weights, which is what validates and is kept (Polyak & Juditsky
+            1992), such as 0.999, a mean of the last thousand steps; 0: the weights themselves.
         patience: epochs without a lower validation error after which the run stops.
         seed: seed of initial weights, data order, augmentation and dropout.
         augment: vary the training samples.
@@ -39,6 +41,7 @@ class Schedule:
     learning_rate: float = 2e-3
     warmup: float = 0.03
     clip_norm: float = 1.0
+    ema: float = 0.0
     patience: int = 10
     seed: int = 0
     augment: bool = True
@@ -55,6 +58,8 @@ class Schedule:
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is more than 0, not {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema is a momentum from 0 to below 1, not {self.ema}")
         if not 0 <= self.warmup <= 1:
             raise ValueError(f"warmup is a share from 0 to 1, not {self.warmup}")
 

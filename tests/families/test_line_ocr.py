@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import keras
@@ -18,7 +19,23 @@ def read(task, images):
     return {key: np.asarray(value) for key, value in served.items()}
 
 
-def test_padding_never_changes_a_result(small_reader, draw_line, some_texts):
+@pytest.fixture
+def normalised_reader(small_reader):
+    """The same network, its convolutions normalised by some means and variances."""
+    config = dataclasses.replace(small_reader.config, batch_norm=True)
+    task, random = LineOcr(config, small_reader.vocabulary), np.random.default_rng(0)
+    moving = {"moving_mean", "moving_variance", "gamma", "beta"}
+    weights = {
+        path: random.uniform(0.2, 1.5, value.shape) if path.rpartition("/")[2] in moving else value
+        for path, value in task.weights().items()
+    }
+    task.set_weights(weights)
+    return task
+
+
+@pytest.mark.parametrize("which", ["small_reader", "normalised_reader"])
+def test_padding_never_changes_a_result(which, request, draw_line, some_texts):
+    small_reader = request.getfixturevalue(which)
     random = np.random.default_rng(0)
     images = [draw_line(text, size=random.integers(12, 40)) for text in some_texts[:7]]
     together = read(small_reader, images)

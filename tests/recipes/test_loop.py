@@ -108,6 +108,21 @@ def test_what_is_not_finite_in_a_gradient_changes_nothing_and_is_counted():
     assert int(optimizer.unstable) == 1 and int(optimizer.iterations) == 2
 
 
+def test_means_of_the_weights_are_there_when_asked_for_and_training_goes_on_from_the_weights():
+    weight = keras.Variable([1.0])
+    optimizer = loop.make_adam(0.1, clip_norm=1.0, ema=0.75)
+    mean = None
+    for _ in range(4):
+        optimizer.apply_gradients([(keras.ops.array([0.5]), weight)])
+        mean = np.array(weight) if mean is None else 0.75 * mean + 0.25 * np.array(weight)
+    before = np.array(weight)
+    optimizer.finalize_variable_values([weight])  # as ``fit`` does at the end of each epoch
+    np.testing.assert_array_equal(weight, before)
+    with optimizer.averaged([weight]):
+        np.testing.assert_allclose(weight, mean, rtol=1e-6)
+    np.testing.assert_array_equal(weight, before)
+
+
 # === A small character model, in this process ===
 
 TEXT = "abcdefg" * 36 + "hhhh"
@@ -183,8 +198,8 @@ def test_steps_without_a_finite_gradient_are_counted(trained, monkeypatch, capsy
     """The gradient of the logits' bias is not finite in every second step."""
     make_adam = loop.make_adam
 
-    def spoiled(rate, clip_norm):
-        adam = make_adam(rate, clip_norm)
+    def spoiled(*settings):
+        adam = make_adam(*settings)
         apply = adam.apply
 
         def spoil(grads, trainable_variables=None):
@@ -198,6 +213,22 @@ def test_steps_without_a_finite_gradient_are_counted(trained, monkeypatch, capsy
     history = trained(epochs=2)
     assert [(row["unstable_steps"], row["left_out"]) for row in history] == [(4, 0)] * 2
     assert "4 steps with a gradient that is not finite" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_means_are_kept_and_go_on_after_a_stop(trained, tmp_path):
+    trained("whole", epochs=4, ema=0.9)
+    with pytest.raises(KeyboardInterrupt):
+        trained("stopped", epochs=4, ema=0.9, fails_at=3)
+    trained("stopped", epochs=4, ema=0.9)
+    whole, stopped = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "stopped"))
+    for name, value in whole.items():
+        np.testing.assert_allclose(value, stopped[name], atol=1e-6)
+    kept = tasks.load(tmp_path / "whole").weights()["logits/bias"]  # of the last epoch, the best
+    (weights,) = (value for name, value in whole.items() if re.fullmatch(r"\d+ logits/bias", name))
+    (means,) = (v for name, v in whole.items() if "logits_bias" in name and "average" in name)
+    np.testing.assert_allclose(kept, means, atol=1e-3)
+    assert np.abs(kept - weights).max() > 1e-3
 
 
 @pytest.mark.slow

@@ -37,6 +37,8 @@ class LineOcrConfig:
         kernels: side of each convolution's square kernel, pixels.
         strides: (along, across) the line, of each convolution.
         pools: (along, across) the line, of the maximum taken after each convolution.
+        batch_norm: normalise each convolution over the batch before its activation (Ioffe & Szegedy 2015),
+            with which a deep front learns faster.
         cell: kind of the recurrent layers.
         units: units of each bidirectional layer, per direction.
         dropout: share of activations dropped after the front and after each bidirectional layer.
@@ -47,6 +49,7 @@ class LineOcrConfig:
     kernels: tuple = (5, 3, 3)
     strides: tuple = ((2, 2), (1, 1), (1, 1))
     pools: tuple = ((1, 1), (2, 2), (1, 2))
+    batch_norm: bool = False
     cell: str = "lstm"
     units: tuple = (128, 128)
     dropout: float = 0.2
@@ -162,10 +165,12 @@ class LineOcr(Recognizer):
         rows = config.height
         front = zip(config.filters, config.kernels, config.strides, config.pools, strict=True)
         for i, (filters, kernel, stride, pool) in enumerate(front):
-            x = layers.Conv2D(
-                filters, kernel, stride, padding="same", activation="relu",
-                kernel_initializer="he_normal", name=f"conv_{i}",
-            )(x)  # fmt: skip
+            settings = {"kernel_initializer": "he_normal", "name": f"conv_{i}"}
+            settings |= {"use_bias": False} if config.batch_norm else {"activation": "relu"}
+            x = layers.Conv2D(filters, kernel, stride, padding="same", **settings)(x)
+            if config.batch_norm:
+                x = layers.BatchNormalization(momentum=0.98, name=f"norm_{i}")(x)
+                x = layers.ReLU(name=f"activation_{i}")(x)
             if pool != (1, 1):
                 x = layers.MaxPooling2D(pool, padding="same", name=f"pool_{i}")(x)
             left //= stride[0] * pool[0]
