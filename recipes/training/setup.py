@@ -50,7 +50,13 @@ def split(corpus, options, load, unit, levels, **more):
             pattern = re.compile(options.hold_out)
         except re.error as error:
             raise UserError(f"--hold-out {options.hold_out!r} is no regular expression ({error}).") from error
-        return part(corpus, {name for name in corpus.names if pattern.search(name)}, options, unit)
+        held = set(filter(pattern.search, corpus.names))
+        if not 0 < len(held) < len(corpus):
+            raise UserError(
+                f"--hold-out {options.hold_out!r} matches {'all' if held else 'none'} of the {len(corpus)} "
+                f"{unit}; they are called {', '.join(corpus.names[:3])} and so on."
+            )
+        return part(corpus, held, options, unit)
     found = hold_out(corpus.names, levels, unit, **more)
     held = set().union(*(one.names for one in found))
     return part(corpus, held, options, unit, "; ".join(map(str, found)))

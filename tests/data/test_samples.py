@@ -19,8 +19,9 @@ def two(line_folder, tmp_path):
     return [line_folder, tmp_path / "more" / "lines"]
 
 
-def test_names_are_unique(two):
-    corpus = load_lines([*two, two[0]])
+def test_names_are_unique(two, tmp_path):
+    third = shutil.copytree(two[0], tmp_path / "third" / "lines")
+    corpus = load_lines([*two, third])
     assert len(corpus) == len(set(corpus.names)) == 60
     assert {name.partition("/")[0] for name in corpus.names} == {"lines", "lines-2", "lines-3"}
     few = corpus.sample(4)
@@ -30,7 +31,8 @@ def test_names_are_unique(two):
 
 def test_a_name_with_a_number_is_not_taken_twice(line_folder, tmp_path):
     shutil.copytree(line_folder, tmp_path / "lines-2")
-    corpus = load_lines([line_folder, line_folder, tmp_path / "lines-2"])
+    shutil.copytree(line_folder, tmp_path / "more" / "lines")
+    corpus = load_lines([line_folder, tmp_path / "more" / "lines", tmp_path / "lines-2"])
     assert len(set(corpus.names)) == 60
     assert {name.partition("/")[0] for name in corpus.names} == {"lines", "lines-2", "lines-2-2"}
 
@@ -87,3 +89,15 @@ def test_a_path_that_leads_nowhere(tmp_path):
     for name in ("gone", "gone/x.zip", "gone@3"):
         with pytest.raises(UserError, match="gone.*: there is no such file or folder"):
             load_lines(tmp_path / name)
+
+
+def test_a_corpus_counts_once_and_a_pattern_for_what_can_be_used(line_folder, tmp_path):
+    assert len(load_lines([line_folder, line_folder])) == 20
+    shutil.copytree(line_folder, tmp_path / "good")
+    (tmp_path / "bad").mkdir()
+    found = load_lines(f"{tmp_path}/*")
+    assert len(found) == 20 and "bad: there are no lines in it" in found.skipped[0]
+    with pytest.raises(UserError, match="bad"):
+        load_lines([tmp_path / "good", tmp_path / "bad"])
+    with pytest.raises(UserError, match="0 times"):
+        load_lines(f"{line_folder}@0")

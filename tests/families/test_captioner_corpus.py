@@ -326,7 +326,7 @@ def test_what_cannot_be_used_is_counted_and_the_rest_read(tmp_path):
     [
         ("c.token.txt", b"a.jpg#0\tA\nb.jpg#0\t\xe9\n", "b.jpg is listed, but what is said .* not UTF-8"),
         ("c.token", "a.jpg#0\tA\nb.jpeg B\nno", "c.token: line 3 names no image"),
-        ("captions.tsv", "image\ttitle\na.jpg\tA", "names no caption .image, title.; start it with image,"),
+        ("captions.tsv", "image\tsubject\na.jpg\tA", "no caption .image, subject.; start it with image,"),
         ("captions.csv", "image,caption,id\na.jpg,A,1\nb.jpg,B, C,2\n", "line 3 has 4 columns, the header 3"),
         ("captions.csv", "image,caption\na.jpg\n", "line 2 has 1 column, the header 2; "),
         ("captions.csv", 'image,caption\na.jpg,"A\nb.jpg,B\n', "line 2 cannot be read"),
@@ -334,7 +334,7 @@ def test_what_cannot_be_used_is_counted_and_the_rest_read(tmp_path):
         ("captions_val.json", "[" * 100_000, "this is no JSON"),
         ("captions_val.json", '{"images": [{"id": 1}], "annotations": []}', "not as COCO .*'file_name'"),
         ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n{"file', "line 2 is no JSON"),
-        ("metadata.jsonl", '\n{"file_name": "a.jpg"}\n', "its object lacks file_name or caption"),
+        ("metadata.jsonl", '\n{"file_name": "a.jpg"}\n', "its object lacks caption"),
         ("metadata.jsonl", '{"file_name": "a.jpg", "text": null}\n{}', "line 1 lacks"),
         ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n{"text": "A"}', "line 2 lacks"),
         ("metadata.jsonl", '{"file_name": "a.jpg", "text": "A"}\n[1]', "line 2 lacks"),
@@ -354,13 +354,13 @@ def test_corpora_without_anything_to_use(tmp_path, zoo_home):
     write(tmp_path / "lists", {"captions.csv": table()})
     unknown = {"images": [], "annotations": [{"image_id": 7, "caption": "A"}]}
     write(tmp_path / "coco", IMAGES | {"captions_val.json": json.dumps(unknown)})
-    write(tmp_path / "bad", IMAGES | {"captions.csv": "image,title\n"})
+    write(tmp_path / "bad", IMAGES | {"captions.csv": "image,subject\n"})
     (tmp_path / "empty").mkdir()
     (tmp_path / "cut.tar.gz").write_bytes(gzip.compress(b"trash")[:-4])
     for name, reason in {
         "missing": "no such file", "empty": "it is empty", "cut.tar.gz": "damaged",
         "images": "a.jpg has no caption.*there are 3 .jpg and 1 .png; give", "lists": "a.jpg .*not there",
-        "coco": "id 7 is listed, but", "bad": "names no caption .image, title.",
+        "coco": "id 7 is listed, but", "bad": "names no caption .image, subject.",
     }.items():  # fmt: skip
         with pytest.raises(UserError, match=f"{name}.*{reason}"):
             load_captions(tmp_path / name, size=SIZE)

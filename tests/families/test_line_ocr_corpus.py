@@ -450,3 +450,74 @@ def test_a_public_set_by_name(monkeypatch, tmp_path, some_texts, draw_line):
         np.testing.assert_array_equal(image[:, :, 0], draw_line(text))
     with pytest.raises(UserError, match="tfds:no_such_set"):
         load_lines("tfds:no_such_set")
+
+
+# === As other programs have them ===
+
+
+def _images(folder, count=4):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        Image.fromarray(PAGE).save(folder / f"w{i}.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("gt.txt", "w{}\ttext {}"), ("labels.txt", "w{} text {}"), ("labels.csv", "w{},text {}"),
+        ("rec_gt_train.txt", '["w{}.png", "gone.png"]\ttext {}'),
+    ],
+)  # fmt: skip
+def test_images_without_suffix_and_several_of_a_text(name, line, tmp_path):
+    _images(tmp_path / "c")
+    head = "filename,words\n" if name.endswith(".csv") else ""
+    (tmp_path / "c" / name).write_text(head + "".join(f"{line.format(i, i)}\n" for i in range(4)))
+    lines = load_lines(tmp_path / "c")
+    assert sorted(lines.texts) == [f"text {i}" for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"file_name": "w{}.png", "ground_truth": '{{"gt_parse": {{"text_sequence": "text {}"}}}}'},
+        {"image": {"path": "w{}.png", "bytes": None}, "text": "text {}"},
+    ],
+)
+def test_objects_in_objects(row, tmp_path):
+    _images(tmp_path / "c")
+
+    def filled(value, i):
+        if isinstance(value, dict):
+            return {key: filled(part, i) for key, part in value.items()}
+        return value and value.format(i)
+
+    (tmp_path / "c/metadata.jsonl").write_text("".join(json.dumps(filled(row, i)) + "\n" for i in range(4)))
+    assert sorted(load_lines(tmp_path / "c").texts) == [f"text {i}" for i in range(4)]
+
+
+def test_images_and_texts_in_folders_of_their_own(tmp_path):
+    _images(tmp_path / "c/images/train")
+    (tmp_path / "c/labels/train").mkdir(parents=True)
+    for i in range(4):
+        (tmp_path / f"c/labels/train/w{i}.txt").write_text(f"text {i}")
+    assert sorted(load_lines(tmp_path / "c").texts) == [f"text {i}" for i in range(4)]
+    _images(tmp_path / "books/a", 2)  # in each of two books something is missing: these are no pair
+    _images(tmp_path / "books/b", 1)
+    (tmp_path / "books/a/w0.gt.txt").write_text("text")
+    (tmp_path / "books/b/w1.gt.txt").write_text("of another book")
+    assert load_lines(tmp_path / "books").texts == ["text"]
+
+
+def test_a_list_that_moved_alone(tmp_path):
+    _images(tmp_path / "c/train")
+    rows = "".join(f"./data/set/train/w{i}.png\ttext {i}\n" for i in range(4))
+    (tmp_path / "c/rec_gt.txt").write_text(rows)
+    assert sorted(load_lines(tmp_path / "c/rec_gt.txt").texts) == [f"text {i}" for i in range(4)]
+
+
+def test_a_table_of_unknown_columns_is_no_list_of_lines(tmp_path):
+    _images(tmp_path / "c")
+    rows = "".join(f"{i},w{i}.png,text {i}\n" for i in range(4))
+    (tmp_path / "c/labels.csv").write_text(f"nr,Bild,Wortlaut\n{rows}")
+    with pytest.raises(UserError, match="first line names no image .nr, Bild, Wortlaut."):
+        load_lines(tmp_path / "c")

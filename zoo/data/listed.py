@@ -1,21 +1,12 @@
-"""Images and what is said of them, as it lies on disks: in a file beside each image, or in a list of many.
+"""Images and what is said of them, as it lies on disks.
 
-What is found in a corpus decides how it is read. A layout of lists is a function from a file to the entries
-in it, or to None where it has another layout:
-
-- a table (CSV, TSV, ``|``) whose first line names a column of images and one of texts;
-- JSON: a list of objects or one on each line, with these names; ``{FILE: TEXT}``, as docTR has it; COCO's;
-  Karpathy's; MMOCR's;
-- text lines of an image, a tab, a comma or a blank, and its text, as PaddleOCR, ICDAR and Flickr8k have them;
-- Parquet, as Hugging Face has it, with the images in it.
+What is found in a corpus decides how it is read: files beside the images, lists (see ``zoo.data.lists``), or
+Parquet, as Hugging Face has it, with the images in it.
 """
 
-import codecs
 import contextlib
 import dataclasses
 import io
-import itertools
-import json
 import os
 import posixpath
 import re
@@ -24,20 +15,25 @@ from collections import Counter
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo import files
+from zoo.data.lists import (
+    IMAGE_COLUMNS,
+    Entry,
+    entries_of,
+    is_list,
+    path_of,
+    plain,
+    split_of,
+    strings,
+    text_column,
+)  # fmt: skip
 from zoo.errors import UserError
 from zoo.formats.parquet import read_parquet
-from zoo.formats.tables import column, open_table
+from zoo.formats.tables import column
 from zoo.text.files import decode_text, read_data, split_lines
 
-_LISTS = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl")
-_JSON = (".json", ".jsonl")
 _IMAGES = "images"  # the folder beside a list in which docTR has them
 _NOTED = 10_000
 _TOLD = 20  # things of one kind that cannot be used are named, of more the number is told
-_IMAGE_COLUMNS = (
-    "file_name", "filename", "image", "image_name", "image_path", "img_path", "img", "image_file", "file",
-    "path",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,15 +80,6 @@ class Kind:
 
 
 @dataclasses.dataclass
-class Entry:
-    """One text of a list, the image as it is named there, and the part of the set to which it belongs."""
-
-    image: str
-    text: str
-    split: str | None = None
-
-
-@dataclasses.dataclass
 class Found:
     """An image of a corpus and what is said of it.
 
@@ -125,7 +112,7 @@ class DescribedImages:
         self.path, self.kind, self.skipped = path, kind, skipped
         self.images, self._tables, self._unusable = {}, [], set()
         self._told, self._more = {}, Counter()
-        images, texts = [], {}
+        images = []
 
         def wanted(member):
             low = member.lower()
@@ -133,13 +120,14 @@ class DescribedImages:
                 images.append(member)
             elif low.endswith(".parquet"):
                 self._tables.append(member)
-            return _is_list(low) or low.endswith((*kind.beside, ".txt"))
+            return is_list(low) or low.endswith((*kind.beside, ".txt"))
 
-        texts.update(files.open_members(path, wanted, skipped))
+        texts = dict(files.open_members(path, wanted, skipped))
         by_key, by_name = {}, {}
         for image in sorted(images, key=kind.rank):
             by_key.setdefault(kind.key(image), []).append(image)
-            by_name.setdefault(_base(image), []).append(image)
+            for name in {_base(image), posixpath.basename(kind.key(image))}:
+                by_name.setdefault(name, []).append(image)
         strong = [text for text in texts if text.lower().endswith(kind.beside)] if kind.beside else []
         weak = [] if strong else [text for text in texts if text.lower().endswith(kind.fallback)]
         pairs = {}
@@ -148,6 +136,8 @@ class DescribedImages:
             alike = by_key.get(key) or by_key.get(kind.key(key))  # NAME.png.gt.txt
             if alike:
                 pairs[text] = alike[0]
+        if not pairs:
+            pairs = _in_other_folders(strong or weak, kind, by_key)
         lists = {name: data for name, data in texts.items() if name not in pairs and name not in strong}
         lists |= dict.fromkeys(filter(self._names_images, self._tables))
         self._tables = [table for table in self._tables if table not in lists]
@@ -176,14 +166,19 @@ class DescribedImages:
             try:
                 if data is None:
                     for image, said in self._rows(member):
-                        for text in _strings(said):
-                            self._add(Entry(_path_of(image), text, _split_of(member)), member, by_name, own)
+                        for text in strings(said):
+                            self._add(Entry(path_of(image), text, split_of(member)), member, by_name, own)
                     continue
                 match = self.kind.splits and re.fullmatch(self.kind.splits, posixpath.basename(member))
                 if match:
                     _read_split(match[1].lower(), decode_text(data, where), splits)
                     continue
-                for entry in entries_of(member, data, self.kind, where, self.skipped) or ():
+                folder = posixpath.dirname(member)
+
+                def is_image(reference, folder=folder):
+                    return find_image(reference, folder, None, by_name)[0] is not None
+
+                for entry in entries_of(member, data, self.kind, where, self.skipped, is_image) or ():
                     self._add(entry, member, by_name, own)
             except UserError as error:
                 self.skipped.append(_sentence(error))
@@ -247,7 +242,7 @@ class DescribedImages:
         chosen = []
 
         def wanted(names):
-            places = column(names, *_IMAGE_COLUMNS), _text_column(names, self.kind)
+            places = column(names, *IMAGE_COLUMNS), text_column(names, self.kind)
             chosen.extend(names[place] for place in places if place is not None)
             return chosen if len(chosen) == 2 else []
 
@@ -269,15 +264,15 @@ class DescribedImages:
         try:
             for number, (image, said) in enumerate(self._rows(member), 1):
                 data = image.get("bytes") if isinstance(image, dict) else image
-                texts = [text for text in map(self.kind.clean, _strings(said)) if text]
+                texts = [text for text in map(self.kind.clean, strings(said)) if text]
                 if not isinstance(data, bytes) or not texts:
                     what = "image in it" if not isinstance(data, bytes) else self.kind.noun
                     self.skipped.append(f"{self.path}: {member}, row {number} has no {what}.")
                     continue
-                name = _path_of(image).strip("/.")
+                name = path_of(image).strip("/.")
                 name = name if name and name not in seen else f"{number:06d}"
                 seen.add(name)
-                yield Found(f"{stem}/{name}", texts, member, _split_of(stem)), data
+                yield Found(f"{stem}/{name}", texts, member, split_of(stem)), data
         except UserError as error:
             self.skipped.append(_sentence(error))
         if not number:
@@ -331,23 +326,6 @@ _LATIN = "{} is listed, but what is said of it is not UTF-8; save the list as UT
 _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
-def _decoded(data, where):
-    """The text of a list; of lines that are not UTF-8, the bytes are there as surrogates."""
-    try:
-        return decode_text(data, where)
-    except UserError:
-        data = files.gunzip(data, where)
-        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data:
-            raise
-        return data.decode("utf-8-sig", "surrogateescape")
-
-
-def _path_of(image):
-    """The path that a cell of a Parquet table names."""
-    path = image.get("path") if isinstance(image, dict) else image
-    return path.replace("\\", "/") if isinstance(path, str) else ""
-
-
 def _sentence(error):
     text = str(error)
     return text if text.endswith((".", "?")) else f"{text}."
@@ -378,295 +356,55 @@ def find_image(reference, folder, split, by_name):
     """The file that a list in ``folder`` means by ``reference``, and whether it is named exactly; or None.
 
     Args:
-        reference: a path as written there: relative to the list or to the corpus, or of another place, of
-            which the end agrees.
+        reference: a path as written there, with or without its suffix: relative to the list or to the
+            corpus, or of another place, of which the end agrees.
         folder: where the list is.
         split: its part of the set, perhaps the name of a folder.
-        by_name: ``{name without folder, NFC: [file]}``.
+        by_name: ``{name without folder, NFC: [file]}``, with and without suffixes, the best file first.
     """
     reference = posixpath.normpath(unicodedata.normalize("NFC", reference.strip()).replace("\\", "/"))
-    candidates = by_name.get(posixpath.basename(reference), [])
+    base = posixpath.basename(reference)
+    named = {file: posixpath.join(posixpath.dirname(file), base) for file in by_name.get(base, [])}
     places = [posixpath.normpath(posixpath.join(folder, part, reference)) for part in ("", _IMAGES)]
     places.append(reference)
-    exact = [file for file in candidates if unicodedata.normalize("NFC", file) in places]
+    exact = [file for file in named if unicodedata.normalize("NFC", named[file]) in places]
     if exact:
         return exact[0], True
-    parts = reference.strip("/").split("/")
-    ends = ("/" + "/".join(parts[i:]) for i in range(len(parts)))
-    alike = next((those for end in ends if (those := [f for f in candidates if f"/{f}".endswith(end)])), [])
+    ends = map("/{}".format, _tails(reference))
+    alike = next((those for end in ends if (those := [f for f in named if f"/{named[f]}".endswith(end)])), [])
     alike = [file for file in alike if file.startswith(f"{folder}/")] or alike
     alike = [file for file in alike if f"/{split}/" in f"/{file}"] or alike
-    return (alike[0] if len(alike) == 1 else None), False
+    return (alike[0] if len(set(map(posixpath.dirname, alike))) == 1 else None), False
 
 
-# === Layouts ===
-# A layout takes (text of a file, kind, where, skipped) and gives an iterable of Entry, or None.
+def _tails(reference):
+    """The ends of a path, the longest first: a/b/c, b/c, c."""
+    parts = reference.strip("/").split("/")
+    return ["/".join(parts[i:]) for i in range(len(parts))]
 
 
-def entries_of(member, data, kind, where, skipped):
-    """The entries of a list, from its bytes; None where a file is none.
+def _in_other_folders(texts, kind, by_key):
+    """``{text: image}`` where one folder of their paths differs, as of ``images/1.png`` and ``labels/1.txt``.
 
-    Raises:
-        UserError: it looks like one and cannot be read; perhaps not before its entry.
+    Folders that hold images as well as texts are no such: there, what has no partner lacks it.
     """
-    if _plain(member).endswith(_JSON):
-        found = _json(_decoded(data, where), kind, where, skipped)
-    else:
-        found = _table(data, kind, where, skipped)
-        if found is None:
-            found = _lines(_decoded(data, where), kind, where, skipped)
-    split = _split_of(posixpath.splitext(_plain(posixpath.basename(member)))[0])
-    return found and (dataclasses.replace(entry, split=entry.split or split) for entry in found)
+    mixed = set(map(posixpath.dirname, by_key)) & set(map(posixpath.dirname, texts))
+    by_others, pairs = {}, {}
+    for key, alike in by_key.items():
+        for others in _without_a_folder(key):
+            by_others.setdefault(others, []).append(alike[0])
+    for text in texts if not mixed else ():
+        key = kind.key(text)
+        found = {image for others in _without_a_folder(key) for image in by_others.get(others, ())}
+        if len(found) == 1:
+            pairs[text] = found.pop()
+    return pairs
 
 
-def _plain(name):
-    return name.lower().removesuffix(".gz")
-
-
-def _is_list(name):
-    return _plain(name).endswith(_LISTS)
-
-
-def _split_of(name):
-    """The part of a set that the name of a list tells: ``captions_val2017``, ``coco_karpathy_test``."""
-    name = posixpath.basename(name)
-    match = re.search(r"(?:^|[_.-])(train|val|valid|validation|dev|test)\d*(?=$|[_.-])", name)
-    return match and match[0].strip("_.-")
-
-
-def _strings(value):
-    """Texts in a value of JSON or Parquet, list of str: of a str, a number, an object or a list of these."""
-    if isinstance(value, dict):
-        value = next((value[key] for key in ("raw", "text", "caption", "value") if key in value), None)
-    if isinstance(value, str):
-        return [value] if value.strip() else []
-    if isinstance(value, list | tuple):
-        return [text for part in value for text in _strings(part)]
-    return [str(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
-
-
-def _text_column(titles, kind):
-    """Where the texts are: the column of such a name or, as ``ground_truth_text``, the only one like it."""
-    exact = column(titles, *_plural(kind), *kind.columns)
-    if exact is not None:
-        return exact
-    like = [
-        i for i, title in enumerate(titles) if any(n in title.lower() for n in kind.columns if len(n) > 3)
-    ]
-    return like[0] if len(like) == 1 else None
-
-
-def _plural(kind):
-    return tuple(f"{name}s" for name in kind.columns)
-
-
-def _table(data, kind, where, skipped):
-    start = files.gunzip(data, where)[:65536].lstrip().partition(b"\n")[0]
-    complaints = []  # of what may be no table
-    try:
-        table = open_table(where, complaints, data, tabs=b"\t" in start)
-    except UserError:
-        return None
-    image, said = column(table.columns, *_IMAGE_COLUMNS), _text_column(table.columns, kind)
-    if image is not None and said is None:
-        shown = ", ".join(title[:30] for title in table.columns[:10])
-        skipped.append(
-            f"{where}: its first line names no {kind.noun} ({shown}); start it with {kind.header}."
-        )
-    if image is None or said is None or image == said:
-        return None
-
-    def entries():
-        try:
-            for _, _, row in table.pick({"image": image, "text": said}, free=("text",)):
-                yield Entry(row["image"], row["text"])
-        finally:
-            skipped.extend(complaints)
-
-    return entries()
-
-
-# An image and its text, with a tab, a comma or a blank between; Flickr's lists number the captions.
-_NAMED = "|".join(re.escape(suffix[1:]) for suffix in IMAGE_SUFFIXES)
-_LINE = re.compile(
-    rf"""\s*(["']?)(?P<image>[^\t]*?\.({_NAMED}))\1(?:\#\d+)?(?P<gap>\t|[ ]*[,;|][ ]*|[ ]+|$)(?P<text>.*)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
-def _lines(text, kind, where, skipped):
-    few = [_LINE.fullmatch(line) for _, line in itertools.islice(_numbered(text), 10)]
-    texts = [match["text"] for match in few if match]
-    if 2 * len(texts) <= len(few) or not any(texts) or all(map(_LINE.match, texts)):  # of pairs of images
-        return None
-    return _line_entries(_numbered(text), where, skipped)
-
-
-def _numbered(text):
-    """Iterate over ``(number, line)`` of those with something on them, one in memory at a time."""
-    at, number = 0, 0
-    while at < len(text):
-        end = text.find("\n", at)
-        end, number = len(text) if end < 0 else end, number + 1
-        line = text[at:end].removesuffix("\r")
-        at = end + 1
-        if line.strip():
-            yield number, line
-
-
-def _line_entries(lines, where, skipped):
-    pages = 0
-    for number, line in lines:
-        match = _LINE.fullmatch(line)
-        if not match:
-            skipped.append(f"{where}: line {number} names no image; write its name, a tab and its text.")
-        elif re.match(r'\[\{"(transcription|points)"', match["text"]):
-            pages += 1
-        else:
-            text = match["text"].strip()
-            quoted = re.fullmatch(r'"(.*)"', text)  # as ICDAR has it
-            yield Entry(match["image"], quoted[1] if quoted and match["gap"] != "\t" else text)
-    if pages:
-        skipped.append(f"{where}: {pages} of its images are pages with lines marked; {_CUT}.")
-
-
-_CUT = "export the lines cut out of them (PPOCRLabel: Export Recognition Results)"
-
-
-# === JSON ===
-
-
-def _json(text, kind, where, skipped):
-    start = text.lstrip()[:1]
-    if not start or start not in "[{":
-        return None
-    try:
-        stored = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        if start != "{" or len(split_lines(text.strip())) < 2:
-            raise UserError(f"{where}: this is no JSON ({error}); copy or write it again.") from error
-        return _objects(_json_lines(text, where, skipped), kind, where, skipped)
-    if isinstance(stored, dict):
-        for layout in (_coco, _karpathy, _mmocr, _by_file, _single):
-            found = layout(stored, kind, where, skipped)
-            if found is not None:
-                return found
-        lists = [value for value in stored.values() if isinstance(value, list)]
-        stored = lists[0] if len(lists) == 1 else None
-    if not isinstance(stored, list):
-        return None
-    return _objects(((f"object {i}", row) for i, row in enumerate(stored, 1)), kind, where, skipped)
-
-
-def _json_lines(text, where, skipped):
-    for number, line in _numbered(text):
-        try:
-            yield f"line {number}", json.loads(line)
-        except (ValueError, RecursionError) as error:
-            skipped.append(f"{where}: line {number} is no JSON ({error}).")
-
-
-def _objects(rows, kind, where, skipped):
-    rows = ((place, _lower_keys(row)) for place, row in rows)
-    few = list(itertools.islice(rows, 10))
-    if not any(name in row for _, row in few for name in _IMAGE_COLUMNS):
-        return None
-    return _object_entries(itertools.chain(few, rows), kind, where, skipped)
-
-
-def _lower_keys(row):
-    return {str(key).lower(): value for key, value in row.items()} if isinstance(row, dict) else {}
-
-
-def _object_entries(rows, kind, where, skipped):
-    names = (*_plural(kind), *kind.columns)
-    for place, row in rows:
-        image = next((row[name] for name in _IMAGE_COLUMNS if isinstance(row.get(name), str)), None)
-        said = next((row[name] for name in names if name in row), None)
-        texts = _strings(said)
-        if image is None or not (texts or isinstance(said, str)):
-            skipped.append(f"{where}: {place} lacks file_name or {kind.columns[0]}; give both.")
-            continue
-        split = row.get("split") if isinstance(row.get("split"), str) else None
-        for text in texts or [""]:
-            yield Entry(image, text, split)
-
-
-def _single(stored, kind, where, skipped):
-    """One object, of a list that has one alone."""
-    named = [value for key, value in _lower_keys(stored).items() if key in _IMAGE_COLUMNS]
-    if any(isinstance(value, str) and value.lower().endswith(IMAGE_SUFFIXES) for value in named):
-        return _objects([("its object", stored)], kind, where, skipped)
-    return None
-
-
-def _by_file(stored, kind, where, skipped):
-    """docTR's labels: ``{"img_1.png": "text"}``."""
-    if not stored or not all(str(key).lower().endswith(IMAGE_SUFFIXES) for key in stored):
-        return None
-    if all(isinstance(value, dict) and "polygons" in value for value in stored.values()):
-        raise UserError(
-            f"{where}: it marks lines on pages, without text; give lines cut out, with their text."
-        )
-    return (Entry(image, text) for image, value in stored.items() for text in _strings(value) or [""])
-
-
-def _coco(stored, kind, where, skipped):
-    if not isinstance(stored.get("images"), list) or not isinstance(stored.get("annotations"), list):
-        return None
-    try:
-        names = {image["id"]: str(image["file_name"]) for image in stored["images"]}
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{where}: not as COCO has it ({error!r}); give images with id and file_name."
-        ) from error
-
-    rows = [one for one in stored["annotations"] if isinstance(one, dict)]
-    if rows and not any(name in one for one in rows for name in kind.columns):
-        return None  # boxes or classes
-
-    def entries():
-        for number, one in enumerate(rows, 1):
-            texts = _strings(next((one[name] for name in kind.columns if name in one), None))
-            if not texts:
-                skipped.append(f"{where}: annotation {number} has no {kind.columns[0]}.")
-            for text in texts:
-                yield Entry(names.get(one.get("image_id"), f"id {one.get('image_id')}"), text)
-
-    return entries()
-
-
-def _karpathy(stored, kind, where, skipped):
-    images = stored.get("images")
-    if not isinstance(images, list):
-        return None
-    if not any(isinstance(one, dict) and "sentences" in one for one in images):
-        return None
-
-    def entries():
-        for number, one in enumerate(images, 1):
-            name = isinstance(one, dict) and (one.get("filename") or one.get("file_name"))
-            if not isinstance(name, str):
-                skipped.append(f"{where}: image {number} has no filename.")
-                continue
-            folder, split = str(one.get("filepath") or ""), str(one.get("split") or "") or None
-            texts = _strings(one.get("sentences"))
-            for text in texts or [""]:
-                yield Entry(posixpath.join(folder, name), text, "train" if split == "restval" else split)
-
-    return entries()
-
-
-def _mmocr(stored, kind, where, skipped):
-    if not isinstance(stored.get("data_list"), list):
-        return None
-    flat = []
-    for one in stored["data_list"]:
-        one = one if isinstance(one, dict) else {}
-        instances = one.get("instances")
-        texts = _strings(instances) if isinstance(instances, list) else _strings(one.get("text"))
-        flat.append({"file_name": one.get("img_path") or one.get("filename"), kind.columns[0]: texts})
-    return _objects(((f"image {i}", row) for i, row in enumerate(flat, 1)), kind, where, skipped)
+def _without_a_folder(key):
+    """A path without one of its folders, for each of these: ``(which, the others)``."""
+    parts = key.split("/")
+    return [(i, (*parts[:i], *parts[i + 1 :])) for i in range(len(parts) - 1)]
 
 
 # === A list alone ===
@@ -682,13 +420,13 @@ def located(path, kind):
     """
     name, folder = os.path.basename(path), os.path.dirname(os.path.abspath(path))
     parquet = name.lower().endswith(".parquet")
-    if not (parquet or _is_list(name)) or not os.path.isfile(path):
+    if not (parquet or is_list(name)) or not os.path.isfile(path):
         return None
-    label = posixpath.splitext(_plain(name))[0]
+    label = posixpath.splitext(plain(name))[0]
     if parquet:
         return files.FileList({name: path}, path), label
-    data = read_data(path)
-    entries = entries_of(name, data, kind, path, [])
+    data, skipped = read_data(path), []
+    entries = entries_of(name, data, kind, path, skipped, lambda image: _on_disk(image, folder) is not None)
     members = {name: path}
     if entries is None:
         named = [line.strip() for line in split_lines(decode_text(data, path)) if line.strip()]
@@ -699,27 +437,40 @@ def located(path, kind):
             )
         members = {}
     else:
-        named = [entry.image for entry in entries if isinstance(entry.image, str)]
+        named = [entry.image for entry in entries]
     first = None
     for reference in dict.fromkeys(named):
         reference = reference.replace("\\", "/")
-        places = [os.path.join(folder, part, reference) for part in ("", _IMAGES)]
-        place = next(filter(os.path.isfile, [*places, reference]), None)
+        place = _on_disk(reference, folder)
         if place is None:
             first = first or reference
             continue
-        members[reference] = place
+        end = posixpath.splitext(place)[1]
+        members[reference if reference.endswith(end) else reference + end] = place
         if entries is None:
             stem = kind.key(place)
             for end in (*kind.beside, kind.fallback):
                 if end and os.path.isfile(stem + end):
                     members[kind.key(reference) + end] = stem + end
     if not any(member.lower().endswith(IMAGE_SUFFIXES) for member in members):
+        if first is None and skipped:
+            raise UserError(skipped[0].rstrip("."))
         raise UserError(
             f"{path}: none of its images is there, the first is {first}; put it beside them, or give the "
             "folder of both."
         )
     return files.FileList(members, path), label
+
+
+def _on_disk(reference, folder):
+    """The file that a list in ``folder`` means by a path, with or without its suffix; or None.
+
+    Where it leads nowhere, its ends are looked for beside the list, which may have moved.
+    """
+    ends = [""] if reference.lower().endswith(IMAGE_SUFFIXES) else IMAGE_SUFFIXES
+    near = [os.path.join(folder, part, tail) for tail in _tails(reference) for part in ("", _IMAGES)]
+    places = [os.path.join(folder, reference), os.path.join(folder, _IMAGES, reference), reference, *near]
+    return next((place + end for place in places for end in ends if os.path.isfile(place + end)), None)
 
 
 # === Where nothing fits ===
@@ -739,18 +490,22 @@ def unusable(path, kind, unit, reason, wanted):
         list(files.open_members(path, names.append, []))
     except UserError as error:
         return error
-    reason = reason.removeprefix(f"{path}: ")
     if found:
         return UserError(f"{path}: none of its {found} {unit} can be used ({reason}).")
+    if names and reason == "it is empty":
+        reason = "none of its files is an image"
     counts = Counter(posixpath.splitext(name)[1].lower() or "file without suffix" for name in names)
     there = " and ".join(f"{count} {suffix}" for suffix, count in counts.most_common(4))
     there = f"there {'is' if there.startswith('1 ') else 'are'} {there}; " if there else ""
     packed = [name for name in names if re.search(r"\.(zip|tar|tgz|tar\.\w+)$", name, re.IGNORECASE)]
     lists = [name for name in names if re.search(r"\.(csv|tsv|jsonl?)$", name, re.IGNORECASE)]
+    keys = kind.header.replace(",", " and ")
     if packed:
         wanted = f"give {packed[0]} itself, or unpack it"
     elif counts[".xml"] and not lists:
         wanted = f"if the XML is of pages (PAGE, ALTO), cut the lines out; {wanted}"
+    elif lists and lists[0].lower().endswith(("json", "jsonl")):
+        wanted = f"give objects with {keys} in {lists[0]}, or {wanted}"
     elif lists:
         wanted = f"start {lists[0]} with {kind.header}, or {wanted}"
     return UserError(f"{path}: there are no {unit} in it ({reason}); {there}{wanted}.")

@@ -75,7 +75,8 @@ class LocalCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 found = True
                 yield sample["name"], sample
             if not found:
-                raise self.unusable((self.skipped[0] if self.skipped else "it is empty").rstrip("."))
+                reason = (self.skipped or ["it is empty"])[0].rstrip(".")
+                raise self.unusable(reason.removeprefix(f"{self.path}: "))
         except UserError as error:
             self.failure = error
             raise
@@ -160,9 +161,8 @@ class Samples:
         """Prepare corpora (the first time) and give their samples; see ``load_lines``, ``load_speech``."""
         if isinstance(corpora, str | Path):
             corpora = [corpora]
-        taken = set()
         parts = _gathered([part for corpus in corpora for part in _expanded(corpus)], cls.suffixes)
-        found = cls([_load_source(cls, corpus, repeat, progress, taken) for corpus, repeat in parts])
+        found = cls(_load_sources(cls, parts, set(map(str, corpora)), progress))
         if only is not None:
             try:
                 pattern = re.compile(only)
@@ -436,6 +436,8 @@ def _expanded(corpus):
     counted = re.fullmatch(r"(.+)@(\d+)", path, re.DOTALL)
     if counted and not os.path.lexists(path):
         path, repeat = counted[1], int(counted[2])
+        if not repeat:
+            raise UserError(f"{corpus}: shown 0 times, nothing of it is learned; leave it out.")
     if os.path.lexists(path) or path.startswith("tfds:") or not any(sign in path for sign in "*?["):
         return [(path, repeat)]
     return [(found, repeat) for found in sorted(glob.glob(path, recursive=True))] or [(path, repeat)]
@@ -466,7 +468,29 @@ def _stem(path):
     return os.path.join(folder, unicodedata.normalize("NFC", name).partition(".")[0])
 
 
-def _load_source(kind, corpus, repeat, progress, taken):
+def _load_sources(kind, parts, named, progress):
+    """The ``_Source`` of each of ``[(path, N)]``, once; of a pattern, those that can be used.
+
+    Args:
+        named: paths as a person gave them; others are what a pattern stands for, and are skipped if need be.
+    """
+    sources, failures, taken, seen = [], [], set(), set()
+    for corpus, repeat in parts:
+        try:
+            sources.append(_load_source(kind, corpus, repeat, progress, taken, seen))
+        except UserError as error:
+            if str(corpus) in named or f"{corpus}@{repeat}" in named:
+                raise
+            failures.append(error)
+    sources = list(filter(None, sources))
+    if not sources:
+        raise failures[0]
+    sources[0].skipped += [f"{str(error).rstrip('.')}." for error in failures]
+    return sources
+
+
+def _load_source(kind, corpus, repeat, progress, taken, seen):
+    """A prepared corpus, or None where it is in ``seen``: two parallel files are one."""
     path = str(corpus)
     if path.startswith("tfds:"):
         label, _, split = path.removeprefix("tfds:").partition(":")
@@ -483,6 +507,10 @@ def _load_source(kind, corpus, repeat, progress, taken):
         split = "train"
         listed = isinstance(corpus, files.FileList)
         found, label = (corpus, Path(path).name) if listed else kind.locate(path)
+        place = os.path.realpath(path if listed else str(found))
+        if not listed and place in seen:
+            return None
+        seen.add(place)
         builder, stored = _prepare_local(kind, found, progress)
     label = _unique(label, taken)
     rows = [[f"{label}/{row[0]}", *row[1:]] for row in stored["lines"]]

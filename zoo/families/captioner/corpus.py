@@ -37,7 +37,7 @@ def _clean(caption):
 
 KIND = listed.Kind(
     noun="caption",
-    columns=("caption", "text", "comment", "sentence", "description"),
+    columns=("caption", "text", "comment", "sentence", "description", "title"),
     header="image,caption",
     parts=lambda text: list(map(_clean, split_lines(text))),
     clean=_clean,
@@ -120,7 +120,7 @@ class CaptionSamples(Samples):
     """
 
     noun = "image"
-    version = 3
+    version = 4
     suffixes = IMAGE_SUFFIXES
     size = None  # side of the images in pixels; `load_captions` makes a class for each
 

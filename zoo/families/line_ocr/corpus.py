@@ -121,7 +121,7 @@ class Lines(Samples):
 
     builder = LineCorpus
     noun = "line"
-    version = 2
+    version = 3
     suffixes = (*IMAGE_SUFFIXES, _TEXT)
 
     def __init__(self, sources, chosen=None):
