@@ -11,13 +11,16 @@ A corpus is a folder or a tar in one of these layouts, known by their content, i
   one, too, if their first column has names of audio;
 - LibriSpeech: ``*.trans.txt`` of ``SPEAKER-CHAPTER-NUMBER TRANSCRIPT``;
 - Kaldi: ``wav.scp`` and ``text``, perhaps ``utt2spk`` and ``segments``; no command in it is run;
+- lists, ``*.txt``, of whose lines each has the name of audio, a tab, ``|`` or a blank, and its transcript, as
+  of AISHELL and VITS;
 - without any of these, ``NAME.wav`` with its transcript in ``NAME.txt``, beside it or in a folder of its own.
 
-Audio is relative to its table, or in ``wavs/`` or ``clips/`` there, with or without its suffix (``.wav``,
-``.flac``, ``.ogg``, ``.opus``, ``.mp3``, ``.aiff``, upper or lower case); absolute paths, also of Windows,
-are found again when the corpus has moved. One such table, given as a file, is a corpus as well: it may name
-audio anywhere, as may the ``wav.scp`` of a folder. So is ``tfds:NAME[/CONFIG][:SPLIT]``, any public set that
-has an audio and a text feature. ``PATH@3`` shows a small corpus three times an epoch.
+Audio is relative to its table, or in ``wavs/`` or ``clips/`` there, or in any folder if it is the only one of
+its name, with or without its suffix (``.wav``, ``.flac``, ``.ogg``, ``.opus``, ``.mp3``, ``.aiff``, upper or
+lower case); absolute paths, also of Windows, are found again when the corpus has moved. One such table, given
+as a file, is a corpus as well: it may name audio anywhere, as may the ``wav.scp`` of a folder. So is
+``tfds:NAME[/CONFIG][:SPLIT]``, any public set that has an audio and a text feature. ``PATH@3`` shows a small
+corpus three times an epoch.
 """
 
 import contextlib
@@ -220,7 +223,8 @@ def _find_utterances(path, skipped, columns=None):
         utterances += [(posixpath.dirname(table), utterance) for utterance in found]
     if not utterances and not skipped:
         if not _is_table(path):
-            utterances = [("", utterance) for utterance in _pairs(path, names, skipped)]
+            utterances = list(_lists(path, names, skipped, is_audio))
+            utterances = utterances or [("", utterance) for utterance in _pairs(path, names, skipped)]
         if not utterances and others:
             skipped.append(others[0])
         elif not utterances and not _is_table(path) and names and not tables:
@@ -233,13 +237,18 @@ def _heard(text):
 
 
 def _with_audio(utterances, members, skipped):
-    found, seen = {}, set()
+    found, seen, said, again = {}, set(), set(), 0
     language = language_of(utterance.text for _, utterance in utterances)
     for folder, utterance in utterances:
         member = _find_audio(utterance.audio, folder, members, utterance.elsewhere)
         utterance.id = utterance.id or _id(utterance.audio, member)
         utterance.text = normalise_transcript(utterance.text, language)
         complaint = _unlearnable(utterance.text)
+        same = member, utterance.offset, utterance.seconds if utterance.offset is not None else None
+        if member and (*same, utterance.text) in said:  # Kaldi's split directories, a table in two forms
+            again += 1
+            continue
+        said.add((*same, utterance.text))
         if utterance.name in seen:
             complaint = f"{utterance.name} comes a second time; only its first transcript counts"
         elif not member:
@@ -249,6 +258,8 @@ def _with_audio(utterances, members, skipped):
         else:
             found.setdefault(member, []).append(utterance)
         seen.add(utterance.name)
+    if again:
+        skipped.append(f"{again} utterances are listed a second time, with the same transcript.")
     return found
 
 
@@ -265,11 +276,22 @@ class _Inside:
 
     def __init__(self, names, folder):
         self._names, self._alike = set(names), {_folded(name): name for name in reversed(names)}
+        self._by_base = {}
+        for name in names:
+            if name.lower().endswith(audio.SUFFIXES):
+                base = _folded(posixpath.basename(name))
+                for one in {base, _stem(base)}:
+                    self._by_base.setdefault(one, []).append(name)
         self._outside = _OnDisk(folder) if folder else None
 
     def find(self, name):
         """The file that is meant by a path, or None."""
         return name if name in self._names else self._alike.get(_folded(name))
+
+    def only(self, name):
+        """The audio of such a name in any folder, with or without a suffix, if there is but one; or None."""
+        found = self._by_base.get(_folded(posixpath.basename(name)), ())
+        return found[0] if len(found) == 1 else None
 
     def find_outside(self, name):
         """As an absolute path; None of tars, which mean nothing outside."""
@@ -298,6 +320,9 @@ class _OnDisk:
 
     find_outside = find
 
+    def only(self, name):
+        """None: not all folders of a disk are searched."""
+
 
 _BESIDE = ("wavs", "clips")
 
@@ -320,10 +345,11 @@ def _find_audio(reference, folder, members, outside=False):
     candidates = [place + suffix for place in places for suffix in ("", *audio.SUFFIXES)]
     found = next(filter(None, map(members.find, candidates)), None)
     if not found and outside:
-        above = [] if _is_outside(reference) else [f"../{reference}", f"../../{reference}"]
+        moved = ["/".join(parts[i:]) for i in range(1, len(parts))] if _is_outside(reference) else [reference]
+        above = [f"{up}{tail}" for tail in moved for up in ("../", "../../")]
         candidates = [reference, *above, os.path.abspath(reference)]
         found = next(filter(None, map(members.find_outside, candidates)), None)
-    return found
+    return found or members.only(reference)
 
 
 def _is_outside(name):
@@ -472,7 +498,51 @@ def _decoded(command):
     except ValueError:
         return None
     named = [word for word in words if word.lower().endswith(audio.SUFFIXES)]
-    return named[0] if program in ("flac", "cat") and len(named) == 1 else None
+    options = _DECODING.get(posixpath.basename(program))
+    plain = options is not None and options.fullmatch(" ".join(w for w in words if w not in named))
+    return named[0] if plain and len(named) == 1 else None
+
+
+# By program, options that change nothing but form, rate and number of channels, which are ours in any case.
+_DECODING = {
+    "cat": re.compile(""),
+    "flac": re.compile(r"(-[cds]+|--(decode|silent|stdout|totally-silent)| )*"),
+    "sox": re.compile(r"(-[rcbtLBSGV]+\d? ?[\w.]*|-e \S+|-t \w+| )* -|-t \w+ -|-"),
+    "ffmpeg": re.compile(
+        r"(-(y|nostdin|hide_banner|vn)|-i|-(loglevel|v|f|ar|ac|acodec|c:a|codec:a|sample_fmt) \S+| )*"
+        r"(-|pipe:1|pipe:)"
+    ),
+}
+
+
+# A list's line: the name of audio, perhaps with blanks before a tab or a bar, and what is said.
+_LISTED = re.compile(r"\s*(?:([^\t|]+?)[ ]*([\t|])|(\S+)([ ]+))\s*(\S.*)")
+
+
+def _lists(path, names, skipped, is_audio):
+    """Iterate over ``(list, utterance)`` of text files whose first lines mostly begin with names of audio."""
+    texts = {name for name in names if name.lower().endswith((".txt", ".trans"))}
+    for name, data in files.open_members(path, texts.__contains__):
+        title, folder = f"{path}: {name}", posixpath.dirname(name)
+        try:
+            lines = list(stream_lines(title, data))
+        except UserError:  # no text
+            continue
+        few = [match for match in map(_LISTED.fullmatch, lines[:10]) if match]
+        if not few or 2 * sum(is_audio(m[1] or m[3], folder) for m in few) <= len(lines[:10]):
+            continue
+        check = Utf8Check(title)
+        for number, line in enumerate(lines, 1):
+            match, where = _LISTED.fullmatch(line), f"{title}, line {number}"
+            complaint = check.complaint(line, number)
+            if line.strip() and not match and not complaint:
+                complaint = f"{where} has no transcript."
+            if complaint:
+                skipped.append(complaint)
+            elif match:
+                *more, text = match[5].split("|") if match[2] == "|" else [match[5]]
+                speaker = more[0].strip() if more else ""  # as VITS has it
+                yield name, _Utterance(where, match[1] or match[3], text, speaker=speaker)
 
 
 _SAMPLES = re.compile(r"^0 \d{4,} ")  # TIMIT's transcripts begin with those of the recording
@@ -540,7 +610,7 @@ class Speech(Samples):
     """
 
     noun = "utterance"
-    version = 3
+    version = 4
     named = None  # columns that a person named
     rate = audio.RATE  # `load_speech` makes a class for each other one
 
