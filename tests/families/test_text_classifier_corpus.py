@@ -242,3 +242,10 @@ def test_a_text_as_long_as_a_book(tmp_path):
     path = write(tmp_path / "a.csv", f'label,text\n1,"{text}"\n')
     (found,) = read_labelled(path, [])
     assert found[1] == text.strip()
+
+
+def test_fasttext_labels_may_stand_anywhere(tmp_path):
+    (tmp_path / "a.txt").write_text("# note\na fine film __label__pos\n__label__neg dull\n")
+    skipped = []
+    found = [(text, label) for _, text, label in read_labelled(tmp_path / "a.txt", skipped)]
+    assert found == [("a fine film", "pos"), ("dull", "neg")] and "line 1 has no label" in skipped[0]

@@ -116,9 +116,11 @@ def _read_table(path, skipped, columns, data=None):
 
 
 def _is_fasttext(lines):
-    """Whether lines are fastText's, by the first that is not empty."""
+    """Whether lines are fastText's, by the first: most have a label, which may stand anywhere."""
     try:
-        return next(filter(str.strip, itertools.islice(lines, 100)), "").startswith(_FASTTEXT)
+        few = [line for line in itertools.islice(lines, 100) if line.strip()]
+        labelled = [any(word.startswith(_FASTTEXT) for word in line.split()) for line in few]
+        return 2 * sum(labelled) > len(few)
     except UserError:  # no text at all
         return False
 
