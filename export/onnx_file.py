@@ -328,22 +328,23 @@ def _located(subject, opset, verb, work):
     try:
         return work()
     except ExportError as error:
-        if "The layer " in str(error):
+        layer = None if error.layer else _first_difference(subject, opset)
+        if not layer:
             raise
-        layer = _first_difference(subject.network, opset)
-        where = f"; the first layer that {verb} is {layer!r}" if layer else ""
-        raise ExportError(f"{error}{where}") from error
+        raise ExportError(f"{error}; the first layer that {verb} is {layer!r}", layer) from error
 
 
-def _first_difference(network, opset):
+def _first_difference(subject, opset):
     """The first layer or operation, in the order of computation, whose output has no file, or a wrong one."""
     import keras
 
+    network, example = subject.network, getattr(subject, "example", None)
+
     def differs(made):
-        subject = keras_model.KerasModel(keras.Model(network.inputs, made.output))
+        part = keras_model.KerasModel(keras.Model(network.inputs, made.output), example)
         try:
-            cases = [*subject.cases, *subject.large_cases]
-            verify.compare(subject, _pairs(subject, _convert(subject, opset)[0], cases))
+            cases = [*part.cases, *part.large_cases]
+            verify.compare(part, _pairs(part, _convert(part, opset)[0], cases))
         except ExportError:
             return True
         return False

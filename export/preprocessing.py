@@ -168,7 +168,7 @@ def _check_axis(layer, shape):
 
 
 def _refusal(layer, reason, mend):
-    return ExportError(f"The layer {layer.name!r} {reason}; {mend}; nothing was written")
+    return ExportError(f"The layer {layer.name!r} {reason}; {mend}; nothing was written", layer.name)
 
 
 # === Layers ===

@@ -44,7 +44,8 @@ def traceable(names):
         if make is _time_distributed and stateful:
             raise ExportError(
                 f"The layer {names[layer]!r} is TimeDistributed over a stateful layer, for which ONNX has no "
-                "equivalent; nothing was written: leave out stateful=True, or TimeDistributed"
+                "equivalent; nothing was written: leave out stateful=True, or TimeDistributed",
+                names[layer],
             )
     before = [(layer, layer.name) for layer in names]
     for i, layer in enumerate(names):

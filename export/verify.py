@@ -18,7 +18,15 @@ CASES = [(1, 0), (1, 1), (1, 2), (2, 3), (3, 4), (5, 5), (8, 6), (8, 7)]  # (bat
 
 
 class ExportError(UserError):
-    """The exported model is not what the task computes; nothing was written."""
+    """The exported model is not what the task computes; nothing was written.
+
+    Attributes:
+        layer: name of the layer that the sentence blames, or None.
+    """
+
+    def __init__(self, sentence, layer=None):
+        super().__init__(sentence)
+        self.layer = layer
 
 
 def serving_function(task):

@@ -12,7 +12,7 @@ from PIL import Image
 from export import runtime
 
 ROOT = Path(__file__).parents[1]
-ZOO = (sys.executable, "-m", "zoo.cli")
+ZOO = (sys.executable, "-m", "zoo")
 IDLE = 12  # seconds; onnxruntime 1.32 looks up its maker's host after nine
 
 

@@ -241,7 +241,7 @@ def test_inputs_from_stdin(size_reader, scans, monkeypatch, capsys):
 def test_results_come_before_the_last_input(size_reader, scans):
     """A pipe that feeds more than one chunk sees the first results while it still is open."""
     with subprocess.Popen(
-        [sys.executable, "-m", "zoo.cli", "predict", size_reader, "-"],
+        [sys.executable, "-m", "zoo", "predict", size_reader, "-"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",
@@ -260,7 +260,7 @@ def test_results_come_before_the_last_input(size_reader, scans):
 def test_a_worker_in_a_pipe(size_reader, scans):
     """Each line is answered, good or bad, before the next one comes; errors have their place."""
     with subprocess.Popen(
-        [sys.executable, "-m", "zoo.cli", "predict", size_reader, "-", "--format", "jsonl"],
+        [sys.executable, "-m", "zoo", "predict", size_reader, "-", "--format", "jsonl"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -340,7 +340,7 @@ def test_file_names_that_are_not_utf8(size_reader, tmp_path):
             image.save(file, "PNG")
     except OSError:
         pytest.skip("this file system has UTF-8 names only")
-    command = [sys.executable, "-m", "zoo.cli", "predict", size_reader, "--format", "tsv", path, "-"]
+    command = [sys.executable, "-m", "zoo", "predict", size_reader, "--format", "tsv", path, "-"]
     run = subprocess.run(command, input=path + b"\n", capture_output=True, cwd=ROOT)
     assert run.returncode == 0, run.stderr
     assert run.stdout == (path + b"\t" + says(50, 20).encode() + b"\n") * 2
@@ -423,7 +423,7 @@ def test_interrupted(shipped, monkeypatch, capsys):
 
 def test_reader_of_the_output_has_gone(shipped):
     with subprocess.Popen(
-        [sys.executable, "-m", "zoo.cli", "show", "line_ocr_en"],
+        [sys.executable, "-m", "zoo", "show", "line_ocr_en"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
