@@ -486,7 +486,7 @@ def test_public_sets_by_name(monkeypatch, tmp_path):
         seen = read_photo(IMAGES[name.removeprefix("toy_coco/")], SIZE)
         np.testing.assert_array_equal(image, seen)
     with monkeypatch.context() as patch:
-        patch.setattr(corpora, "_index", lambda *_: pytest.fail("read again"))
+        patch.setattr(corpora, "_Index", lambda *_: pytest.fail("read again"))
         assert load_captions("tfds:toy_coco", size=SIZE).names == found.names
     assert load_captions("tfds:toy_coco:val", size=SIZE).names == ["toy_coco/b.jpg"]
     assert sorted(load_captions("tfds:toy_list", size=SIZE).references) == sorted(NORMAL.values())

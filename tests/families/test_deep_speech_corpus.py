@@ -566,7 +566,7 @@ def test_a_public_set_by_name(monkeypatch, tmp_path):
         assert texts[0] in train.texts and np.argmax(np.abs(np.fft.rfft(recordings[0][:16000]))) == 1000
         assert np.abs(recordings[0]).max() == pytest.approx(16000 / 32768, abs=0.02)
     with monkeypatch.context() as patch:
-        patch.setattr(corpora, "_index", lambda *_: pytest.fail("read again"))
+        patch.setattr(corpora, "_Index", lambda *_: pytest.fail("read again"))
         assert load_speech("tfds:toy_speech").names == train.names
     assert load_speech("tfds:toy_speech:test").texts == ["seven"]
     with pytest.raises(UserError, match="toy_mute does not say"):

@@ -1,9 +1,14 @@
-"""What corpora of all kinds share: preparing them once as tensorflow-datasets, names, selection, repeats.
+"""What corpora of all kinds share: preparing them once, names, selection, repeats.
 
 A kind of corpus is a ``LocalCorpus``, which reads files into samples, and a ``Samples``, which a person
 holds. The ``corpus.py`` of each family has one of each.
+
+A prepared corpus is an index, columns of what is known of each sample, in the order in which the samples were
+read; and, unless they are text alone, the samples in the format of tensorflow-datasets. Both are written and
+read as streams: neither needs memory for all samples.
 """
 
+import collections
 import contextlib
 import functools
 import glob
@@ -21,78 +26,53 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
 from zoo import files, hub
+from zoo.data import columns
 from zoo.data.records import Records
-from zoo.errors import UserError
+from zoo.errors import UserError, reason
 
 
-class LocalCorpus(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Base of the tensorflow-datasets builders of one local corpus.
+class LocalCorpus:
+    """Base of what reads one local corpus.
 
     Args:
         path: the file or folder, or a ``zoo.files.FileList``.
-        data_dir: where the prepared shards go.
 
     Attributes:
         skipped: a sentence for each sample that could not be used.
-        failure: the UserError that ended the preparation, which tensorflow-datasets wraps in its own.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    pkg_dir_path = None
-    description = None  # of the set
-    features = None  # of a sample: ``{name: feature}``, with ``name`` and ``text`` among them
-    in_order = False  # whether samples stay in the order in which they come
+    features = None  # of a sample, ``{name: tfds feature}``; None where it is text alone, which the index has
 
-    def __init__(self, path, **kwargs):
+    def __init__(self, path):
         self.path = path if isinstance(path, files.FileList) else Path(path)
         self.skipped = []
-        self.failure = None
-        super().__init__(**kwargs)
 
     def samples(self):
-        """Yield each sample as a dict, append to ``skipped``; UserError if the corpus cannot be read."""
+        """Yield each sample as a dict, append to ``skipped``; UserError if the corpus cannot be read.
+
+        ``name`` and ``text``, str, are among what a sample has.
+        """
         raise NotImplementedError
 
     def unusable(self, reason):
         """The UserError for a corpus without a sample that could be used."""
         raise NotImplementedError
 
-    def _info(self):
-        features = tfds.features.FeaturesDict(self.features)
-        return self.dataset_info_from_configs(
-            description=self.description, features=features, disable_shuffling=self.in_order
-        )
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples()}
-
-    def _generate_examples(self):
-        try:
-            found = False
-            for sample in self.samples():
-                found = True
-                yield sample["name"], sample
-            if not found:
-                reason = (self.skipped or ["it is empty"])[0].rstrip(".")
-                raise self.unusable(reason.removeprefix(f"{self.path}: "))
-        except UserError as error:
-            self.failure = error
-            raise
-
 
 class Samples:
     """Some samples of one or more prepared corpora; base of what a kind of corpus gives.
 
     Attributes:
-        names: ``CORPUS/NAME`` of every sample. CORPUS is the corpus's file without suffixes; of several that
-            are called ``lines``, the second is ``lines-2``.
-        texts: their normalised transcripts.
+        names: ``CORPUS/NAME`` of every sample, a sequence of str that is read from the disk. CORPUS is the
+            corpus's file without suffixes; of several that are called ``lines``, the second is ``lines-2``.
+        texts: their normalised transcripts, likewise.
         skipped: sentences on samples that could not be used.
     """
 
-    builder = None  # the LocalCorpus
+    local = None  # the LocalCorpus
     noun = "sample"
     suffixes = ()  # of files that are one sample each: several of them are one corpus
     version = 1  # of how files become samples: one more when they are read differently, to prepare them anew
@@ -100,21 +80,20 @@ class Samples:
     def __init__(self, sources, chosen=None):
         self._sources = sources
         self._chosen = [source.usable for source in sources] if chosen is None else chosen
-        self._rows = [
-            row
-            for source, mask in zip(sources, self._chosen, strict=True)
-            for row, wanted in zip(source.rows, mask, strict=True)
-            if wanted
-        ]
-        self.names = [row[0] for row in self._rows]
-        self.texts = [row[1] for row in self._rows]
+        self._rows = [np.flatnonzero(mask) for mask in self._chosen]
+        self.names, self.texts = self._strings(0), self._strings(1)
         self.skipped = [sentence for source in sources for sentence in source.skipped]
 
     # === What a kind of corpus says ===
 
     @staticmethod
+    def stored(sample):
+        """The sample of ``dataset`` from one of a local corpus as it is stored."""
+        return sample
+
+    @staticmethod
     def uniform(builder):
-        """A function from a raw sample of ``builder`` to the sample of ``dataset``.
+        """A function from a raw sample of a public set's ``builder`` to the sample of ``dataset``.
 
         It may add ``name``, a string that is unique in its corpus; to nothing, or what ends in "/", a number
         is added.
@@ -123,7 +102,10 @@ class Samples:
 
     @staticmethod
     def measures(sample):
-        """A list of what the index keeps of a sample of ``dataset``, as NumPy: int or str."""
+        """A list of what the index keeps of a sample, beside its name and text: int, or str or bytes.
+
+        The sample is one of a ``LocalCorpus``, or of ``dataset`` as NumPy.
+        """
         raise NotImplementedError
 
     @staticmethod
@@ -178,11 +160,30 @@ class Samples:
 
     def select(self, wanted):
         """The samples for whose name ``wanted(name)`` is true."""
-        chosen = [
-            mask & np.array([bool(wanted(row[0])) for row in source.rows], bool)
-            for source, mask in zip(self._sources, self._chosen, strict=True)
-        ]
+        return self._where(map(wanted, self.names))
+
+    def _where(self, true):
+        """The samples at the places where ``true``, an iterable of bool, is."""
+        chosen, true = [mask.copy() for mask in self._chosen], iter(true)
+        for mask in chosen:
+            mask[mask] = np.fromiter(map(bool, true), bool, mask.sum())
         return type(self)(self._sources, chosen)
+
+    def _strings(self, number):
+        """A column of the index, of texts."""
+        return columns.Strings(
+            [
+                (source.columns[number], rows, f"{source.label}/" if number == 0 else "")
+                for source, rows in zip(self._sources, self._rows, strict=True)
+                if len(rows)
+            ]
+        )
+
+    def _numbers(self, number):
+        """A column of the index: int64 ``[samples]``."""
+        parts = zip(self._sources, self._rows, strict=True)
+        parts = [source.columns[number][rows] for source, rows in parts if len(rows)]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
 
     def sample(self, count):
         """``count`` samples spread evenly over these."""
@@ -217,8 +218,8 @@ class Samples:
         readers = [source.reader() for source in self._sources]
         places = [
             (number, row)
-            for number, (source, chosen) in enumerate(zip(self._sources, self._chosen, strict=True))
-            for row in np.tile(np.flatnonzero(chosen), source.repeat if repeat else 1)
+            for number, (source, rows) in enumerate(zip(self._sources, self._rows, strict=True))
+            for row in np.tile(rows, source.repeat if repeat else 1)
         ]
         places = tf.constant(np.reshape(places, (-1, 2)), tf.int64)
 
@@ -232,8 +233,7 @@ class Samples:
     @property
     def repeats(self):
         """How often an epoch shows each sample: int ``[samples]``."""
-        counts = [int(chosen.sum()) for chosen in self._chosen]
-        return np.repeat([source.repeat for source in self._sources], counts)
+        return np.repeat([source.repeat for source in self._sources], list(map(len, self._rows)))
 
     def shown(self):
         """How many samples an epoch shows, repeats counted."""
@@ -247,37 +247,55 @@ class Samples:
 
 
 class TextSamples(Samples):
-    """Samples that are text alone: the index has all of every sample, and they are read from memory."""
+    """Samples that are text alone: the index has all of every sample, and they are read from there."""
 
     @property
     def columns(self):
-        """What ``dataset`` gives of each sample: ``{name: list of str}``."""
+        """What ``dataset`` gives of each sample: ``{name: sequence of str}``."""
         raise NotImplementedError
 
     def dataset(self, repeat=False):
         """As of every kind."""
         parts, first = [], 0
-        for source, chosen in zip(self._sources, self._chosen, strict=True):
-            part = slice(first, first := first + int(chosen.sum()))
-            data = tf.data.Dataset.from_tensor_slices(
-                {name: tf.constant(column[part], tf.string) for name, column in self.columns.items()}
-            )
-            parts.append(data.repeat(source.repeat) if repeat else data)
+        for source, rows in zip(self._sources, self._rows, strict=True):
+            part = self._part(first, first := first + len(rows))
+            parts.append(part.repeat(source.repeat) if repeat else part)
         return functools.reduce(tf.data.Dataset.concatenate, parts)
+
+    def _part(self, first, last):
+        def generate():
+            for at in range(first, last, _CHUNK):
+                part = slice(at, min(at + _CHUNK, last))
+                yield {name: tf.constant(column[part]) for name, column in self.columns.items()}
+
+        spec = dict.fromkeys(self.columns, tf.TensorSpec((None,), tf.string))
+        data = tf.data.Dataset.from_generator(generate, output_signature=spec).unbatch()
+        return data.apply(tf.data.experimental.assert_cardinality(last - first))
 
     def at(self, repeat=False):
         """As of every kind."""
-        counts = [int(chosen.sum()) for chosen in self._chosen]
-        parts = np.split(np.arange(len(self)), np.cumsum(counts)[:-1])
+        ends = np.cumsum(list(map(len, self._rows)))
+        parts = np.split(np.arange(len(self)), ends[:-1])
         times = [source.repeat if repeat else 1 for source in self._sources]
-        places = tf.constant(np.concatenate(list(map(np.tile, parts, times))))
-        columns = {name: tf.constant(column, tf.string) for name, column in self.columns.items()}
-        return lambda number: {name: column[places[number]] for name, column in columns.items()}
+        places = np.concatenate(list(map(np.tile, parts, times)))
+        names = list(self.columns)
+
+        def read(number):
+            return [self.columns[name][places[number]].encode() for name in names]
+
+        def at(number):
+            values = tf.numpy_function(read, [number], [tf.string] * len(names), stateful=False)
+            return {name: tf.ensure_shape(value, ()) for name, value in zip(names, values, strict=True)}
+
+        return at
 
     def chunks(self, size):
         """Iterate over tuples of the columns' next ``size`` values at most, each a list of str."""
         for first in range(0, len(self), size):
             yield tuple(column[first : first + size] for column in self.columns.values())
+
+
+_CHUNK = 1024  # texts that are read at a time
 
 
 def _nameless(_, sample):
@@ -318,21 +336,22 @@ def mapped_text(function, text):
 
 
 class _Source:
-    """One prepared corpus and the index of its samples, in the order in which it is read.
+    """One prepared corpus: its index, whose columns are name, text and measures, and its samples.
 
-    ``rows`` are ``[name, text, *measures]``; those that are not ``usable`` (bool ``[rows]``) are there to be
-    counted while reading.
+    Samples that are not ``usable`` (bool ``[samples]``) are there to be counted while reading.
     """
 
-    def __init__(self, kind, builder, split, rows, skipped, repeat):
-        self.kind, self.builder, self.split, self.repeat = kind, builder, split, repeat
-        complaints = [kind.complaint(*row) for row in rows]
-        self.rows = rows
-        self.usable = np.array([complaint is None for complaint in complaints], bool)
-        self.skipped = skipped + [complaint for complaint in complaints if complaint]
+    def __init__(self, folder, builder, split, convert, label, repeat):
+        stored = json.loads((folder / _INDEX).read_text(encoding="utf-8", errors="surrogateescape"))
+        self.builder, self.split, self._convert = builder, split, convert
+        self.label, self.repeat = label, repeat
+        self.columns = columns.read(folder, stored["columns"])
+        self.skipped = stored["skipped"]
+        self.usable = np.ones(stored["count"], bool)
+        self.usable[stored["unusable"]] = False
 
     def dataset(self):
-        return _read(self.kind, self.builder, self.split)
+        return _read(self.builder, self.split, self._convert)
 
     def reader(self):
         """A function from the number of a row, in tf.data, to the sample."""
@@ -343,25 +362,63 @@ class _Source:
             )
         parts = self.builder.info.splits[self.split].file_instructions
         records = Records([(part.filename, part.skip, part.take) for part in parts])
-        convert, features = self.kind.uniform(self.builder), self.builder.info.features
-        return lambda row: _nameless(row, convert(features.deserialize_example(records.tensor(row))))
+        features = self.builder.info.features
+        return lambda row: _nameless(row, self._convert(features.deserialize_example(records.tensor(row))))
 
 
-def _read(kind, builder, split):
+def _read(builder, split, convert):
     # Decoded samples are not to be kept in memory behind the back of those who do not want them there.
     read = tfds.ReadConfig(shuffle_seed=0, interleave_cycle_length=1, add_tfds_id=False, try_autocache=False)
     raw = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
-    return raw.map(kind.uniform(builder), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return raw.map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _index(kind, dataset):
-    rows = []
-    for i, sample in enumerate(dataset.as_numpy_iterator()):
-        name = sample["name"].decode() if "name" in sample else ""
-        if not name or name.endswith("/"):
-            name += f"{i:06d}"
-        rows.append([name, sample["text"].decode(), *kind.measures(sample)])
-    return rows
+class _Index:
+    """Writes the index of samples into a folder, and what `zoo cache` shows of it.
+
+    Args:
+        complaint: what may tell of a row that it cannot be used, as ``Samples.complaint``; or None.
+        label: what goes before names in such sentences.
+    """
+
+    def __init__(self, kind, folder, source, complaint=None, label=""):
+        self.kind, self.folder, self.source, self.skipped = kind, folder, source, []
+        self._complaint, self._label, self._unusable = complaint, label, []
+        self._columns = columns.Writer(folder)
+
+    def __enter__(self):
+        self._columns.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self._columns.__exit__(*error)
+        if error[0] is None:
+            index = {"count": self.count, "columns": self._columns.kinds, "unusable": self._unusable}
+            about = {"source": self.source, "count": self.count, "noun": self.kind.noun}
+            for name, content in ((_INDEX, index | {"skipped": self.skipped}), (hub.ABOUT_COPY, about)):
+                text = json.dumps(content, ensure_ascii=False)
+                (self.folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
+
+    @property
+    def count(self):
+        return self._columns.count
+
+    def of(self, samples):
+        """Iterate over samples, each of which is noted."""
+        for sample in samples:
+            name = _as_str(sample.get("name", ""))
+            if not name or name.endswith("/"):
+                name += f"{self.count:06d}"
+            row = [name, *map(_as_str, (sample["text"], *self.kind.measures(sample)))]
+            if self._complaint and (sentence := self._complaint(f"{self._label}/{name}", *row[1:])):
+                self._unusable.append(self.count)
+                self.skipped.append(sentence)
+            self._columns.add(row)
+            yield sample
+
+
+def _as_str(value):
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _fingerprint(path, kind, *depends_on):
@@ -372,62 +429,66 @@ def _fingerprint(path, kind, *depends_on):
 
 
 def _prepare_local(kind, path, progress):
+    """The folder of a prepared corpus, and the builder that reads its samples; None for text alone."""
     folder = corpora_folder() / _fingerprint(path, kind, *kind.depends_on(path))
+    corpus = kind.local(path)
     if not (folder / _INDEX).is_file():
         with files.atomic_folder(folder, marker=_INDEX) as new:
-            builder = kind.builder(path, data_dir=str(new))
-            try:
-                _prepare(builder, progress, io.StringIO())  # it would speak of a download
-            except Exception:
-                if builder.failure:
-                    raise builder.failure from None
-                raise
-            with contextlib.suppress(OSError):
-                (new / "downloads").rmdir()  # for which tensorflow-datasets makes a folder
-            rows = _index(kind, _read(kind, builder, "train"))
-            _write_index(new, rows, builder.skipped, os.path.abspath(str(path)), kind)
+            with _Index(kind, new, os.path.abspath(str(path))) as index:
+                samples = index.of(_shown(corpus.samples(), kind, path, progress))
+                if corpus.features is None:
+                    collections.deque(samples, maxlen=0)
+                else:
+                    _write(samples, corpus.features, new / _SAMPLES)
+                index.skipped += corpus.skipped
+                if not index.count:
+                    raise corpus.unusable((corpus.skipped or ["it is empty"])[0].rstrip("."))
         if progress:
             print(
-                f"{path}: {len(rows):,} {kind.noun}{'s' * (len(rows) != 1)} read; a copy is kept in {folder} "
-                "(see `zoo cache`), nothing leaves this computer.",
+                f"{path}: {index.count:,} {kind.noun}{'s' * (index.count != 1)} read; a copy is kept in "
+                f"{folder} (see `zoo cache`), nothing leaves this computer.",
                 file=sys.stderr,
             )
-    stored = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-    return kind.builder(path, data_dir=str(folder)), stored
+    return folder, corpus.features and tfds.builder_from_directory(folder / _SAMPLES)
 
 
-def _prepare_public(kind, builder, split):
-    """The index of a public set, which is stored as it takes a pass over all of it."""
+def _write(samples, features, folder):
+    """Write samples in the format of tensorflow-datasets, in the order in which they come."""
+    folder.mkdir()
+    about = tfds.core.dataset_info.DatasetIdentity("corpus", tfds.core.Version("1.0.0"), str(folder), "")
+    info = tfds.core.DatasetInfo(builder=about, features=tfds.features.FeaturesDict(features))
+    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=sys.maxsize)
+    writer.initialize_splits([_LOCAL])
+    while some := list(itertools.islice(samples, _SOME)):
+        writer.add_examples({_LOCAL: some})
+    writer.close_all()
+
+
+def _prepare_public(kind, builder, split, label, progress):
+    """The folder of the index of a public set, which is stored as it takes a pass over all of it."""
     folder = corpora_folder() / _fingerprint(Path(builder.data_dir), kind, split)
     if not (folder / _INDEX).is_file():
-        with files.atomic_folder(folder, marker=_INDEX) as new:
-            rows = _index(kind, _read(kind, builder, split))
-            _write_index(new, rows, [], f"tfds:{builder.name}:{split}", kind)
-    return json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        source = f"tfds:{builder.name}:{split}"
+        with (
+            files.atomic_folder(folder, marker=_INDEX) as new,
+            _Index(kind, new, source, kind.complaint, label) as index,
+        ):
+            samples = _read(builder, split, kind.uniform(builder)).as_numpy_iterator()
+            collections.deque(index.of(_shown(samples, kind, source, progress)), maxlen=0)
+    return folder
+
+
+def _shown(samples, kind, path, progress):
+    """Samples with a bar of how many there were; it moves the cursor, which in a log is nothing but signs."""
+    name, show = os.path.basename(str(path)), progress and sys.stderr.isatty()
+    return tqdm(samples, f"reading {name}", leave=False, unit=f" {kind.noun}s", delay=1, disable=not show)
 
 
 _INDEX = "index.json"
-_FORMAT = "2"  # of prepared corpora, whatever their kind
-
-
-def _write_index(folder, rows, skipped, source, kind):
-    data = {"skipped": skipped, "lines": rows}  # the first corpora were of text lines
-    about = {"source": source, "count": len(rows), "noun": kind.noun}  # for `zoo cache`
-    for name, content in ((_INDEX, data), (hub.ABOUT_COPY, about)):
-        text = json.dumps(content, ensure_ascii=False)
-        (folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
-
-
-def _prepare(builder, progress, messages):
-    # Its bars move the cursor, which in a log is nothing but signs.
-    switch = tfds.enable_progress_bar if progress and sys.stderr.isatty() else tfds.disable_progress_bar
-    switch()
-    state = random.getstate()  # it draws: a seed would mean something else the first time
-    try:
-        with contextlib.redirect_stdout(messages):  # it prints; stdout is for results
-            builder.download_and_prepare()
-    finally:
-        random.setstate(state)
+_SAMPLES = "samples"  # the folder of what tensorflow-datasets reads
+_LOCAL = "train"  # its split
+_SOME = 64  # samples that are in memory at a time while they are written
+_FORMAT = "3"  # of prepared corpora, whatever their kind
 
 
 def _expanded(corpus):
@@ -494,30 +555,45 @@ def _load_source(kind, corpus, repeat, progress, taken, seen):
     path = str(corpus)
     if path.startswith("tfds:"):
         label, _, split = path.removeprefix("tfds:").partition(":")
-        try:
-            builder = tfds.builder(label)
-            _prepare(builder, progress, sys.stderr)
-        except Exception as error:  # tfds has no common base for what an unknown or unreachable set raises
-            raise UserError(
-                f"{path}: cannot be prepared ({(str(error) or repr(error)).splitlines()[0]}); check the name."
-            ) from error
+        builder = _public_builder(label, progress)
         split = split or next(iter(builder.info.splits))
-        stored = _prepare_public(kind, builder, split)
+        folder = _prepare_public(kind, builder, split, label, progress)
+        convert = kind.uniform(builder)
     else:
-        split = "train"
+        split, convert = _LOCAL, kind.stored
         listed = isinstance(corpus, files.FileList)
         found, label = (corpus, Path(path).name) if listed else kind.locate(path)
         place = os.path.realpath(path if listed else str(found))
         if not listed and place in seen:
             return None
         seen.add(place)
-        builder, stored = _prepare_local(kind, found, progress)
-    label = _unique(label, taken)
-    rows = [[f"{label}/{row[0]}", *row[1:]] for row in stored["lines"]]
-    source = _Source(kind, builder, split, rows, stored["skipped"], repeat)
-    if rows and not source.usable.any():
+        folder, builder = _prepare_local(kind, found, progress)
+    source = _Source(folder, builder, split, convert, _unique(label, taken), repeat)
+    if len(source.usable) and not source.usable.any():
         raise UserError(f"{path}: no {kind.noun} in it could be used ({source.skipped[0].rstrip('.')}).")
     return source
+
+
+def _public_builder(name, progress):
+    """The builder of a public set, which is fetched and prepared if it is not there."""
+    bars = progress and sys.stderr.isatty()
+    (tfds.enable_progress_bar if bars else tfds.disable_progress_bar)()
+    state = random.getstate()  # it draws: a seed would mean something else the first time
+    try:
+        builder = tfds.builder(name)
+        new = not builder.data_path.exists()
+        # It prints, with colours; stdout is for results.
+        with contextlib.redirect_stdout(sys.stderr if bars else io.StringIO()):
+            builder.download_and_prepare()
+    except Exception as error:  # tfds has no common base for what an unknown or unreachable set raises
+        raise UserError(
+            f"tfds:{name}: cannot be prepared ({reason(error)}); check the name."
+        ) from error
+    finally:
+        random.setstate(state)
+    if new and progress:
+        print(f"tfds:{name}: fetched, it is kept in {builder.data_dir}.", file=sys.stderr)
+    return builder
 
 
 def _unique(label, taken):

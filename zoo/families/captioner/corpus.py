@@ -1,4 +1,4 @@
-"""Corpora of captioned images, prepared once as tensorflow-datasets.
+"""Corpora of captioned images, prepared once.
 
 A corpus is a folder, a zip or a tar of images, in any subfolders, with one or more lists of captions, known
 by what they say; docs/corpora.md shows each layout:
@@ -46,26 +46,24 @@ KIND = listed.Kind(
 
 
 class CaptionCorpus(LocalCorpus):
-    """tensorflow-datasets builder of one local corpus: ``image``, ``text`` and ``name`` of each image.
+    """Reads one local corpus: ``image``, ``text`` and ``name`` of each image.
 
     ``image`` is the bytes of an RGB JPEG file, ``text`` the normalised captions, one on each line.
 
     Args:
         path: the folder, archive or ``FileList``.
         size: side of the squares to which images are stretched, in pixels.
-        data_dir: where the prepared shards go.
     """
 
-    description = "Images with their captions."
     features = {
         "image": tfds.features.Tensor(shape=(), dtype=tf.string),
         "text": tfds.features.Text(),
         "name": tfds.features.Text(),
     }
 
-    def __init__(self, path, size, **kwargs):
+    def __init__(self, path, size):
+        super().__init__(path)
         self.size = size
-        super().__init__(path, **kwargs)
 
     def samples(self):
         for name, image, captions in read_captioned(self.path, self.size, self.skipped):
@@ -129,24 +127,22 @@ class CaptionSamples(Samples):
         self.references = [text.split("\n") for text in self.texts]
 
     @classmethod
-    def builder(cls, path, **options):
-        return CaptionCorpus(path, cls.size, **options)
+    def local(cls, path):
+        return CaptionCorpus(path, cls.size)
 
     @classmethod
     def locate(cls, path):
         return listed.located(path, KIND) or super().locate(path)
 
     @classmethod
+    def stored(cls, sample):
+        # By default TensorFlow decodes JPEGs less exactly than Pillow.
+        image = tf.io.decode_jpeg(sample["image"], channels=3, dct_method="INTEGER_ACCURATE")
+        return sample | {"image": tf.ensure_shape(image, (cls.size, cls.size, 3))}
+
+    @classmethod
     def uniform(cls, builder):
-        if not isinstance(builder, CaptionCorpus):
-            return _public(builder, cls.size)
-
-        def convert(sample):
-            # By default TensorFlow decodes JPEGs less exactly than Pillow.
-            image = tf.io.decode_jpeg(sample["image"], channels=3, dct_method="INTEGER_ACCURATE")
-            return sample | {"image": tf.ensure_shape(image, (cls.size, cls.size, 3))}
-
-        return convert
+        return _public(builder, cls.size)
 
     @staticmethod
     def measures(sample):

@@ -1,4 +1,4 @@
-"""Continuous text: corpora of whole texts, prepared once as tensorflow-datasets, and streams to learn from.
+"""Continuous text: corpora of whole texts, prepared once, and streams to learn from.
 
 A corpus is one of these:
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import files
-from zoo.data.samples import LocalCorpus, Samples, feature_of
+from zoo.data.samples import LocalCorpus, TextSamples, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, open_table, stem_of, with_columns
 from zoo.text.files import decode_text, read_text
@@ -28,21 +28,16 @@ _TAR = re.compile(r".*\.(tar|tgz|tbz2?|txz|zip)(\.(gz|bz2|xz))?", re.IGNORECASE 
 
 
 class TextCorpus(LocalCorpus):
-    """tensorflow-datasets builder of one local corpus: ``text`` and ``name`` of each file, or row of a table.
+    """Reads one local corpus: ``text`` and ``name`` of each file, or row of a table.
 
     Args:
         path: the file, folder or tar.
         columns: ``{"text": name}`` of tables, where it is not among ``COLUMNS``; or None.
-        data_dir: where the prepared shards go.
     """
 
-    description = "Whole texts."
-    features = {"text": tfds.features.Text(), "name": tfds.features.Text()}
-    in_order = True
-
-    def __init__(self, path, columns=None, **kwargs):
+    def __init__(self, path, columns=None):
+        super().__init__(path)
         self.columns = columns
-        super().__init__(path, **kwargs)
 
     def samples(self):
         if self.path.is_file() and _TABLE.fullmatch(self.path.name):
@@ -77,13 +72,13 @@ class TextCorpus(LocalCorpus):
         return UserError(f"{self.path}: there is no text in it ({reason}); give a file or folder with text.")
 
 
-class Texts(Samples):
+class Texts(TextSamples):
     """Whole texts of one or more prepared corpora, in the order of their names.
 
     Attributes:
         names: ``CORPUS/NAME`` of every text, NAME the path in a folder or tar, ``text`` for a file alone; the
             number of its row, six digits, in a table.
-        texts: list of str, as they were.
+        texts: as they were.
         skipped: sentences on files that are no text.
     """
 
@@ -92,19 +87,21 @@ class Texts(Samples):
     named = None  # columns that a person named
 
     @classmethod
-    def builder(cls, path, **options):
-        return TextCorpus(path, cls.named, **options)
+    def local(cls, path):
+        return TextCorpus(path, cls.named)
 
     @staticmethod
     def uniform(builder):
-        if isinstance(builder, TextCorpus):
-            return lambda sample: sample
         key = feature_of(builder, tfds.features.Text, COLUMNS["text"], "text")
         return lambda sample: {"text": sample[key], "name": ""}
 
     @staticmethod
     def measures(sample):
         return []
+
+    @property
+    def columns(self):
+        return {"text": self.texts}
 
     def joined(self):
         """All as one text."""

@@ -1,4 +1,4 @@
-"""Corpora of transcribed speech, prepared once as tensorflow-datasets.
+"""Corpora of transcribed speech, prepared once.
 
 A corpus is a folder or a tar in one of these layouts, known by their content, in any subfolder:
 
@@ -64,25 +64,23 @@ _KALDI = ("wav.scp", "text", "utt2spk", "segments")
 
 
 class SpeechCorpus(LocalCorpus):
-    """tensorflow-datasets builder of one local corpus: ``audio``, ``text`` and ``name`` of each utterance.
+    """Reads one local corpus: ``audio``, ``text`` and ``name`` of each utterance.
 
     Args:
         path: the folder, tar or table.
         rate: samples a second of ``audio``, mono.
         columns: ``{"audio": name, ...}`` of tables, where they are not among ``COLUMNS``; or None.
-        data_dir: where the prepared shards go.
     """
 
-    description = "Utterances, mono, with their transcripts."
     features = {
         "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
         "text": tfds.features.Text(),
         "name": tfds.features.Text(),
     }
 
-    def __init__(self, path, rate, columns=None, **kwargs):
+    def __init__(self, path, rate, columns=None):
+        super().__init__(path)
         self.rate, self.columns = rate, columns
-        super().__init__(path, **kwargs)
 
     def samples(self):
         for name, samples, text in read_utterances(self.path, self.skipped, self.rate, self.columns):
@@ -616,16 +614,14 @@ class Speech(Samples):
 
     def __init__(self, sources, chosen=None):
         super().__init__(sources, chosen)
-        self.lengths = np.array([row[2] for row in self._rows], int)
+        self.lengths = self._numbers(2)
 
     @classmethod
-    def builder(cls, path, **options):
-        return SpeechCorpus(path, cls.rate, cls.named, **options)
+    def local(cls, path):
+        return SpeechCorpus(path, cls.rate, cls.named)
 
     @classmethod
     def uniform(cls, builder):
-        if isinstance(builder, SpeechCorpus):
-            return lambda sample: sample
         what = "speech and its text"
         sound = feature_of(builder, tfds.features.Audio, ["speech", "audio"], what)
         text = feature_of(

@@ -1,4 +1,4 @@
-"""Corpora of text lines, prepared once as tensorflow-datasets.
+"""Corpora of text lines, prepared once.
 
 A corpus is a folder, a zip or a tar of images with their transcripts, in any subfolders, known by what lies
 there; docs/corpora.md shows each layout:
@@ -38,9 +38,8 @@ KIND = listed.Kind(
 
 
 class LineCorpus(LocalCorpus):
-    """tensorflow-datasets builder of one local line corpus: ``image``, ``text`` and ``name`` of each line."""
+    """Reads one local line corpus: ``image``, ``text`` and ``name`` of each line."""
 
-    description = "Images of single lines with their transcripts."
     features = {
         "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
         "text": tfds.features.Text(),
@@ -119,14 +118,14 @@ class Lines(Samples):
     ``dataset`` gives ``image`` uint8 ``[height, width, 1]`` and ``text``.
     """
 
-    builder = LineCorpus
+    local = LineCorpus
     noun = "line"
     version = 3
     suffixes = (*IMAGE_SUFFIXES, _TEXT)
 
     def __init__(self, sources, chosen=None):
         super().__init__(sources, chosen)
-        self.shapes = np.array([row[2:] for row in self._rows], int).reshape(-1, 2)
+        self.shapes = np.stack([self._numbers(2), self._numbers(3)], axis=1)
 
     @classmethod
     def locate(cls, path):
@@ -141,9 +140,7 @@ class Lines(Samples):
         def convert(sample):
             pixels = tf.cast(sample[image], tf.float32)
             grey = tf.cast(tf.round(tf.reduce_mean(pixels, axis=-1, keepdims=True)), tf.uint8)
-            words = sample[text]
-            if not isinstance(builder, LineCorpus):
-                words = mapped_text(normalise, words)
+            words = mapped_text(normalise, sample[text])
             return {"image": grey, "text": words} | ({"name": sample["name"]} if "name" in sample else {})
 
         return convert

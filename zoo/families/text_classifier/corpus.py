@@ -1,4 +1,4 @@
-"""Corpora of labelled texts, prepared once as tensorflow-datasets.
+"""Corpora of labelled texts, prepared once.
 
 A corpus is one of these; every file may be gzipped, and `PATH@3` shows a small one three times an epoch:
 
@@ -39,21 +39,16 @@ SHARED = 8  # words in a row that two texts may not share if one is learned and 
 
 
 class LabelledCorpus(LocalCorpus):
-    """tensorflow-datasets builder of one local corpus: ``text``, ``label`` and ``name`` of each text.
+    """Reads one local corpus: ``text``, ``label`` and ``name`` of each text.
 
     Args:
         path: the file, folder or tar.
         columns: ``{"text": name, "label": name}`` of tables, where they are not among ``COLUMNS``; or None.
-        data_dir: where the prepared shards go.
     """
 
-    description = "Texts with their labels."
-    features = {"text": tfds.features.Text(), "label": tfds.features.Text(), "name": tfds.features.Text()}
-    in_order = True
-
-    def __init__(self, path, columns=None, **kwargs):
+    def __init__(self, path, columns=None):
+        super().__init__(path)
         self.columns = columns
-        super().__init__(path, **kwargs)
 
     def samples(self):
         for name, text, label in read_labelled(self.path, self.skipped, self.columns):
@@ -184,7 +179,7 @@ class LabelledTexts(TextSamples):
         names: ``CORPUS/000001`` of every text, the number of its line from 1, or ``CORPUS/`` and its path in
             a folder or tar; the corpus is named as its file without suffixes.
         texts: the texts, their white space normalised.
-        labels: their labels, list of str.
+        labels: their labels, a sequence of str.
         keys: their words without the marks between them: texts that agree in these count as the same.
         skipped: sentences on texts that could not be used.
 
@@ -197,15 +192,15 @@ class LabelledTexts(TextSamples):
 
     def __init__(self, sources, chosen=None):
         super().__init__(sources, chosen)
-        self.labels = [row[2] for row in self._rows]
+        self.labels = self._strings(2)
 
     @functools.cached_property
     def keys(self):
         return [" ".join(_words(text)) for text in self.texts]
 
     @classmethod
-    def builder(cls, path, **options):
-        return LabelledCorpus(path, cls.named, **options)
+    def local(cls, path):
+        return LabelledCorpus(path, cls.named)
 
     @classmethod
     def locate(cls, path):
@@ -214,13 +209,13 @@ class LabelledTexts(TextSamples):
             return Path(path), match[1]
         return super().locate(path)
 
-    @classmethod
-    def uniform(cls, builder):
-        return (lambda sample: sample) if isinstance(builder, LabelledCorpus) else _public(builder)
+    @staticmethod
+    def uniform(builder):
+        return _public(builder)
 
     @staticmethod
     def measures(sample):
-        return [sample["label"].decode()]
+        return [sample["label"]]
 
     @staticmethod
     def complaint(name, text, label):

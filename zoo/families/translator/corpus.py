@@ -1,4 +1,4 @@
-"""Parallel corpora, sentences with their translations, prepared once as tensorflow-datasets.
+"""Parallel corpora, sentences with their translations, prepared once.
 
 A corpus is one of these; every file may be gzipped:
 
@@ -39,26 +39,17 @@ _CODE = r"(?!(?:csv|gz|md|tar|tbz|tgz|tmx|tsv|txt|txz|xz|zip)\b)[a-z]{2,3}(?:[-_
 
 
 class ParallelCorpus(LocalCorpus):
-    """tensorflow-datasets builder of one local corpus: ``source``, ``text`` and ``name`` of each pair.
+    """Reads one local corpus: ``source``, ``text`` and ``name`` of each pair.
 
     Args:
         path: the file or folder; of two parallel files, the source.
         languages: codes of the source and the target.
         columns: ``{"source": name, "target": name}`` of tables whose languages do not name them; or None.
-        data_dir: where the prepared shards go.
     """
 
-    description = "Sentences with their translations."
-    features = {
-        "source": tfds.features.Text(),
-        "text": tfds.features.Text(),
-        "name": tfds.features.Text(),
-    }
-    in_order = True
-
-    def __init__(self, path, languages, columns=None, **kwargs):
+    def __init__(self, path, languages, columns=None):
+        super().__init__(path)
         self.languages, self.columns = languages, columns
-        super().__init__(path, **kwargs)
 
     def samples(self):
         for name, source, text in read_parallel(self.path, self.languages, self.skipped, self.columns):
@@ -448,11 +439,11 @@ class Parallel(TextSamples):
 
     def __init__(self, sources, chosen=None):
         super().__init__(sources, chosen)
-        self.sources = [row[2] for row in self._rows]
+        self.sources = self._strings(2)
 
     @classmethod
-    def builder(cls, path, **options):
-        return ParallelCorpus(path, cls.languages, cls.named, **options)
+    def local(cls, path):
+        return ParallelCorpus(path, cls.languages, cls.named)
 
     @classmethod
     def locate(cls, path):
@@ -477,8 +468,6 @@ class Parallel(TextSamples):
 
     @classmethod
     def uniform(cls, builder):
-        if isinstance(builder, ParallelCorpus):
-            return lambda sample: sample
         pick = _public_sentence(builder, cls.languages)
 
         def convert(sample):
@@ -489,7 +478,7 @@ class Parallel(TextSamples):
 
     @staticmethod
     def measures(sample):
-        return [sample["source"].decode()]
+        return [sample["source"]]
 
     @classmethod
     def complaint(cls, name, text, source):
@@ -537,13 +526,8 @@ class Parallel(TextSamples):
             return None
 
         faults = [fault(pair) for pair in zip(self.sources, self.texts, strict=True)]
-        counts, stay = Counter(faults), iter(faults)
-        chosen = []
-        for mask in self._chosen:
-            chosen.append(mask.copy())
-            chosen[-1][mask] = [next(stay) is None for _ in range(mask.sum())]
-        report = {reason: counts[reason] for reason in reasons}
-        return type(self)(self._sources, chosen), report
+        counts = Counter(faults)
+        return self._where(found is None for found in faults), {reason: counts[reason] for reason in reasons}
 
 
 def _public_sentence(builder, languages):
