@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from zoo.data import samples as corpora
+from zoo.data import prepared as corpora
 from zoo.errors import UserError
 from zoo.families.captioner.corpus import load_captions, read_captioned
 from zoo.images.photos import read_photo

@@ -15,7 +15,7 @@ import pytest
 import zoo
 from recipes import char_lm
 from recipes.training import setup
-from zoo.data import samples as corpora
+from zoo.data import prepared as corpora
 from zoo.errors import UserError
 from zoo.families.char_lm.corpus import Streams, load_texts
 from zoo.families.char_lm.network import CELLS, CharLm, CharLmConfig

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from zoo.data import samples as corpora
+from zoo.data import prepared as corpora
 from zoo.errors import UserError
 from zoo.families.deep_speech import corpus as speech
 from zoo.families.deep_speech.corpus import load_speech

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from zoo.data import samples as corpora
+from zoo.data import prepared as corpora
 from zoo.errors import UserError
 from zoo.families.text_classifier.corpus import LabelledTexts, load_labelled, read_labelled
 

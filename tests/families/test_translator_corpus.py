@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from zoo.data import samples as corpora
+from zoo.data import prepared as corpora
 from zoo.errors import UserError
 from zoo.families.translator import corpus as parallel
 from zoo.families.translator.corpus import load_parallel, read_parallel

@@ -1,37 +1,24 @@
 """What corpora of all kinds share: preparing them once, names, selection, repeats.
 
 A kind of corpus is a ``LocalCorpus``, which reads files into samples, and a ``Samples``, which a person
-holds. The ``corpus.py`` of each family has one of each.
-
-A prepared corpus is an index, columns of what is known of each sample, in the order in which the samples were
-read; and, unless they are text alone, the samples in the format of tensorflow-datasets. Both are written and
-read as streams: neither needs memory for all samples.
+holds. The ``corpus.py`` of each family has one of each. ``zoo.data.prepared`` keeps what was read.
 """
 
-import collections
-import contextlib
 import functools
 import glob
-import hashlib
-import io
 import itertools
-import json
 import os
-import random
 import re
-import sys
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
-from tqdm import tqdm
 
-from zoo import files, hub
-from zoo.data import columns
-from zoo.data.records import Records
-from zoo.errors import UserError, reason
+from zoo import files
+from zoo.data.columns import Strings
+from zoo.data.prepared import prepare
+from zoo.errors import UserError
 
 
 class LocalCorpus:
@@ -171,7 +158,7 @@ class Samples:
 
     def _strings(self, number):
         """A column of the index, of texts."""
-        return columns.Strings(
+        return Strings(
             [
                 (source.columns[number], rows, f"{source.label}/" if number == 0 else "")
                 for source, rows in zip(self._sources, self._rows, strict=True)
@@ -199,8 +186,7 @@ class Samples:
         """
         parts = []
         for source, chosen in zip(self._sources, self._chosen, strict=True):
-            mask = tf.constant(chosen)
-            part = source.dataset().enumerate().filter(lambda i, _, mask=mask: mask[i]).map(_nameless)
+            part = source.dataset(chosen)
             parts.append(part.repeat(source.repeat) if repeat else part)
         joined = parts[0]
         for part in parts[1:]:
@@ -298,18 +284,9 @@ class TextSamples(Samples):
 _CHUNK = 1024  # texts that are read at a time
 
 
-def _nameless(_, sample):
-    return {key: value for key, value in sample.items() if key != "name"}
-
-
 # === For the kinds ===
 
 stamp = files.stamp
-
-
-def corpora_folder():
-    """Where prepared corpora are kept: ``$ZOO_HOME/corpora``."""
-    return hub.home() / "corpora"
 
 
 def feature_of(builder, kind, preferred, what):
@@ -332,163 +309,7 @@ def mapped_text(function, text):
     return tf.ensure_shape(text, ())
 
 
-# === Prepared corpora ===
-
-
-class _Source:
-    """One prepared corpus: its index, whose columns are name, text and measures, and its samples.
-
-    Samples that are not ``usable`` (bool ``[samples]``) are there to be counted while reading.
-    """
-
-    def __init__(self, folder, builder, split, convert, label, repeat):
-        stored = json.loads((folder / _INDEX).read_text(encoding="utf-8", errors="surrogateescape"))
-        self.builder, self.split, self._convert = builder, split, convert
-        self.label, self.repeat = label, repeat
-        self.columns = columns.read(folder, stored["columns"])
-        self.skipped = stored["skipped"]
-        self.usable = np.ones(stored["count"], bool)
-        self.usable[stored["unusable"]] = False
-
-    def dataset(self):
-        return _read(self.builder, self.split, self._convert)
-
-    def reader(self):
-        """A function from the number of a row, in tf.data, to the sample."""
-        if self.builder.info.file_format != tfds.core.FileFormat.TFRECORD:
-            raise UserError(
-                f"tfds:{self.builder.name}: single samples cannot be read from files of its format; keep "
-                "them in memory or in a file (`--training.cache`)."
-            )
-        parts = self.builder.info.splits[self.split].file_instructions
-        records = Records([(part.filename, part.skip, part.take) for part in parts])
-        features = self.builder.info.features
-        return lambda row: _nameless(row, self._convert(features.deserialize_example(records.tensor(row))))
-
-
-def _read(builder, split, convert):
-    # Decoded samples are not to be kept in memory behind the back of those who do not want them there.
-    read = tfds.ReadConfig(shuffle_seed=0, interleave_cycle_length=1, add_tfds_id=False, try_autocache=False)
-    raw = builder.as_dataset(split=split, shuffle_files=False, read_config=read)
-    return raw.map(convert, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-class _Index:
-    """Writes the index of samples into a folder, and what `zoo cache` shows of it.
-
-    Args:
-        complaint: what may tell of a row that it cannot be used, as ``Samples.complaint``; or None.
-        label: what goes before names in such sentences.
-    """
-
-    def __init__(self, kind, folder, source, complaint=None, label=""):
-        self.kind, self.folder, self.source, self.skipped = kind, folder, source, []
-        self._complaint, self._label, self._unusable = complaint, label, []
-        self._columns = columns.Writer(folder)
-
-    def __enter__(self):
-        self._columns.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self._columns.__exit__(*error)
-        if error[0] is None:
-            index = {"count": self.count, "columns": self._columns.kinds, "unusable": self._unusable}
-            about = {"source": self.source, "count": self.count, "noun": self.kind.noun}
-            for name, content in ((_INDEX, index | {"skipped": self.skipped}), (hub.ABOUT_COPY, about)):
-                text = json.dumps(content, ensure_ascii=False)
-                (self.folder / name).write_text(text, encoding="utf-8", errors="surrogateescape")
-
-    @property
-    def count(self):
-        return self._columns.count
-
-    def of(self, samples):
-        """Iterate over samples, each of which is noted."""
-        for sample in samples:
-            name = _as_str(sample.get("name", ""))
-            if not name or name.endswith("/"):
-                name += f"{self.count:06d}"
-            row = [name, *map(_as_str, (sample["text"], *self.kind.measures(sample)))]
-            if self._complaint and (sentence := self._complaint(f"{self._label}/{name}", *row[1:])):
-                self._unusable.append(self.count)
-                self.skipped.append(sentence)
-            self._columns.add(row)
-            yield sample
-
-
-def _as_str(value):
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _fingerprint(path, kind, *depends_on):
-    """Changes when a file of the corpus does, or how it is read, without reading them all."""
-    depends_on = [kind.__name__, str(kind.version), *depends_on]
-    text = "\n".join([_FORMAT, os.path.realpath(str(path)), *files.stamps(path), *depends_on])
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def _prepare_local(kind, path, progress):
-    """The folder of a prepared corpus, and the builder that reads its samples; None for text alone."""
-    folder = corpora_folder() / _fingerprint(path, kind, *kind.depends_on(path))
-    corpus = kind.local(path)
-    if not (folder / _INDEX).is_file():
-        with files.atomic_folder(folder, marker=_INDEX) as new:
-            with _Index(kind, new, os.path.abspath(str(path))) as index:
-                samples = index.of(_shown(corpus.samples(), kind, path, progress))
-                if corpus.features is None:
-                    collections.deque(samples, maxlen=0)
-                else:
-                    _write(samples, corpus.features, new / _SAMPLES)
-                index.skipped += corpus.skipped
-                if not index.count:
-                    raise corpus.unusable((corpus.skipped or ["it is empty"])[0].rstrip("."))
-        if progress:
-            print(
-                f"{path}: {index.count:,} {kind.noun}{'s' * (index.count != 1)} read; a copy is kept in "
-                f"{folder} (see `zoo cache`), nothing leaves this computer.",
-                file=sys.stderr,
-            )
-    return folder, corpus.features and tfds.builder_from_directory(folder / _SAMPLES)
-
-
-def _write(samples, features, folder):
-    """Write samples in the format of tensorflow-datasets, in the order in which they come."""
-    folder.mkdir()
-    about = tfds.core.dataset_info.DatasetIdentity("corpus", tfds.core.Version("1.0.0"), str(folder), "")
-    info = tfds.core.DatasetInfo(builder=about, features=tfds.features.FeaturesDict(features))
-    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=sys.maxsize)
-    writer.initialize_splits([_LOCAL])
-    while some := list(itertools.islice(samples, _SOME)):
-        writer.add_examples({_LOCAL: some})
-    writer.close_all()
-
-
-def _prepare_public(kind, builder, split, label, progress):
-    """The folder of the index of a public set, which is stored as it takes a pass over all of it."""
-    folder = corpora_folder() / _fingerprint(Path(builder.data_dir), kind, split)
-    if not (folder / _INDEX).is_file():
-        source = f"tfds:{builder.name}:{split}"
-        with (
-            files.atomic_folder(folder, marker=_INDEX) as new,
-            _Index(kind, new, source, kind.complaint, label) as index,
-        ):
-            samples = _read(builder, split, kind.uniform(builder)).as_numpy_iterator()
-            collections.deque(index.of(_shown(samples, kind, source, progress)), maxlen=0)
-    return folder
-
-
-def _shown(samples, kind, path, progress):
-    """Samples with a bar of how many there were; it moves the cursor, which in a log is nothing but signs."""
-    name, show = os.path.basename(str(path)), progress and sys.stderr.isatty()
-    return tqdm(samples, f"reading {name}", leave=False, unit=f" {kind.noun}s", delay=1, disable=not show)
-
-
-_INDEX = "index.json"
-_SAMPLES = "samples"  # the folder of what tensorflow-datasets reads
-_LOCAL = "train"  # its split
-_SOME = 64  # samples that are in memory at a time while they are written
-_FORMAT = "3"  # of prepared corpora, whatever their kind
+# === Corpora by their names ===
 
 
 def _expanded(corpus):
@@ -530,70 +351,28 @@ def _stem(path):
 
 
 def _load_sources(kind, parts, named, progress):
-    """The ``_Source`` of each of ``[(path, N)]``, once; of a pattern, those that can be used.
+    """The ``Prepared`` corpus of each of ``[(path, N)]``, once; of a pattern, those that can be used.
 
     Args:
         named: paths as a person gave them; others are what a pattern stands for, and are skipped if need be.
     """
-    sources, failures, taken, seen = [], [], set(), set()
+    sources, failures, taken = {}, [], set()
     for corpus, repeat in parts:
         try:
-            sources.append(_load_source(kind, corpus, repeat, progress, taken, seen))
+            source = prepare(kind, corpus, progress)
         except UserError as error:
             if str(corpus) in named or f"{corpus}@{repeat}" in named:
                 raise
             failures.append(error)
-    sources = list(filter(None, sources))
+            continue
+        if source.folder not in sources:  # two parallel files are one corpus
+            source.label, source.repeat = _unique(source.label, taken), repeat
+            sources[source.folder] = source
     if not sources:
         raise failures[0]
+    sources = list(sources.values())
     sources[0].skipped += [f"{str(error).rstrip('.')}." for error in failures]
     return sources
-
-
-def _load_source(kind, corpus, repeat, progress, taken, seen):
-    """A prepared corpus, or None where it is in ``seen``: two parallel files are one."""
-    path = str(corpus)
-    if path.startswith("tfds:"):
-        label, _, split = path.removeprefix("tfds:").partition(":")
-        builder = _public_builder(label, progress)
-        split = split or next(iter(builder.info.splits))
-        folder = _prepare_public(kind, builder, split, label, progress)
-        convert = kind.uniform(builder)
-    else:
-        split, convert = _LOCAL, kind.stored
-        listed = isinstance(corpus, files.FileList)
-        found, label = (corpus, Path(path).name) if listed else kind.locate(path)
-        place = os.path.realpath(path if listed else str(found))
-        if not listed and place in seen:
-            return None
-        seen.add(place)
-        folder, builder = _prepare_local(kind, found, progress)
-    source = _Source(folder, builder, split, convert, _unique(label, taken), repeat)
-    if len(source.usable) and not source.usable.any():
-        raise UserError(f"{path}: no {kind.noun} in it could be used ({source.skipped[0].rstrip('.')}).")
-    return source
-
-
-def _public_builder(name, progress):
-    """The builder of a public set, which is fetched and prepared if it is not there."""
-    bars = progress and sys.stderr.isatty()
-    (tfds.enable_progress_bar if bars else tfds.disable_progress_bar)()
-    state = random.getstate()  # it draws: a seed would mean something else the first time
-    try:
-        builder = tfds.builder(name)
-        new = not builder.data_path.exists()
-        # It prints, with colours; stdout is for results.
-        with contextlib.redirect_stdout(sys.stderr if bars else io.StringIO()):
-            builder.download_and_prepare()
-    except Exception as error:  # tfds has no common base for what an unknown or unreachable set raises
-        raise UserError(
-            f"tfds:{name}: cannot be prepared ({reason(error)}); check the name."
-        ) from error
-    finally:
-        random.setstate(state)
-    if new and progress:
-        print(f"tfds:{name}: fetched, it is kept in {builder.data_dir}.", file=sys.stderr)
-    return builder
 
 
 def _unique(label, taken):
