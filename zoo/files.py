@@ -18,6 +18,7 @@ import hashlib
 import io
 import lzma
 import os
+import posixpath
 import secrets
 import shutil
 import stat
@@ -231,8 +232,9 @@ def open_members(path, wanted=None, skipped=None):
 
     A corpus gives the same names, bytes and order whether it is a folder, a zip or a tar of it, plain or
     compressed (gzip, bzip2, xz). Hidden files (a part of the name begins with ".", as macOS's ``._scan.png``)
-    are left out. Links in a folder are followed, each folder once. A compressed tar is unpacked to an unnamed
-    temporary file first, since names come sorted and compression knows no way back.
+    are left out. Links in a folder are followed, each folder once; in an archive, those to files in it. A
+    compressed tar is unpacked to an unnamed temporary file first, since names come sorted and compression
+    knows no way back.
 
     Args:
         path: a folder, walked with all below it, a tar, a zip or a ``FileList``.
@@ -245,8 +247,8 @@ def open_members(path, wanted=None, skipped=None):
 
     Raises:
         UserError: nothing there, not a folder, tar or zip, one that is truncated, damaged or encrypted, or
-            one with absolute paths, "..", links or devices, or that unpacks to a size beyond reason: it is
-            refused before its first file is read.
+            one with absolute paths, ".." or devices, or that unpacks to a size beyond reason: it is refused
+            before its first file is read. A link to what is no file in it is refused when its turn comes.
     """
     if isinstance(path, FileList):
         members = ({name: _reader(file) for name, file in files} for files in [path.members.items()])
@@ -421,6 +423,7 @@ def _unreadable(error):
     return UserError(f"{error.filename}: cannot be read ({_why(error)})")
 
 
+_LONGEST = 4096  # bytes of the path in a link
 _ZIP = b"PK\3\4", b"PK\5\6"  # the latter of one without files
 _FOREIGN = {b"Rar!": "RAR", b"7z\xbc\xaf": "7-Zip", b"\x28\xb5\x2f\xfd": "Zstandard"}
 
@@ -443,19 +446,23 @@ def _zip_members(path):
             archive = stack.enter_context(zipfile.ZipFile(path))
         except _ZIP_ERRORS as error:
             raise UserError(f"{path}: this zip is truncated or damaged; copy or download it again") from error
-        files, size = {}, 0
+        files, links, size = {}, {}, 0
         for member in archive.infolist():
             _check_name(path, member.filename)
-            if stat.S_ISLNK(member.external_attr >> 16):
-                raise UserError(f"{path}: refused, {member.filename!r} in it is a link; pack plain files")
             if member.flag_bits & 1:
                 raise UserError(f"{path}: this zip is encrypted; unpack it and give the folder")
             name = _plain_name(member.filename.replace("\\", "/"))  # some programs of Windows write so
             if not member.is_dir() and not _hidden(name):
                 size += member.file_size
+                if stat.S_ISLNK(member.external_attr >> 16):
+                    short = member.file_size <= _LONGEST
+                    reference = _read_zipped(path, archive, member) if short else b""
+                    links[name] = _target(name, os.fsdecode(reference))
                 files[name] = lambda member=member: _read_zipped(path, archive, member)
         if size > _most(os.path.getsize(path)):
             raise _bomb(path, _most(os.path.getsize(path)))
+        for name in links:
+            files[name] = _linked(path, name, files, links)
         yield files
 
 
@@ -476,13 +483,18 @@ def _tar_members(path):
     """Yield one dict, name -> function that reads that member, and keep the tar open meanwhile."""
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_uncompressed(path))
-        files = {}
+        files, links = {}, {}
         try:
             tar = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))
             for member in tar:  # the last of several with one name counts, as it does for tar
                 name = _safe_name(path, member)
                 if name and not _hidden(name):
+                    links.pop(name, None)
                     files[name] = lambda member=member: _read_member(path, tar, member)
+                    if member.issym():
+                        links[name] = _target(name, member.linkname)
+                    elif member.islnk():
+                        links[name] = _plain_name(member.linkname)
         except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
             raise UserError(
                 f"{path}: neither a folder nor a whole tar (plain, .gz, .bz2 or .xz) or zip; "
@@ -493,7 +505,32 @@ def _tar_members(path):
         file.seek(tar.offset)
         if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
             raise _truncated(path)
+        for name in links:
+            files[name] = _linked(path, name, files, links)
         yield files
+
+
+def _target(name, reference):
+    """The name of what a symbolic link in an archive leads to."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), reference))
+
+
+def _linked(path, name, files, links):
+    """The function that reads what a link in an archive leads to, if that is a file in it."""
+    target, seen = links[name], {name}
+    while target in links and target not in seen:
+        seen.add(target)
+        target = links[target]
+    if target in files and target not in links:
+        return files[target]
+
+    def refuse():
+        raise UserError(
+            f"{path}: refused, {name!r} in it is a link to {links[name]!r}, which is no file in it; pack the "
+            "file itself"
+        )
+
+    return refuse
 
 
 def _safe_name(path, member):
@@ -501,8 +538,8 @@ def _safe_name(path, member):
     _check_name(path, member.name)
     if member.isdir():
         return ""
-    if not member.isreg() or member.issparse():
-        raise UserError(f"{path}: refused, {member.name!r} in it is a link or a device; pack plain files")
+    if not (member.isreg() or member.issym() or member.islnk()) or member.issparse():
+        raise UserError(f"{path}: refused, {member.name!r} in it is a device; pack plain files")
     if member.size < 0:  # would send tarfile round in a circle (CVE-2025-8194)
         raise _truncated(path)
     return _plain_name(member.name)

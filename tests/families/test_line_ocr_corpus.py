@@ -225,7 +225,7 @@ def test_parquet(inside, seen):
         assert "row 4 has no transcript" in skipped[0]
         assert len(load_lines(seen / "train-00000-of-00001.parquet")) == 3
     (seen / "train-00000-of-00001.parquet").write_bytes(b"PAR1 cut")
-    assert any("no whole Parquet table" in sentence for sentence in said(seen)[1])
+    assert any("no whole Parquet file" in sentence for sentence in said(seen)[1])
 
 
 def pairs(folder, image="{i}.png", text="{i}.gt.txt", texts=SAID):

@@ -6,7 +6,6 @@ Parquet, as Hugging Face has it, with the images in it.
 
 import contextlib
 import dataclasses
-import io
 import os
 import posixpath
 import re
@@ -27,12 +26,12 @@ from zoo.data.lists import (
     text_column,
 )  # fmt: skip
 from zoo.errors import UserError
-from zoo.formats.parquet import read_parquet
-from zoo.formats.tables import column
+from zoo.formats.tables import ParquetFile, column
 from zoo.text.files import decode_text, read_data, split_lines
 
 _IMAGES = "images"  # the folder beside a list in which docTR has them
 _NOTED = 10_000
+_ROWS = 64  # of a Parquet table that are in memory at a time: each may hold an image
 _TOLD = 20  # things of one kind that cannot be used are named, of more the number is told
 
 
@@ -237,17 +236,17 @@ class DescribedImages:
         """``(image, text)`` of the rows of a Parquet table; none where it has no such columns."""
         source = files.member_path(self.path, member)
         if source is None:
-            ((_, data),) = files.open_members(self.path, {member}.__contains__)
-            source = io.BytesIO(data)
-        chosen = []
-
-        def wanted(names):
-            places = column(names, *IMAGE_COLUMNS), text_column(names, self.kind)
-            chosen.extend(names[place] for place in places if place is not None)
-            return chosen if len(chosen) == 2 else []
-
-        for row in read_parquet(source, f"{self.path}: {member}", wanted):
-            yield row[chosen[0]], row[chosen[1]]
+            ((_, source),) = files.open_members(self.path, {member}.__contains__)
+        else:
+            source = str(source)
+        table = ParquetFile(f"{self.path}: {member}", source)
+        names = table.schema.names
+        places = column(names, *IMAGE_COLUMNS), text_column(names, self.kind)
+        if None in places:
+            return
+        image, said = (names[place] for place in places)
+        for row in table.rows([image, said], _ROWS):
+            yield row[image], row[said]
 
     def _names_images(self, member):
         """Whether a Parquet table names its images, which lie elsewhere."""

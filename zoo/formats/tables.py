@@ -17,7 +17,7 @@ import math
 import re
 
 from zoo.errors import UserError, train_extra
-from zoo.text.files import Utf8Check, is_utf16, split_lines, stream_lines
+from zoo.text.files import Utf8Check, is_utf16, stream_lines
 
 NAME = re.compile(r"(.+)\.(tsv|csv|jsonl|ndjson|json|parquet|xlsx?|ods)(\.gz)?", re.DOTALL | re.IGNORECASE)
 TAB = "\t"
@@ -522,32 +522,70 @@ def _flat(row):
 
 
 def _parquet(name, skipped, data):
-    with train_extra():
-        import pyarrow
-        from pyarrow import parquet
-    try:
-        file = parquet.ParquetFile(name if data is None else pyarrow.BufferReader(data))
-        schema = file.schema_arrow
-    except (pyarrow.ArrowException, OSError) as error:
-        raise UserError(f"{name}: this is no whole Parquet file; copy or download it again.") from error
+    file = ParquetFile(name, data)
+    schema = file.schema
     columns = []
     for field in schema:
-        inner = field.type if pyarrow.types.is_struct(field.type) else ()
+        inner = field.type if file.is_struct(field) else ()
         columns += [f"{field.name}.{part.name}" for part in inner] or [field.name]
     classes = _classes(schema.metadata)
 
     def read(places):
-        number = 0
-        try:
-            for batch in file.iter_batches(1024, columns=[columns[at] for at in places]):
-                for row in map(_flat, batch.to_pylist()):
-                    number += 1
-                    cells = ((at, columns[at]) for at in places)
-                    yield number, {at: _named(row.get(title), classes.get(title)) for at, title in cells}
-        except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(f"{name}: this Parquet file is damaged; copy or download it again.") from error
+        rows = file.rows([columns[at] for at in places], 1024)
+        for number, row in enumerate(map(_flat, rows), 1):
+            cells = ((at, columns[at]) for at in places)
+            yield number, {at: _named(row.get(title), classes.get(title)) for at, title in cells}
 
     return Table(name, columns, read, skipped, "row")
+
+
+class ParquetFile:
+    """A Parquet file, whose rows are read a few at a time.
+
+    Args:
+        name: its path, or what to call ``data`` in messages.
+        data: bytes to be read in its place, or the path of a file.
+
+    Attributes:
+        schema: its ``pyarrow.Schema``.
+
+    Raises:
+        UserError: it is damaged, or pyarrow is not here.
+    """
+
+    def __init__(self, name, data=None):
+        with train_extra():
+            import pyarrow
+            from pyarrow import parquet
+        self._damaged, self.name = (pyarrow.ArrowException, OSError), name
+        self.is_struct = lambda field: pyarrow.types.is_struct(field.type)
+        source = pyarrow.BufferReader(data) if isinstance(data, bytes) else data or name
+        with self._whole():
+            self._file = parquet.ParquetFile(source)
+            self.schema = self._file.schema_arrow
+
+    def rows(self, columns, size):
+        """Iterate over rows, ``{column: value}``: None, str, bytes, numbers, lists and dicts.
+
+        Args:
+            columns: those to read; ``COLUMN.PART`` of a column of structs.
+            size: how many rows are in memory at a time.
+
+        Raises:
+            UserError: the file is damaged; perhaps not before its row.
+        """
+        with self._whole():
+            for batch in self._file.iter_batches(size, columns=columns):
+                yield from batch.to_pylist()
+
+    @contextlib.contextmanager
+    def _whole(self):
+        try:
+            yield
+        except self._damaged as error:
+            raise UserError(
+                f"{self.name}: this is no whole Parquet file; copy or download it again."
+            ) from error
 
 
 def _classes(metadata):
@@ -567,30 +605,3 @@ def _named(value, names):
     if names is None or not isinstance(value, int):
         return value
     return names[value] if 0 <= value < len(names) else None
-
-
-# === Whole tables in memory ===
-
-
-def read_table(text, name, tabs, free=()):
-    """``(header, rows)`` of a delimited table that is there as text: list of str; ``(line, row)`` of each.
-
-    Rows, lists of str, may be longer or shorter than the header.
-
-    Raises:
-        UserError: a row cannot be read; perhaps not before it.
-    """
-    skipped = []
-    table = _delimited(name, skipped, iter(split_lines(text)), tabs)
-    return table.columns, _whole(table, skipped, free)
-
-
-def _whole(table, skipped, free):
-    last = len(table.columns) - 1
-    joined = table.delimiter in (",", ";") and column(table.columns[-1:], *free) is not None
-    for line, row in table._rows([]):
-        if skipped:
-            raise UserError(skipped[0])
-        yield line, [*row[:last], table.delimiter.join(row[last:])] if joined and row[last:] else row
-    if skipped:
-        raise UserError(skipped[0])

@@ -81,7 +81,7 @@ def stream_lines(path, data=None):
         UserError: as ``read_data``, when it comes to it, or its first MiB is no text.
     """
     decoder, rest = None, ""
-    for chunk in read_chunks(path) if data is None else [gunzip(data, path)]:
+    for chunk in read_chunks(path) if data is None else _parts(gunzip(data, path)):
         if decoder is None:
             codec = _codec(chunk, path)
             errors = "replace" if codec == "utf-16" else "surrogateescape"
@@ -91,6 +91,10 @@ def stream_lines(path, data=None):
     rest += decoder.decode(b"", final=True) if decoder else ""
     if rest:
         yield rest.removesuffix("\r")
+
+
+def _parts(data, size=1 << 20):
+    return (data[at : at + size] for at in range(0, len(data), size))
 
 
 class Utf8Check:

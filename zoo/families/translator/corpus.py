@@ -17,6 +17,7 @@ A corpus is one of these; every file may be gzipped:
 """
 
 import html
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
@@ -29,7 +30,7 @@ from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
 from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, stem_of, with_columns
-from zoo.text.files import Utf8Check, read_data, stream_lines
+from zoo.text.files import Utf8Check, stream_lines
 from zoo.text.normalise import normalise_sentence
 
 _TXT = re.compile(r"(.+)\.txt(\.gz)?", re.IGNORECASE | re.DOTALL)  # a table without a name for it, as Anki's
@@ -87,7 +88,7 @@ def read_parallel(path, languages, skipped, columns=None):
     elif _TMX.fullmatch(path.name):
         rows = _read_tmx(path, languages, skipped)
     elif match := _pattern(languages).fullmatch(path.name):
-        pair = [(file, read_data(file)) for file in _pair_of(path, languages)]
+        pair = [(file, None) for file in _pair_of(path, languages)]
         rows = _read_pair(pair, path.with_name(match[1]), skipped)
     else:
         rows = _read_members(path, languages, skipped, columns)
@@ -113,21 +114,25 @@ def _empty(where, languages, sentences):
 
 
 def _read_pair(pair, prefix, skipped, folder=""):
-    """The lines of ``[(name, bytes)]``, source and target; ``folder`` goes before the names."""
-    (source, one), (target, other) = ((name, list(stream_lines(name, data))) for name, data in pair)
-    ends = [len(lines) - _blank_at_end(lines) for lines in (one, other)]
-    if ends[0] < len(one) and ends[1] < len(other):  # blank in both: these lines are no sentences
-        del one[max(ends) :], other[max(ends) :]
-    if len(one) != len(other):
-        (short, fewer), (long, more) = sorted(
-            ((source, len(one)), (target, len(other))), key=lambda side: side[1]
-        )
+    """The lines of ``[(name, bytes)]``, source and target; None in place of bytes reads the file.
+
+    ``folder`` goes before the names. The lines are read twice: first, they are counted.
+    """
+    (source, one, said), (target, other, heard) = (
+        (name, *_counted(stream_lines(name, data))) for name, data in pair
+    )
+    count = one
+    if said < one and heard < other:  # blank at the end of both: these lines are no sentences
+        one, other = min(one, count := max(said, heard)), min(other, count)
+    if one != other:
+        (short, fewer), (long, more) = sorted(((source, one), (target, other)), key=lambda side: side[1])
         raise UserError(
             f"{long} has {more} lines and {short} {fewer}, so that line {fewer + 1} and what follows has no "
             "translation; make them equally long."
         )
     checks = [Utf8Check(name) for name, _ in pair]
-    for number, sentences in enumerate(zip(one, other, strict=True), 1):
+    sides = [itertools.islice(stream_lines(name, data), count) for name, data in pair]
+    for number, sentences in enumerate(zip(*sides, strict=True), 1):
         both = [check.complaint(line, number) for check, line in zip(checks, sentences, strict=True)]
         complaints = list(filter(None, both))
         if complaints:
@@ -138,11 +143,12 @@ def _read_pair(pair, prefix, skipped, folder=""):
         check.end()
 
 
-def _blank_at_end(lines):
-    count = 0
-    while count < len(lines) and not normalise_sentence(lines[-1 - count]):
-        count += 1
-    return count
+def _counted(lines):
+    """How many lines there are, and how many without those at the end that are blank."""
+    count = said = 0
+    for count, line in enumerate(lines, 1):
+        said = count if normalise_sentence(line) else said
+    return count, said
 
 
 def _pattern(languages):
