@@ -32,7 +32,7 @@ from pathlib import Path, PureWindowsPath
 from zoo.errors import UserError
 
 STALE_SECONDS = 3600  # a temporary file untouched for so long belongs to a process that was killed
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last is the limit of `ulimit -f`
 
 # A compressed file may unpack to RATIO times its size (text has some 5, white paper 100; one made to fill a
 # disk has 1000 as gzip, 7000 as xz), or to ALWAYS bytes where that is more, and never beyond LARGEST.

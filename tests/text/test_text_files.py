@@ -90,3 +90,12 @@ def test_missing_files(tmp_path):
         for path in (tmp_path, tmp_path / "none"):
             with pytest.raises(UserError, match=f"^{path}: cannot be read .*; check the name"):
                 read(path)
+
+
+def test_what_is_no_text_says_what_it_may_be():
+    for data, what in (
+        (b"PK\3\4" + bytes(30), "a spreadsheet"),
+        ("label\ttext\n1\tgut\n".encode("utf-16-le"), "UTF-16 that does not say so; save it as UTF-8"),
+    ):
+        with pytest.raises(UserError, match=f"^a.csv: this is .*{what}"):
+            list(stream_lines("a.csv", data))

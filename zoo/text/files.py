@@ -58,6 +58,12 @@ def _codec(start, name):
     """The codec of a text by how it begins; UserError where it is none."""
     if is_utf16(name, start):
         return "utf-16"
+    if start.startswith(b"PK\3\4"):
+        raise UserError(
+            f"{name}: this is packed, or a spreadsheet (.xlsx); unpack it, or save it as CSV (UTF-8)."
+        )
+    if 3 * start.count(b"\0") > len(start) and start.strip(b"\0"):
+        raise UserError(f"{name}: this is no text, or UTF-16 that does not say so; save it as UTF-8.")
     if 1000 * start.count(b"\0") > len(start):  # a stray one is no more than a control character
         at = start.index(b"\0") + 1
         raise UserError(f"{name}: byte {at} is NUL, so this is no text; give text files alone.")
