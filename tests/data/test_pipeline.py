@@ -1,5 +1,6 @@
 """Batches are the same wherever samples are kept, and hold all that is needed of them."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,9 +26,9 @@ def same(some, others):
 
 
 @pytest.fixture
-def pipeline(small_reader, line_folder):
+def pipeline(small_reader, line_folder, tmp_path):
     """A function that makes one of twenty lines, five of them shown twice an epoch."""
-    corpus = load_lines([f"{line_folder}@2", line_folder])
+    corpus = load_lines([f"{line_folder}@2", shutil.copytree(line_folder, tmp_path / "more" / "lines")])
     corpus = corpus.select(lambda name: ("book1" in name) == name.startswith("lines/"))
 
     def make(**options):

@@ -1,6 +1,7 @@
 """What is learned and what validates, and the preset that a run begins with."""
 
 import argparse
+import shutil
 import sys
 
 import keras
@@ -27,8 +28,14 @@ def parted(corpus, **given):
     return learn, check
 
 
-def test_what_is_kept_aside_is_told(line_folder, capsys):
-    corpus = load_lines([line_folder, line_folder])
+@pytest.fixture
+def two(line_folder, tmp_path):
+    """Two corpora of twenty lines each, ``lines`` and ``lines-2``."""
+    return [line_folder, shutil.copytree(line_folder, tmp_path / "more" / "lines")]
+
+
+def test_what_is_kept_aside_is_told(two, capsys):
+    corpus = load_lines(two)
     learn, check = parted(corpus)
     assert {*learn.names, *check.names} == set(corpus.names) and len(check) == 4
     assert parted(corpus)[1].names == check.names
@@ -36,8 +43,8 @@ def test_what_is_kept_aside_is_told(line_folder, capsys):
     assert capsys.readouterr().out == f"lines: {part}; lines-2: {part}.\n" * 2
 
 
-def test_what_is_kept_aside_may_be_named(line_folder, capsys):
-    corpus = load_lines([line_folder, line_folder])
+def test_what_is_kept_aside_may_be_named(two, line_folder, capsys):
+    corpus = load_lines(two)
     learn, check = parted(corpus, hold_out="^lines-2/")
     assert len(check) == len(learn) == 20
     told = "lines: 20 to learn, 0 held out; lines-2: 0 to learn, 20 held out.\n"
@@ -48,7 +55,11 @@ def test_what_is_kept_aside_may_be_named(line_folder, capsys):
 
 @pytest.mark.parametrize(
     "pattern, complaint",
-    [("[", "no regular expression"), ("nothing", "cannot be split"), (".", "cannot be split")],
+    [
+        ("[", "no regular expression"),
+        ("nothing", "matches none of the 20 lines; they are called lines/book0_000, "),
+        (".", "matches all of the 20 lines; "),
+    ],
 )
 def test_what_cannot_be_kept_aside(pattern, complaint, line_folder):
     with pytest.raises(UserError, match=complaint):
