@@ -77,6 +77,7 @@ def main(arguments, prog=None):
     finetune.add_argument("--extend", action="store_true", help="learn words that the preset lacks")
     for one in (train, finetune):
         command_line.add_hold_out(one, "images")
+        command_line.add_columns(one, "image", "caption")
         command_line.add_fields(one, "tuning", Tuning)
         command_line.add_fields(one, "reward", Reward)
         command_line.add_fields(one, "model", CaptionerConfig, preset=one is finetune)
@@ -95,7 +96,9 @@ def main(arguments, prog=None):
         task = setup.load_preset(options, Captioner)
         config = task.config
 
-    load_corpus = functools.partial(load_captions, size=config.image_size)
+    load_corpus = functools.partial(
+        load_captions, size=config.image_size, columns=command_line.columns(options)
+    )
     learn, check = _split(load_corpus(options.data, progress=True), options, load_corpus)
     for sentence in learn.skipped:
         print(f"skipped: {sentence}", file=sys.stderr)

@@ -21,7 +21,7 @@ def main(arguments, prog=None):
     recognition.main(
         arguments, prog, __doc__, "line_ocr", "lines",
         levels=levels_by_name,
-        directions=("ltr", "rtl"),
+        directions=("ltr", "rtl"), columns=("image", "text"),
     )  # fmt: skip
 
 

@@ -552,9 +552,30 @@ def test_missing_and_other_files(tmp_path):
         files.open_members(tmp_path / "nowhere")
     (tmp_path / "x.tar").write_bytes(b"")
     (tmp_path / "x.png").write_bytes(b"\x89PNG" * 500)
-    for name in ("x.tar", "x.png"):
-        with pytest.raises(UserError, match=f"{name}: neither a folder nor a whole tar"):
-            list(files.open_members(tmp_path / name))
+    with pytest.raises(UserError, match="x.tar: neither a folder nor a whole tar"):
+        list(files.open_members(tmp_path / "x.tar"))
+    with pytest.raises(files.NoArchive, match="x.png: this is a PNG image, neither a folder nor a tar"):
+        list(files.open_members(tmp_path / "x.png"))
+
+
+@pytest.mark.parametrize(
+    "data, content",
+    [
+        (b"RIFF\0\0\0\0WAVEfmt ", "WAV audio"),
+        (b'<?xml version="1.0"?>\n<xliff version="1.2">', r"XML or HTML \(xliff\)"),
+        (b"<!DOCTYPE html>\n<html>", r"XML or HTML \(html\)"),
+        (b"good\ta film\n", "a text file, its columns between tabs"),
+        (b"a film\n", "a text file,"),
+        (b'[{"a": 1}]', "JSON"),
+        (b"\1\0\2", "a file of no kind"),
+        (gzip.compress(b"%PDF-1.4"), "a PDF"),
+        (b"", "an empty file"),
+    ],
+)
+def test_a_file_that_is_no_archive(data, content, tmp_path):
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(files.NoArchive, match=f"x: this is {content}"):
+        list(files.open_members(tmp_path / "x"))
 
 
 def test_links_in_a_folder_are_followed_once(tmp_path):

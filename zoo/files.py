@@ -19,6 +19,7 @@ import io
 import lzma
 import os
 import posixpath
+import re
 import secrets
 import shutil
 import stat
@@ -227,6 +228,18 @@ class FileList:
         return self.title
 
 
+class NoArchive(UserError):
+    """A file is no archive, so that it stands for no folder.
+
+    Attributes:
+        content: what it is: "WAV audio".
+    """
+
+    def __init__(self, path, content):
+        self.content = content
+        super().__init__(f"{path}: this is {content}, neither a folder nor a tar or zip; check the name")
+
+
 def open_members(path, wanted=None, skipped=None):
     """Iterate over the files of a folder, a tar or a zip, in the order of their names.
 
@@ -246,9 +259,10 @@ def open_members(path, wanted=None, skipped=None):
         (name, data): the path inside the folder or archive, with "/", as str; the file's bytes.
 
     Raises:
-        UserError: nothing there, not a folder, tar or zip, one that is truncated, damaged or encrypted, or
-            one with absolute paths, ".." or devices, or that unpacks to a size beyond reason: it is refused
-            before its first file is read. A link to what is no file in it is refused when its turn comes.
+        UserError: nothing there, or a tar or zip that is truncated, damaged or encrypted, that has absolute
+            paths, ".." or devices in it, or unpacks to a size beyond reason: it is refused before its first
+            file is read. A link to what is no file in it is refused when its turn comes. Of a file that is
+            no archive it is ``NoArchive``.
     """
     if isinstance(path, FileList):
         members = ({name: _reader(file) for name, file in files} for files in [path.members.items()])
@@ -496,6 +510,8 @@ def _tar_members(path):
                     elif member.islnk():
                         links[name] = _plain_name(member.linkname)
         except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+            if not files and not _TAR_NAME.search(path.name):
+                raise NoArchive(path, _content(path)) from error
             raise UserError(
                 f"{path}: neither a folder nor a whole tar (plain, .gz, .bz2 or .xz) or zip; "
                 "copy it again, or unpack it and give the folder"
@@ -531,6 +547,37 @@ def _linked(path, name, files, links):
         )
 
     return refuse
+
+
+_TAR_NAME = re.compile(r"\.(tar|tgz|tbz2?|txz|zip)(\.\w+)?$", re.IGNORECASE)
+_CONTENTS = (  # what files begin with
+    (rb"RIFF....WAVE", "WAV audio"), (rb"fLaC", "FLAC audio"), (rb"OggS", "Ogg audio"),
+    (rb"FORM....AIF", "AIFF audio"), (rb"ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb]", "MP3 audio"),
+    (rb"....ftyp", "MPEG-4 audio or video"), (rb"\x89PNG", "a PNG image"), (rb"\xff\xd8\xff", "a JPEG image"),
+    (rb"GIF8", "a GIF image"), (rb"II\*\0|MM\0\*", "a TIFF image"), (rb"%PDF", "a PDF"),
+    (rb"PAR1", "a Parquet table"), (rb"\x89HDF", "HDF5"), (rb"\x80[\2-\5]", "a Python pickle"),
+    (rb"SQLite format", "an SQLite database"), (rb"\xd0\xcf\x11\xe0", "an old Office document"),
+)  # fmt: skip
+
+
+def _content(path):
+    """What a file is, by how it begins, for a message."""
+    with _uncompressed(path) as file:
+        start = file.read(1 << 16)
+    if not start:
+        return "an empty file"
+    for beginning, content in _CONTENTS:
+        if re.match(beginning, start, re.DOTALL):
+            return content
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    root = re.match(rb"(?:<[?!].*?>\s*)*<([\w:.-]+)", text, re.DOTALL)
+    if root:
+        return f"XML or HTML ({root[1].decode()})"
+    if b"\0" in start and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "a file of no kind that is known here"
+    if text[:1] in (b"{", b"["):
+        return "JSON"
+    return "a text file, its columns between tabs" if b"\t" in text.partition(b"\n")[0] else "a text file"
 
 
 def _safe_name(path, member):

@@ -6,7 +6,6 @@ A family is the folder ``zoo/families/NAME`` with ``network.py`` (its ``zoo.cont
 """
 
 import importlib
-import inspect
 
 from zoo.errors import UserError
 
@@ -50,14 +49,9 @@ def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
         columns: ``{what: column}`` of tables whose columns have other names than the family knows; or None.
 
     Raises:
-        UserError: there is no such family, a corpus cannot be read, or a family reads no tables.
+        UserError: there is no such family, or a corpus cannot be read.
     """
-    load = _module(name, "corpus").load_corpus
-    if not columns:
-        return load(corpora, config, only, progress)
-    if "columns" not in inspect.signature(load).parameters:
-        raise UserError(f"--columns is for corpora in tables, which {name} has none of; leave it out.")
-    return load(corpora, config, only, progress, columns)
+    return _module(name, "corpus").load_corpus(corpora, config, only, progress, columns)
 
 
 def _module(name, file):

@@ -268,6 +268,22 @@ def test_texts_beside_images(tmp_path):
     assert sorted(names) == ["x/a.jpg", "x/c.png"]
 
 
+@pytest.mark.parametrize("titles", ["caption 1,caption 2", "Caption_1,Caption_2", "caption,captions #2"])
+def test_columns_with_numbers_are_several_captions(titles, tmp_path):
+    rows = f"image,{titles}\na.jpg,A dog.,A man.\nb.jpg,,A man.\n"
+    write(tmp_path, in_folder("") | {"all.csv": rows})
+    found, skipped = read(tmp_path)
+    assert found == {"a.jpg": ["a dog", "a man"], "b.jpg": ["a man"]}
+    assert len(skipped) == 2 and all("has no caption" in one for one in skipped)
+
+
+def test_a_list_for_each_split_in_one_file(tmp_path):
+    rows = {"train": [{"image": "a.jpg", "caption_0": "A dog.", "caption_1": "A man."}]}
+    rows["test"] = [{"image": "b.jpg", "caption": "A cat."}]
+    write(tmp_path, in_folder("") | {"all.json": json.dumps(rows)})
+    assert read(tmp_path)[0] == {"train/a.jpg": ["a dog", "a man"], "test/b.jpg": ["a cat"]}
+
+
 def test_parquet(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet

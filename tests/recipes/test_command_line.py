@@ -2,10 +2,12 @@
 
 import argparse
 import dataclasses
+import functools
 import importlib
 import sys
 
 import pytest
+from PIL import Image
 
 from recipes.training import command_line
 from recipes.training.schedule import Schedule
@@ -223,5 +225,19 @@ def test_families_read_columns_by_name(family, column, tmp_path):
         registry.load_corpus(family, str(tmp_path / "a.csv"), config, columns={column: "nope"})
     with pytest.raises(UserError, match="--columns what=x: there is no what; name "):
         registry.load_corpus(family, str(tmp_path / "a.csv"), config, columns={"what": "x"})
-    with pytest.raises(UserError, match="--columns is for corpora in tables, which line_ocr has none of"):
-        registry.load_corpus("line_ocr", str(tmp_path), {}, columns={"text": "x"})
+
+
+@pytest.mark.parametrize(("family", "text"), [("line_ocr", "text"), ("captioner", "caption")])
+def test_families_of_images_read_columns_by_name(family, text, tmp_path):
+    picture = Image.new("L", (40, 20), 255)
+    picture.paste(0, (5, 5, 30, 12))
+    picture.save(tmp_path / "1.png")
+    (tmp_path / "a.csv").write_text("Foto,text,Body Text\n1.png,no,it is this\n")
+    (tmp_path / "b.jsonl").write_text('{"Foto": "1.png", "Body Text": "it is this"}\n')
+    load = functools.partial(registry.load_corpus, family, config={"image_size": 8})
+    for given in (tmp_path / "a.csv", tmp_path / "b.jsonl", tmp_path):
+        assert load(str(given), columns={"image": "Foto", text: "Body Text"}).texts == ["it is this"]
+    with pytest.raises(UserError, match=f"first line names no .* --columns {text}=NAME"):
+        load(str(tmp_path), columns={"image": "Foto", text: "nope"})
+    with pytest.raises(UserError, match="--columns what=x: there is no what; name image, "):
+        load(str(tmp_path), columns={"what": "x"})

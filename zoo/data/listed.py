@@ -23,7 +23,7 @@ from zoo.data.lists import (
     plain,
     split_of,
     strings,
-    text_column,
+    text_columns,
 )  # fmt: skip
 from zoo.errors import UserError
 from zoo.formats.tables import ParquetFile, column
@@ -42,7 +42,10 @@ class Kind:
     Attributes:
         noun: what it is called: "transcript".
         columns: names of the columns that may hold it, in lower case, best first.
+        image_columns: those of the columns that may name images, or hold them.
+        several: whether an image may have several texts, in columns that are numbered.
         header: how a table of one's own may begin: "file_name,text".
+        option: what ``--columns`` calls the column of texts.
         beside: ends of the names of files beside images.
         fallback: another such end, which counts where there is neither a file of ``beside`` nor a list.
         parts: the text of such a file -> list of str.
@@ -54,12 +57,31 @@ class Kind:
     noun: str
     columns: tuple
     header: str
+    option: str = "text"
+    image_columns: tuple = IMAGE_COLUMNS
+    several: bool = False
     beside: tuple = ()
     fallback: str = ".txt"
     parts: object = lambda text: [text]
     clean: object = str.strip
     variants: tuple = ("",)
     splits: str | None = None
+
+    @property
+    def wanted(self):
+        """``{what: names}``, what can be named of the columns of tables: the image and the text."""
+        return {"image": self.image_columns, self.option: self.columns}
+
+    def naming(self, named):
+        """This kind with columns as a person named them, ``{what: column}``, or None."""
+        if not named:
+            return self
+        usual = zip(self.wanted.items(), self.header.split(","), strict=True)
+        found = [(named[w], (named[w].lower(),)) if w in named else (title, old) for (w, old), title in usual]
+        (image, image_columns), (text, columns) = found
+        return dataclasses.replace(
+            self, image_columns=image_columns, columns=columns, header=f"{image},{text}"
+        )
 
     def key(self, member):
         """What the names of an image and of the file beside it have in common."""
@@ -241,12 +263,12 @@ class DescribedImages:
             source = str(source)
         table = ParquetFile(f"{self.path}: {member}", source)
         names = table.schema.names
-        places = column(names, *IMAGE_COLUMNS), text_column(names, self.kind)
-        if None in places:
+        image, said = column(names, *self.kind.image_columns), text_columns(names, self.kind)
+        if image is None or not said:
             return
-        image, said = (names[place] for place in places)
-        for row in table.rows([image, said], _ROWS):
-            yield row[image], row[said]
+        image, *said = chosen = [names[place] for place in (image, *said)]
+        for row in table.rows(chosen, _ROWS):
+            yield row[image], row[said[0]] if len(said) == 1 else [row[name] for name in said]
 
     def _names_images(self, member):
         """Whether a Parquet table names its images, which lie elsewhere."""
@@ -483,10 +505,12 @@ def unusable(path, kind, unit, reason, wanted):
         reason: why the first could not be used.
         wanted: how it should lie there.
     """
+    names, found = [], 0
     try:
         found = len(DescribedImages(path, kind, []).images)
-        names = []
         list(files.open_members(path, names.append, []))
+    except files.NoArchive:
+        pass  # the reason says so
     except UserError as error:
         return error
     if found:

@@ -110,19 +110,26 @@ def path_of(image):
     return path.replace("\\", "/") if isinstance(path, str) else ""
 
 
-def text_column(titles, kind):
-    """Where the texts are: the column of such a name or, as ``ground_truth_text``, the only one like it."""
-    exact = column(titles, *_plural(kind), *kind.columns)
-    if exact is not None:
-        return exact
-    like = [
-        i for i, title in enumerate(titles) if any(n in title.lower() for n in kind.columns if len(n) > 3)
-    ]
-    return like[0] if len(like) == 1 else None
+def text_columns(titles, kind, like=True):
+    """Where the texts are: the column of such a name or, perhaps, the only one ``like`` it: ``gt_text``.
+
+    Of a kind with several texts, columns that are numbered (``caption_1``, ``Caption 2``) are several.
+    """
+    exact = column(titles, *(f"{name}s" for name in kind.columns), *kind.columns)
+    found = [] if exact is None else [exact]
+    numbered = [match and match[1] for match in map(_NUMBERED.fullmatch, titles)] if kind.several else []
+    for name in kind.columns:
+        alike = [i for i, title in enumerate(numbered) if title and title.lower() in (name, f"{name}s")]
+        if alike and (exact is None or titles[exact].strip().lower() == name):
+            return found + alike
+    if found or not like:
+        return found
+    long = [name for name in kind.columns if len(name) > 3]
+    alike = [i for i, title in enumerate(titles) if any(name in title.lower() for name in long)]
+    return alike if len(alike) == 1 else []
 
 
-def _plural(kind):
-    return tuple(f"{name}s" for name in kind.columns)
+_NUMBERED = re.compile(r"\s*(\w*?[^\W\d_])[ _.#-]*\d+\s*")
 
 
 def _decoded(data, where):
@@ -169,25 +176,29 @@ class _Reader:
         except UserError:
             return None
         titles = table.columns
-        image, said = column(titles, *IMAGE_COLUMNS), text_column(titles, self.kind)
-        if image is not None and said is not None and image != said:
+        image, said = column(titles, *self.kind.image_columns), text_columns(titles, self.kind)
+        if image is not None and said and image not in said:
             return self._rows(table, image, said, complaints)
         first, second = (line.partition(b"\n")[0].decode(errors="replace").strip() for line in (first, rest))
         names_images = not self._match(first) and _IMAGE.search(second)
         if image is None and not (len(titles) > 2 and names_images):
             return None
         shown = ", ".join(title[:30] for title in titles[:10])
-        lacks = "image" if image is None else self.kind.noun
+        what, lacks = ("image", "image") if image is None else (self.kind.option, self.kind.noun)
         self.skipped.append(
-            f"{self.where}: its first line names no {lacks} ({shown}); start it with {self.kind.header}."
+            f"{self.where}: its first line names no {lacks} ({shown}); start it with {self.kind.header}, or "
+            f"say which it is: --columns {what}=NAME."
         )
         return ()
 
     def _rows(self, table, image, said, complaints):
         try:
-            wanted = {"image": image, "text": said, "split": ("split",)}
-            for _, _, row in table.pick(wanted, ["split"], free=("text",)):
-                yield Entry(row["image"], row["text"], _learned(row.get("split")))
+            texts = {"text": said[0]} | {f"text {i}": place for i, place in enumerate(said[1:], 2)}
+            optional = ["split", *(list(texts) if len(texts) > 1 else ())]
+            wanted = {"image": image, "split": ("split",)} | texts
+            for _, _, row in table.pick(wanted, optional, free=tuple(texts)):
+                for text in [row[name] for name in texts if name in row] or [""]:
+                    yield Entry(row["image"], text, _learned(row.get("split")))
         finally:
             self.skipped.extend(complaints)
 
@@ -246,8 +257,14 @@ class _Reader:
                 found = layout(stored)
                 if found is not None:
                     return found
-            lists = [value for value in stored.values() if isinstance(value, list)]
-            stored = lists[0] if len(lists) == 1 else None
+            lists = {key: value for key, value in stored.items() if isinstance(value, list)}
+            if len(lists) > 1 and all(map(split_of, lists)):
+                return self._objects(
+                    (f"object {i} of {split}", {"split": split} | row if isinstance(row, dict) else row)
+                    for split, rows in lists.items()
+                    for i, row in enumerate(rows, 1)
+                )
+            stored = next(iter(lists.values())) if len(lists) == 1 else None
         if not isinstance(stored, list):
             return None
         return self._objects((f"object {i}", row) for i, row in enumerate(stored, 1))
@@ -262,15 +279,16 @@ class _Reader:
     def _objects(self, rows):
         rows = ((place, _lower_keys(row)) for place, row in rows)
         few = list(itertools.islice(rows, _FEW))
-        if not any(name in row for _, row in few for name in IMAGE_COLUMNS):
+        if not any(name in row for _, row in few for name in self.kind.image_columns):
             return None
         return self._of_objects(itertools.chain(few, rows))
 
     def _of_objects(self, rows):
-        names = (*_plural(self.kind), *self.kind.columns)
         for place, row in rows:
-            image = next(filter(None, (path_of(row.get(name)) for name in IMAGE_COLUMNS)), None)
-            said = next((row[name] for name in names if name in row), None)
+            image = next(filter(None, (path_of(row.get(name)) for name in self.kind.image_columns)), None)
+            keys = list(row)
+            said = [row[keys[at]] for at in text_columns(keys, self.kind, like=False)]
+            said = said[0] if len(said) == 1 else said or None
             texts = strings(said)
             if image is None or not (texts or said == ""):
                 lacks = "file_name" if image is None else self.kind.columns[0]
@@ -281,7 +299,7 @@ class _Reader:
 
     def _single(self, stored):
         """One object, of a list that has one alone."""
-        named = [value for key, value in _lower_keys(stored).items() if key in IMAGE_COLUMNS]
+        named = [value for key, value in _lower_keys(stored).items() if key in self.kind.image_columns]
         if any(isinstance(value, str) and value.lower().endswith(IMAGE_SUFFIXES) for value in named):
             return self._objects([("its object", stored)])
         return None
@@ -345,7 +363,7 @@ class _Reader:
             instances = one.get("instances")
             texts = strings(instances) if isinstance(instances, list) else strings(one.get("text"))
             image = one.get("img_path") or one.get("filename")
-            flat.append({"file_name": image, self.kind.columns[0]: texts})
+            flat.append({self.kind.image_columns[0]: image, self.kind.columns[0]: texts})
         return self._objects((f"image {i}", row) for i, row in enumerate(flat, 1))
 
 

@@ -164,7 +164,7 @@ def _prepare_local(kind, path, progress):
     if not (folder / _INDEX).is_file():
         with files.atomic_folder(folder, marker=_INDEX) as new:
             with _Index(kind, new, os.path.abspath(str(path))) as index:
-                samples = index.of(_shown(corpus.samples(), kind, path, progress))
+                samples = index.of(_shown(_samples(corpus), kind, path, progress))
                 if corpus.features is None:
                     collections.deque(samples, maxlen=0)
                 else:
@@ -180,6 +180,13 @@ def _prepare_local(kind, path, progress):
                 file=sys.stderr,
             )
     return folder, corpus.features and tfds.builder_from_directory(folder / _SAMPLES)
+
+
+def _samples(corpus):
+    try:
+        yield from corpus.samples()
+    except files.NoArchive as error:
+        raise corpus.unusable(f"it is {error.content}") from error
 
 
 def _write(samples, features, folder):

@@ -26,6 +26,7 @@ from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
 from zoo.data.samples import LocalCorpus, Samples, feature_of
 from zoo.errors import UserError
+from zoo.formats.tables import check_named, with_columns
 from zoo.images.photos import photo_as_jpeg, read_photo
 from zoo.text.files import split_lines
 from zoo.text.normalise import language_of, normalise_caption
@@ -39,6 +40,8 @@ KIND = listed.Kind(
     noun="caption",
     columns=("caption", "text", "comment", "sentence", "description", "title"),
     header="image,caption",
+    option="caption",
+    several=True,
     parts=lambda text: list(map(_clean, split_lines(text))),
     clean=_clean,
     splits=r"(?i:.*(train|dev|val|test).*mages.*\.txt)",
@@ -53,6 +56,7 @@ class CaptionCorpus(LocalCorpus):
     Args:
         path: the folder, archive or ``FileList``.
         size: side of the squares to which images are stretched, in pixels.
+        kind: ``KIND``, perhaps with columns that a person named.
     """
 
     features = {
@@ -61,33 +65,34 @@ class CaptionCorpus(LocalCorpus):
         "name": tfds.features.Text(),
     }
 
-    def __init__(self, path, size):
+    def __init__(self, path, size, kind=KIND):
         super().__init__(path)
-        self.size = size
+        self.size, self.kind = size, kind
 
     def samples(self):
-        for name, image, captions in read_captioned(self.path, self.size, self.skipped):
+        for name, image, captions in read_captioned(self.path, self.size, self.skipped, self.kind):
             yield {"image": image, "text": "\n".join(captions), "name": name}
 
     def unusable(self, reason):
         wanted = "give images and captions.csv, whose first line is image,caption"
-        return listed.unusable(self.path, KIND, "captioned images", reason, wanted)
+        return listed.unusable(self.path, self.kind, "captioned images", reason, wanted)
 
 
-def read_captioned(path, size, skipped):
+def read_captioned(path, size, skipped, kind=KIND):
     """Iterate over the captioned images of a corpus, one image in memory at a time.
 
     Args:
         path: the folder, archive or ``FileList``.
         size: side of the squares to which images are stretched, in pixels.
         skipped: a list; a sentence is appended for each image, list and line of one that cannot be used.
+        kind: ``KIND``, perhaps with columns that a person named.
 
     Yields:
         ``(name, image, captions)``: ``SPLIT/FILE``, or the image's path in the corpus where no split is
         known; the bytes of an RGB JPEG file; the normalised captions, a list of str, one at least.
     """
     names = set()
-    for found, data in listed.DescribedImages(path, KIND, skipped).read():
+    for found, data in listed.DescribedImages(path, kind, skipped).read():
         try:
             image = photo_as_jpeg(data, size, name=f"{path}: {found.member}")
         except UserError as error:
@@ -118,7 +123,8 @@ class CaptionSamples(Samples):
     """
 
     noun = "image"
-    version = 4
+    version = 5
+    named = None  # columns that a person named
     suffixes = IMAGE_SUFFIXES
     size = None  # side of the images in pixels; `load_captions` makes a class for each
 
@@ -128,11 +134,11 @@ class CaptionSamples(Samples):
 
     @classmethod
     def local(cls, path):
-        return CaptionCorpus(path, cls.size)
+        return CaptionCorpus(path, cls.size, KIND.naming(cls.named))
 
     @classmethod
     def locate(cls, path):
-        return listed.located(path, KIND) or super().locate(path)
+        return listed.located(path, KIND.naming(cls.named)) or super().locate(path)
 
     @classmethod
     def stored(cls, sample):
@@ -206,7 +212,7 @@ def _joined(captions):
     return "\n".join(filter(None, captions)).encode()
 
 
-def load_captions(corpora, only=None, progress=False, size=224):
+def load_captions(corpora, only=None, progress=False, size=224, columns=None):
     """Prepare corpora (the first time) and give their images as ``CaptionSamples``.
 
     Args:
@@ -214,14 +220,16 @@ def load_captions(corpora, only=None, progress=False, size=224):
         only: a regular expression; images are kept whose ``CORPUS/SPLIT/FILE`` it matches somewhere.
         progress: show progress bars.
         size: side of the squares to which images are stretched, in pixels.
+        columns: ``{"image": name, "caption": name}`` of tables, where ``KIND`` knows no such names.
 
     Raises:
         UserError: a corpus is missing, cannot be read or holds no image with captions that can be used.
     """
     # Prepared public corpora are known by the class's name.
-    return type(f"Captions_{size}", (CaptionSamples,), {"size": size}).load(corpora, only, progress)
+    kind = type(f"Captions_{size}", (CaptionSamples,), {"size": size})
+    return with_columns(kind, check_named(columns, KIND.wanted)).load(corpora, only, progress)
 
 
-def load_corpus(corpora, config, only=None, progress=False):
+def load_corpus(corpora, config, only=None, progress=False, columns=None):
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
-    return load_captions(corpora, only, progress, config["image_size"])
+    return load_captions(corpora, only, progress, config["image_size"], columns)

@@ -22,6 +22,7 @@ from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
 from zoo.errors import UserError
+from zoo.formats.tables import check_named, with_columns
 from zoo.images.lines import read_written
 from zoo.text.normalise import normalise
 
@@ -38,7 +39,12 @@ KIND = listed.Kind(
 
 
 class LineCorpus(LocalCorpus):
-    """Reads one local line corpus: ``image``, ``text`` and ``name`` of each line."""
+    """Reads one local line corpus: ``image``, ``text`` and ``name`` of each line.
+
+    Args:
+        path: the folder, archive or ``FileList``.
+        kind: ``KIND``, perhaps with columns that a person named.
+    """
 
     features = {
         "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
@@ -46,27 +52,32 @@ class LineCorpus(LocalCorpus):
         "name": tfds.features.Text(),
     }
 
+    def __init__(self, path, kind=KIND):
+        super().__init__(path)
+        self.kind = kind
+
     def samples(self):
-        for name, pixels, text in read_pairs(self.path, self.skipped):
+        for name, pixels, text in read_pairs(self.path, self.skipped, self.kind):
             yield {"image": pixels, "text": text, "name": name}
 
     def unusable(self, reason):
         wanted = f"give images, each with a {_TEXT} file of the same name beside it"
-        return listed.unusable(self.path, KIND, "lines", reason, wanted)
+        return listed.unusable(self.path, self.kind, "lines", reason, wanted)
 
 
-def read_pairs(path, skipped):
+def read_pairs(path, skipped, kind=KIND):
     """Iterate over the lines of a corpus.
 
     Args:
         path: the folder, archive or ``FileList``.
         skipped: a list; a sentence is appended for each line that cannot be used.
+        kind: ``KIND``, perhaps with columns that a person named.
 
     Yields:
         ``(name, pixels, text)``: name without suffix, grey uint8 ``[height, width, 1]``, normalised text.
     """
     names = set()
-    for found, data in listed.DescribedImages(path, KIND, skipped).read():
+    for found, data in listed.DescribedImages(path, kind, skipped).read():
         try:
             text = _one_line(found, path)
             pixels = read_written(data, f"{path}: {found.member}")
@@ -118,9 +129,9 @@ class Lines(Samples):
     ``dataset`` gives ``image`` uint8 ``[height, width, 1]`` and ``text``.
     """
 
-    local = LineCorpus
     noun = "line"
-    version = 3
+    version = 4
+    named = None  # columns that a person named
     suffixes = (*IMAGE_SUFFIXES, _TEXT)
 
     def __init__(self, sources, chosen=None):
@@ -128,8 +139,12 @@ class Lines(Samples):
         self.shapes = np.stack([self._numbers(2), self._numbers(3)], axis=1)
 
     @classmethod
+    def local(cls, path):
+        return LineCorpus(path, KIND.naming(cls.named))
+
+    @classmethod
     def locate(cls, path):
-        return listed.located(path, KIND) or super().locate(path)
+        return listed.located(path, KIND.naming(cls.named)) or super().locate(path)
 
     @staticmethod
     def uniform(builder):
@@ -155,20 +170,21 @@ class Lines(Samples):
             yield [sample["image"] for sample in batch], [sample["text"].decode() for sample in batch]
 
 
-def load_lines(corpora, only=None, progress=False):
+def load_lines(corpora, only=None, progress=False, columns=None):
     """Prepare corpora (the first time) and give their lines.
 
     Args:
         corpora: a list of folders, archives, lists, images and ``tfds:`` names, or one of these.
         only: a regular expression; lines are kept whose ``CORPUS/NAME`` it matches somewhere.
         progress: show progress bars.
+        columns: ``{"image": name, "text": name}`` of tables, where ``KIND`` knows no such names.
 
     Raises:
         UserError: a corpus is missing, cannot be read or holds no line that can be used.
     """
-    return Lines.load(corpora, only, progress)
+    return with_columns(Lines, check_named(columns, KIND.wanted)).load(corpora, only, progress)
 
 
-def load_corpus(corpora, config, only=None, progress=False):
+def load_corpus(corpora, config, only=None, progress=False, columns=None):
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
-    return load_lines(corpora, only, progress)
+    return load_lines(corpora, only, progress, columns)
