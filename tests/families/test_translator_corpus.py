@@ -56,6 +56,60 @@ def prefix(tmp_path):
 # === Layouts ===
 
 
+PLACES = [
+    ("train.en.txt", "train.de.txt", "train/", "train"),
+    ("news_en.txt", "news_de.txt.gz", "news/", "news"),
+    ("en.txt", "de.TXT", "", "en.txt"),
+    ("English.txt", "German.txt", "", "English.txt"),
+    ("en/train.txt", "de/train.txt", "train/", "train"),
+    ("set/en/a/train.en", "set/de/a/train.de", "set/a/train/", None),
+    ("de-en/train.en", "de-en/train.de", "de-en/train/", None),
+]
+
+
+@pytest.mark.parametrize("source, target, prefix, label", PLACES)
+def test_two_files_told_apart_by_their_names_or_folders(source, target, prefix, label, tmp_path):
+    paths = write(tmp_path / "set" / source, *EN), write(tmp_path / "set" / target, *DE)
+    write(tmp_path / "set/README.txt", "nothing")
+    assert read(tmp_path / "set") == (rows(prefix), [])
+    if label:
+        assert read(paths[0]) == read(paths[1]) == (rows(), [])
+        found = load_parallel([str(path) for path in paths], "en", "de")
+        assert found.texts == DE and found.names[0] == f"{label}/000001"
+
+
+def test_a_pair_that_is_not_parallel_spoils_no_other(tmp_path):
+    for folder, sentences in (("en", EN), ("de", DE)):
+        write(tmp_path / folder / "a.txt", *sentences)
+        write(tmp_path / folder / "b.txt", *sentences[: 3 if folder == "en" else 2])
+    found, skipped = read(tmp_path)
+    assert found == rows("a/") and len(skipped) == 1 and "en/b.txt has 3 lines and" in skipped[0]
+
+
+def test_anki_s_zip(tmp_path):
+    write(tmp_path / "deu.txt", *map("\t".join, zip(EN, DE, ["CC-BY"] * 3, strict=True)))
+    write(tmp_path / "_about.txt", "This is from Anki.")
+    assert read(tmp_path) == (rows("deu/"), [])
+
+
+@pytest.mark.parametrize(
+    "name, start, sentence",
+    [
+        ("a.po", 'msgid ""\n', r"a text file\); a.po is gettext, make TMX of it .* po2tmx -l de a.po a.tmx"),
+        ("a.xlf", "<xliff>", r"\(xliff\)\); a.xlf is XLIFF, make TMX .* xliff2po a.xlf a.po; po2tmx -l de"),
+        ("a.wav", "RIFF1234WAVE", r"it is WAV audio\); give PREFIX.en and PREFIX.de"),
+        ("a.fr", "Bonjour", r"it is a text file\); give PREFIX.en and PREFIX.de"),
+    ],
+)
+def test_files_of_other_formats(name, start, sentence, tmp_path):
+    path = write(tmp_path / "set" / name, start)
+    with pytest.raises(UserError, match=f"{name}: no pair of .*{sentence}"):
+        load_parallel(path, "en", "de")
+    if "make TMX" in sentence:
+        with pytest.raises(UserError, match="neither parallel files nor tables in it, but .* make TMX of it"):
+            load_parallel(path.parent, "en", "de")
+
+
 @pytest.mark.parametrize("named", ["talk", "talk.en.gz", "talk.de"])
 def test_two_files_by_prefix_or_either_name(prefix, named):
     found = load_parallel(prefix.with_name(named), "en", "de")

@@ -2,14 +2,15 @@
 
 A corpus is one of these; every file may be gzipped:
 
-- two text files, ``PREFIX.en`` and ``PREFIX.de``, line by line each other's translation (as Moses has them),
-  named by ``PREFIX`` or by one of the files;
+- two text files, line by line each other's translation: ``PREFIX.en`` and ``PREFIX.de`` (as Moses has them),
+  ``PREFIX.en.txt`` or ``english.txt`` and so on, ``en/PREFIX.txt`` and ``de/PREFIX.txt``; named by ``PREFIX``
+  or by one of the files;
 - a folder or a tar with one or more such pairs, in any subfolder; files of other languages do not matter;
 - a table, CSV, TSV (also ``*.txt``), JSON, lines of JSON or Parquet, whose columns are named by their
   languages (``en``, ``en-GB``, ``English``, ``text_en``, ``translation.en``), by ``source`` and ``target``
   or by ``--columns``; see ``zoo.formats.tables``. TSV without such a first line: source, target and, as Anki
   has it, perhaps a third column; or id, text, id, text, as Tatoeba exports it;
-- a folder or a tar of tables with columns so named, if there are no pairs of files in it;
+- a folder or a tar of tables with columns so named, if there are no pairs of files in it; or of Anki's;
 - ``*.tmx``, a translation memory: ``xml:lang="en-GB"`` counts as ``en``;
 - ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with a translation feature.
 
@@ -18,6 +19,7 @@ A corpus is one of these; every file may be gzipped:
 
 import html
 import itertools
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -58,10 +60,22 @@ class ParallelCorpus(LocalCorpus):
 
     def unusable(self, reason):
         source, target = self.languages
-        return UserError(
-            f"{self.path}: no pair of sentences in it could be used ({reason}); give PREFIX.{source} and "
-            f"PREFIX.{target} with a sentence on each line, a table or TMX."
+        wanted = _conversion([self.path.name], self.languages) or (
+            f"give PREFIX.{source} and PREFIX.{target} with a sentence on each line, a table or TMX"
         )
+        return UserError(f"{self.path}: no pair of sentences in it could be used ({reason}); {wanted}.")
+
+
+def _conversion(names, languages):
+    """How to make TMX of the first of some files that is of another format for translators; or None."""
+    for name in sorted(names):
+        stem, suffix = os.path.splitext(name)
+        to_tmx = f"with translate-toolkit: po2tmx -l {languages[1]} {stem}.po {stem}.tmx"
+        if suffix.lower() == ".po":
+            return f"{name} is gettext, make TMX of it {to_tmx}"
+        if suffix.lower() in (".xlf", ".xliff"):
+            return f"{name} is XLIFF, make TMX of it {to_tmx.replace(': ', f': xliff2po {name} {stem}.po; ')}"
+    return None
 
 
 def read_parallel(path, languages, skipped, columns=None):
@@ -83,13 +97,12 @@ def read_parallel(path, languages, skipped, columns=None):
     """
     if path.is_dir():
         rows = _read_members(path, languages, skipped, columns)
+    elif pair := _pair_of(path, languages):
+        rows = _read_pair([(file, None) for file in pair[1:]], pair[0], skipped)
     elif is_table(path.name) or _TXT.fullmatch(path.name):
         rows = _read_table(path, languages, skipped, columns)
     elif _TMX.fullmatch(path.name):
         rows = _read_tmx(path, languages, skipped)
-    elif match := _pattern(languages).fullmatch(path.name):
-        pair = [(file, None) for file in _pair_of(path, languages)]
-        rows = _read_pair(pair, path.with_name(match[1]), skipped)
     else:
         rows = _read_members(path, languages, skipped, columns)
     for where, name, *pair in rows:
@@ -174,23 +187,71 @@ def _on_disk(prefix, languages):
 
 
 def _pair_of(path, languages):
-    """Paths of the two files of which ``path`` is one.
+    """``(prefix, source, target)``, paths of the two files that a file or the prefix of both tells; or None.
 
     Raises:
         UserError: ``path`` is of another language, or the other file is missing.
     """
-    name, code = _pattern(languages).fullmatch(path.name).groups()
-    prefix = path.with_name(name)
-    if code not in languages:
-        raise UserError(f"{path}: this is neither {' nor '.join(languages)}; name {prefix}.")
-    return _pair(prefix, _on_disk(prefix, languages) | {code: path.name}, languages)
-
-
-def _pair(prefix, there, languages):
+    pair = _pair_by_words(path, languages)
+    if pair or path.is_dir() or is_table(path.name) or _TXT.fullmatch(path.name) or _TMX.fullmatch(path.name):
+        return pair
+    prefix, there = path, {} if path.exists() else _on_disk(path, languages)
+    if match := path.is_file() and _pattern(languages).fullmatch(path.name):
+        prefix, code = path.with_name(match[1]), match[2]
+        there = _on_disk(prefix, languages) | {code: path.name}
+        if code not in languages and there.keys() & set(languages):
+            raise UserError(f"{path}: this is neither {' nor '.join(languages)}; name {prefix}.")
+        if code not in languages:  # PREFIX.doc
+            return None
+    if not there:
+        return None
     missing = _missing(prefix.name, there, languages)
     if missing:
         raise UserError(f"{prefix}: {missing}.")
-    return [prefix.with_name(there[language]) for language in languages]
+    return prefix, *(prefix.with_name(there[language]) for language in languages)
+
+
+def _pair_by_words(path, languages):
+    """As ``_pair_of``, of files that tell their language elsewhere than in a suffix, as ``train.en.txt``."""
+    folder = path.parent
+    words = {word for those in _words(languages) for word in those}
+    around = list(folder.parent.iterdir()) if folder.name.lower() in words and folder.is_dir() else []
+    around = [one for one in around if one.name.lower() in words and one.is_dir()]
+    for root, folders in ((folder, [folder]), (folder.parent, around)):
+        there = [file for one in folders if one.is_dir() for file in one.iterdir() if file.is_file()]
+        pairs = _pairs_by_words([file.relative_to(root).as_posix() for file in there], languages)
+        for (source, target), prefix in pairs.items():
+            pair = root / source, root / target
+            if path in pair or (prefix == path.name and not path.exists()):
+                return (root / prefix if prefix else path, *pair)
+    return None
+
+
+def _words(languages):
+    """What tells the two languages in names, in lower case: their codes, and what they are called."""
+    codes = [language.lower() for language in languages]
+    return [codes, [_NAMES[code] for code in codes]] if set(codes) <= _NAMES.keys() else [codes]
+
+
+def _pairs_by_words(names, languages):
+    """``{(source, target): prefix}`` of ``train.en.txt``, ``en.txt``, ``en/train.txt`` and their like."""
+    there, pairs, taken = {name.lower(): name for name in sorted(names, reverse=True)}, {}, set()
+    of_text = r"(?:[^./]+|[^/]+\.(?:txt|{0}))(?:\.gz)?$"
+    ways = (  # what the name has to have, and every place of the word in it
+        (r"(?:^|[/._ -]){0}\.txt(?:\.gz)?$", r"(?:^|(?<=[/._ -])){0}(?=\.txt(?:\.gz)?$)"),
+        (rf"(?:^|/){{0}}/(?:.*/)?{of_text}", r"(?:^|(?<=/)){0}(?=/)|(?<=\.){0}(?=(?:\.gz)?$)"),
+    )
+    for (source, target), way in itertools.product(_words(languages), ways):
+        has, word = (re.compile(one.format(re.escape(source)), re.IGNORECASE) for one in way)
+        for low, name in sorted(there.items()):
+            other = word.sub(target, low) if has.search(low) else low
+            found = [there[one] for one in (other, f"{other}.gz", other.removesuffix(".gz")) if one in there]
+            if other != low and found and taken.isdisjoint((name, found[0])):
+                taken |= {name, found[0]}
+                prefix = re.sub(r"(?i)(\.txt)?(\.gz)?$", "", word.sub("", name))
+                parts = (part.strip("._- ") for part in prefix.split("/"))
+                pairs[name, found[0]] = "/".join(filter(None, parts))
+    return pairs
 
 
 def _missing(prefix, there, languages):
@@ -205,35 +266,43 @@ def _read_members(path, languages, skipped, columns):
     """The pairs of files in a folder or tar, or its tables."""
     names = []
     list(files.open_members(path, names.append))  # reads none
-    prefixes, complaints, others = {}, [], []
+    pairs, complaints, others = {}, [], []
     for prefix, there in _translations(names, languages).items():
         missing = _missing(prefix, there, languages)
         if not missing:
-            prefixes |= {there[language]: prefix for language in languages}
+            pairs[tuple(there[language] for language in languages)] = prefix
         elif there.keys() & set(languages):
             complaints.append(f"{path}: {missing}.")
         elif len(there) > 1:
             others.append(f"{path}: {missing}.")
-    if not prefixes and any(map(is_table, names)):
-        yield from _read_tables(path, languages, skipped, columns, (complaints or others or [None])[0])
+    suffixed = {name for pair in pairs for name in pair}
+    by_words = _pairs_by_words([name for name in names if name not in suffixed], languages)
+    complaints = [] if by_words and not pairs else complaints  # of en/train.en and de/train.de
+    pairs |= by_words
+    if not pairs:
+        yield from _read_tables(path, names, languages, skipped, columns, (complaints or others or [None])[0])
         return
-    if not prefixes and (complaints or others):
-        raise UserError((complaints or others)[0])
-    if not prefixes and names:
-        there = ", ".join(sorted(names)[:3])
-        skipped.append(f"{path}: there are neither parallel files nor tables in it, but {there}.")
     skipped += complaints
-    waiting = {}
-    for name, data in files.open_members(path, prefixes.__contains__):
-        prefix = prefixes[name]
-        if prefix not in waiting:
-            waiting[prefix] = (name, data)
+    of = {name: pair for pair in pairs for name in pair}
+    waiting, taken, failures, found = {}, set(), [], False
+    for name, data in files.open_members(path, of.__contains__):
+        pair = of[name]
+        waiting[name] = data
+        if not all(one in waiting for one in pair):
             continue
-        pair = [waiting.pop(prefix), (name, data)]
-        if _pattern(languages).fullmatch(name)[2] == languages[0]:
-            pair.reverse()
-        pair = [(f"{path}: {name}", data) for name, data in pair]
-        yield from _read_pair(pair, f"{path}: {prefix}", skipped, f"{prefix}/")
+        prefix = pairs[pair] if pairs[pair] not in taken else pair[0]  # train.en and train.en.txt
+        taken.add(prefix)
+        both = [(f"{path}: {one}", waiting.pop(one)) for one in pair]
+        try:
+            folder = f"{prefix}/" if prefix else ""
+            for row in _read_pair(both, f"{path}: {prefix or pair[0]}", skipped, folder):
+                found = True
+                yield row
+        except UserError as error:  # on this pair; another may be as it should
+            failures.append(error)
+    if failures and not found:
+        raise failures[0]
+    skipped += map(str, failures)
 
 
 # === Tables ===
@@ -254,18 +323,25 @@ _NAMES = {
 
 def _read_table(path, languages, skipped, columns, data=None):
     table = open_table(path, skipped, data)
-    wanted = dict(zip(SIDES, _places(table, languages, columns, data is None), strict=True))
+    alone = data is None or not is_table(path)
+    wanted = dict(zip(SIDES, _places(table, languages, columns, alone), strict=True))
     optional = SIDES if table.has_header else ()  # a line without a tab is no pair, one with nothing is empty
     for where, line, row in table.pick(wanted, optional, free=SIDES):
         yield where, f"{line:06d}", row.get("source", ""), row.get("target", "")
 
 
-def _read_tables(path, languages, skipped, columns, complaint):
-    """The pairs of all tables; where there is none, ``complaint`` or one on a table is what to say."""
+def _read_tables(path, names, languages, skipped, columns, complaint):
+    """The pairs of all tables; where there is none, ``complaint`` or one on a table is what to say.
+
+    Of a folder without any by their names, text files with tabs are tables, too, as in Anki's zip.
+    """
     complaint, found, taken = complaint and UserError(complaint), False, set()
-    for name, data in files.open_members(path, is_table):
-        stem = stem_of(name, taken)
+    named = any(map(is_table, names))
+    for name, data in files.open_members(path, is_table if named else _TXT.fullmatch):
+        stem = stem_of(name, taken) if named else _TXT.fullmatch(name)[1]
         try:
+            if not named and TAB not in next(stream_lines(name, data), ""):
+                continue
             for where, number, *pair in _read_table(f"{path}: {name}", languages, skipped, columns, data):
                 found = True
                 yield where, f"{stem}/{number}", *pair
@@ -274,6 +350,9 @@ def _read_tables(path, languages, skipped, columns, complaint):
             complaint = complaint or error
     if complaint and not found:
         raise complaint
+    if not found and names and not named:
+        there = _conversion(names, languages) or ", ".join(sorted(names)[:3])
+        skipped.append(f"{path}: there are neither parallel files nor tables in it, but {there}.")
 
 
 def _places(table, languages, columns, alone):
@@ -439,7 +518,7 @@ class Parallel(TextSamples):
     """
 
     noun = "pair"
-    version = 3
+    version = 4
     named = None  # columns that a person named
     languages = None  # codes of source and target; `load_parallel` makes a class for each pair of them
 
@@ -454,23 +533,17 @@ class Parallel(TextSamples):
     @classmethod
     def locate(cls, path):
         file = Path(path)
-        pattern = _pattern(cls.languages)
+        if pair := _pair_of(file, cls.languages):
+            return pair[1], pair[0].name
         for of_one_file in (NAME, _TXT, _TMX):
             if file.is_file() and (match := of_one_file.fullmatch(file.name)):
                 return file, match[1]
-        if file.is_file() and pattern.fullmatch(file.name):
-            pair = _pair_of(file, cls.languages)
-        elif not file.exists() and (there := _on_disk(file, cls.languages)):
-            pair = _pair(file, there, cls.languages)
-        else:
-            return super().locate(path)
-        return pair[0], pattern.fullmatch(pair[0].name)[1]
+        return super().locate(path)
 
     @classmethod
     def depends_on(cls, path):
-        if path.is_file() and _pattern(cls.languages).fullmatch(path.name):
-            return [stamp(_pair_of(path, cls.languages)[1])]
-        return []
+        pair = _pair_of(path, cls.languages)
+        return [stamp(pair[2])] if pair else []
 
     @classmethod
     def uniform(cls, builder):
