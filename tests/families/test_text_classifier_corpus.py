@@ -212,7 +212,8 @@ def test_overlap(tmp_path):
         ("a.jsonl", '{"text": "good"}\n', "there is no column label; its columns are 'text'"),
         ("a.json", "[1]\n", "this is no table in JSON; give a list of objects"),
         ("a.json", "1\n", "line 1 is no object; give objects"),
-        ("a.txt", "good", "neither a folder nor a whole tar"),
+        ("a.txt", "good", r"it is a text file\); give a table whose first line is label and text"),
+        ("a.wav", "RIFF1234WAVE", r"it is WAV audio\); give a table"),
     ],
 )
 def test_bad_files(name, text, problem, tmp_path):
@@ -221,6 +222,33 @@ def test_bad_files(name, text, problem, tmp_path):
         path.write_bytes(gzip.compress(b"label\ttext\n1\tgood\n")[:-9])
     with pytest.raises(UserError, match=problem):
         load_labelled(path)
+
+
+def test_imdb_as_it_lies(tmp_path):
+    for part in ("train", "test"):
+        write(tmp_path / f"imdb/{part}/pos/0_9.txt", f"good {part}")
+        write(tmp_path / f"imdb/{part}/neg/0_1.txt", f"bad {part}")
+        write(tmp_path / f"imdb/{part}/urls_pos.txt", "http://example.org")
+    write(tmp_path / "imdb/train/unsup/0_0.txt", "who knows")
+    write(tmp_path / "imdb/README", "notes")
+    skipped = []
+    found = [(text, label) for _, text, label in read_labelled(tmp_path / "imdb", skipped)]
+    assert sorted(found) == [
+        ("bad test", "neg"), ("bad train", "neg"), ("good test", "pos"), ("good train", "pos"),
+    ]  # fmt: skip
+    assert len(skipped) == 2 and "train/unsup is no label" in skipped[0]
+    assert "test/urls_pos.txt and 1 more, beside folders of texts, have no label" in skipped[1]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("name", ["SMSSpamCollection", "data/labels.txt", "a.tsv"])
+def test_labels_and_texts_with_a_tab_between(order, name, tmp_path):
+    rows = [("ham", "Go on."), ("ham", 'A "quoted" word'), ("spam", "Win, now"), ("ham", "Ok")]
+    path = write(tmp_path / "set" / name, "".join("\t".join(row[::order]) + "\n" for row in rows))
+    for given in (path, tmp_path / "set") if path.suffix else (path,):
+        skipped = []
+        assert [(label, text) for _, text, label in read_labelled(given, skipped)] == rows
+        assert skipped == []
 
 
 def test_a_folder_without_texts(tmp_path):

@@ -5,8 +5,9 @@ A corpus is one of these; every file may be gzipped, and `PATH@3` shows a small 
 - a table with the columns ``label`` and ``text`` (or others of ``COLUMNS``, or those of ``--columns``): CSV,
   TSV, JSON, lines of JSON, Parquet; see ``zoo.formats.tables``. A label 1.0 is the label 1;
 - fastText's lines, ``__label__NAME`` and the text, in a file of any name;
+- lines of a label, a tab and a text, or of a text, a tab and a label, if the first label comes again;
 - a folder or a tar with such files in it, or with a folder for each label, and in that a ``.txt`` file for
-  each text;
+  each text, as IMDB has them; those in a folder that has folders of texts are notes;
 - ``tfds:NAME[/CONFIG][:SPLIT]``, any public set with text and a class label: ``tfds:imdb_reviews``,
   ``tfds:glue/sst2``.
 
@@ -18,7 +19,7 @@ import itertools
 import posixpath
 import re
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -26,7 +27,17 @@ import tensorflow_datasets as tfds
 from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text
 from zoo.errors import UserError
-from zoo.formats.tables import NAME, TEXT, check_named, is_table, open_table, stem_of, with_columns
+from zoo.formats.tables import (
+    NAME,
+    TAB,
+    TEXT,
+    check_named,
+    column,
+    is_table,
+    open_table,
+    stem_of,
+    with_columns,
+)  # fmt: skip
 from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import normalise_sentence, normalise_text
 
@@ -83,6 +94,8 @@ def read_labelled(path, skipped, columns=None):
         rows = _read_table(path, skipped, columns)
     elif _is_fasttext(stream_lines(path)):
         rows = _read_fasttext(path, skipped)
+    elif _label_of_two(stream_lines(path)) is not None:
+        rows = _read_table(path, skipped, columns)
     else:
         rows = _read_members(path, skipped, columns)
     for where, name, text, label in rows:
@@ -106,8 +119,30 @@ def _empty(where, text, label):
 
 def _read_table(path, skipped, columns, data=None):
     table = open_table(path, skipped, data)
-    for where, line, row in table.pick(COLUMNS, named=columns, free=["text"]):
+    wanted = COLUMNS
+    known = column(table.columns, *COLUMNS["label"], *COLUMNS["text"])
+    if table.delimiter == TAB and known is None and not columns:
+        label = _label_of_two(stream_lines(path, data))
+        if label is not None:
+            table.headless()
+            wanted = {"label": label, "text": 1 - label}
+    for where, line, row in table.pick(wanted, named=columns, free=["text"]):
         yield where, f"{line:06d}", row["text"], row["label"]
+
+
+def _label_of_two(lines):
+    """Which of two columns, with a tab between, has labels: that of the first line comes again; or None."""
+    try:
+        few = [line.split(TAB) for line in itertools.islice(lines, 1000) if line.strip()]
+    except UserError:  # no text at all
+        return None
+    rows = [row for row in few if len(row) == 2]
+    if 2 * len(rows) <= len(few):
+        return None
+    counts = [Counter(cell.strip() for cell in cells) for cells in zip(*rows, strict=True)]
+    label = min((0, 1), key=lambda at: len(counts[at]))
+    again = counts[label][rows[0][label].strip()] > 1
+    return label if again and len(counts[0]) != len(counts[1]) else None
 
 
 def _is_fasttext(lines):
@@ -137,24 +172,31 @@ def _read_fasttext(path, skipped, data=None):
 
 
 def _read_members(path, skipped, columns):
-    found, complaint, others, taken = False, None, [], set()
+    found, complaint, names, notes, taken = False, None, [], [], set()
+    list(files.open_members(path, names.append, []))  # reads none
+    folders = {posixpath.dirname(name) for name in names if name.lower().endswith(".txt")}
+    above = {"", *(str(parent) for folder in folders for parent in PurePosixPath(folder).parents)}
+    unlabelled = [folder for folder in folders if posixpath.basename(folder).lower() in _UNLABELLED]
 
     def wanted(name):
-        others.append(name)
-        return name.endswith(".txt") or is_table(name)
+        text = name.lower().endswith(".txt") and posixpath.dirname(name) not in unlabelled
+        return text or is_table(name)
 
     for name, data in files.open_members(path, wanted, skipped):
-        where, folder = f"{path}: {name}", posixpath.basename(posixpath.dirname(name))
+        where, folder = f"{path}: {name}", posixpath.dirname(name)
         try:
             if is_table(name):
                 rows, stem = _read_table(where, skipped, columns, data), stem_of(name, taken)
             elif _is_fasttext(stream_lines(where, data)):
-                rows, stem = _read_fasttext(where, skipped, data), name.removesuffix(".txt")
-            elif folder:  # otherwise a note beside the labels' folders
+                rows, stem = _read_fasttext(where, skipped, data), name[:-4]
+            elif _label_of_two(stream_lines(where, data)) is not None:
+                rows, stem = _read_table(where, skipped, columns, data), name[:-4]
+            elif folder not in above:
                 found = True
-                yield where, name.removesuffix(".txt"), decode_text(data, where), folder
+                yield where, name[:-4], decode_text(data, where), posixpath.basename(folder)
                 continue
             else:
+                notes += [name] if folder else []  # above all others, it is README.txt
                 continue
             for place, number, text, label in rows:
                 found = True
@@ -164,9 +206,17 @@ def _read_members(path, skipped, columns):
             complaint = complaint or error
     if not found and complaint:
         raise complaint
+    for folder in sorted(unlabelled):
+        skipped.append(f"{path}: {folder} is no label; its texts are left out.")
     if not found:
-        there = ", ".join(others[:3]) or "nothing"
+        there = ", ".join(sorted(names)[:3]) or "nothing"
         skipped.append(f"{path}: there is neither a table nor a folder of .txt files in it, but {there}.")
+    elif notes:
+        more = f" and {len(notes) - 1} more" if len(notes) > 1 else ""
+        skipped.append(f"{path}: {notes[0]}{more}, beside folders of texts, have no label.")
+
+
+_UNLABELLED = ("unsup", "unlabeled", "unlabelled", "unsupervised")  # folders, as of IMDB
 
 
 # === Prepared corpora ===
@@ -187,7 +237,7 @@ class LabelledTexts(TextSamples):
     """
 
     noun = "text"
-    version = 3
+    version = 4
     named = None  # columns that a person named; `load_labelled` makes a class for each such
 
     def __init__(self, sources, chosen=None):
