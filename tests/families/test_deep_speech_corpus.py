@@ -6,6 +6,8 @@ import shutil
 import tarfile
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 import soundfile
 
@@ -458,10 +460,79 @@ def test_missing_and_damaged_corpora(tmp_path):
     for name, reason in {
         "none": "no such file",
         "cut.tar.gz": "damaged",
-        "one.wav": "neither a folder",
+        "one.wav": "there are no transcripts in it, but one.wav",
     }.items():
-        with pytest.raises(UserError, match=f"{name}.*{reason}"):
+        with pytest.raises(UserError, match=reason):
             load_speech(tmp_path / name)
+
+
+# === Other places of recordings ===
+
+
+def parquet(path, rows):
+    """A table of ``[(bytes or None, path, text, speaker)]``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = [
+        {"path": name, "audio": {"bytes": data, "path": name}, "sentence": text, "speaker_id": speaker}
+        for data, name, text, speaker in rows
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(table), path)
+
+
+def test_parquet_with_recordings_in_it(tmp_path):
+    write_audio(tmp_path / "a.wav", 0.5)
+    data = (tmp_path / "a.wav").read_bytes()
+    rows = [(data, "a.wav", "We call it bear.", 7), (data, "a.wav", "Twice", 7), (b"RIFF", "b.wav", "Bad", 8)]
+    rows += [(None, "c.wav", "No sound", 8), (data, None, None, 8)]
+    parquet(tmp_path / "set/data/train-0.parquet", rows)
+    for given in (tmp_path / "set", tmp_path / "set/data/train-0.parquet"):
+        skipped = []
+        found = {name: (len(heard), text) for name, heard, text in speech.read_utterances(given, skipped)}
+        assert found == {"7/a": (8000, "we call it bear"), "7/train-0-000002": (8000, "twice")}
+        assert [one.partition("row ")[2][:20] for one in skipped] == [
+            "3: not a readable au", "4: there is no audio", "5: the transcript is",
+        ]  # fmt: skip
+    assert load_speech(tmp_path / "set").texts == ["we call it bear", "twice"]
+
+
+def test_tables_with_objects_that_name_audio(tmp_path):
+    write_audio(tmp_path / "set/a.wav")
+    parquet(tmp_path / "set/a.parquet", [(None, "a.wav", "We call it bear.", 7)])
+    assert found_in(tmp_path / "set") == ({"7/a": ("a.wav", "we call it bear")}, [])
+    (tmp_path / "set/a.parquet").unlink()
+    row = {"audio": {"path": "a.wav", "bytes": None}, "text": "We call it bear."}
+    write(tmp_path / "set/a.jsonl", json.dumps(row))
+    assert found_in(tmp_path / "set") == ({"a": ("a.wav", "we call it bear")}, [])
+
+
+def test_a_recording_in_several_formats_is_read_once(tmp_path):
+    for end in ("mp3", "flac", "wav"):  # as in the tests of coqui's TTS
+        write_audio(tmp_path / f"tables/wavs/a.{end}")
+        write(tmp_path / f"tables/metadata_{end}.csv", f"wavs/a.{end}|We call it bear.|We call it bear.")
+        write_audio(tmp_path / f"pairs/{end}/a.{end}")
+    write(tmp_path / "tables/metadata.csv", "a|We call it bear.|We call it bear.")
+    write(tmp_path / "pairs/txt/a.txt", "We call it bear.")
+    for kind, member in (("tables", "wavs/a.wav"), ("pairs", "wav/a.wav")):
+        found, skipped = found_in(tmp_path / kind)
+        assert [place for place, _ in found.values()] == [member]
+        assert "utterances come a second time" in skipped[0]
+
+
+def test_a_pattern_of_recordings(tmp_path):
+    for name, text in (("a", "We call it bear."), ("b", "Nobody is ready.")):
+        write_audio(tmp_path / f"set/{name}.wav")
+        write(tmp_path / f"set/{name}.txt", text)
+    found = load_speech(str(tmp_path / "set/*.wav"))
+    assert sorted(found.names) == ["set/a", "set/b"]
+    assert load_speech(tmp_path / "set/a.wav").texts == ["we call it bear"]
+
+
+def test_archives_of_kaldi_are_told(tmp_path):
+    write(tmp_path / "set/wav.scp", "u1 raw/x.ark:0", "u2 raw/x.ark:4096", "u3 raw/x.ark:8192")
+    write(tmp_path / "set/text", "u1 one", "u2 two", "u3 three")
+    sentence = "line 1: raw/x.ark:0 lies .* as do 2 others; .* wav-copy raw/x.ark:0 u1.wav"
+    with pytest.raises(UserError, match=sentence):
+        load_speech(tmp_path / "set")
 
 
 # === The same for all kinds of corpora ===
@@ -606,7 +677,7 @@ def test_what_is_listed_in_two_tables_counts_once(tmp_path):
     write(tmp_path / "c/a.csv", "a|we call it bear|we call it bear")
     write(tmp_path / "c/b.csv", "audio_file,text,speaker", "wavs/a.wav,we call it bear,ann")
     found = load_speech(tmp_path / "c")
-    assert found.texts == ["we call it bear"] and "1 utterances are listed a second time" in found.skipped[0]
+    assert found.texts == ["we call it bear"] and "1 utterances come a second time" in found.skipped[0]
 
 
 def test_commands_that_only_decode(tmp_path):

@@ -13,12 +13,15 @@ A corpus is a folder or a tar in one of these layouts, known by their content, i
 - Kaldi: ``wav.scp`` and ``text``, perhaps ``utt2spk`` and ``segments``; no command in it is run;
 - lists, ``*.txt``, of whose lines each has the name of audio, a tab, ``|`` or a blank, and its transcript, as
   of AISHELL and VITS;
+- Parquet with the recordings in it, as Hugging Face has it: ``audio`` is ``{bytes, path}``;
 - without any of these, ``NAME.wav`` with its transcript in ``NAME.txt``, beside it or in a folder of its own.
 
+A recording that lies there in several formats is read once.
 Audio is relative to its table, or in ``wavs/`` or ``clips/`` there, or in any folder if it is the only one of
 its name, with or without its suffix (``.wav``, ``.flac``, ``.ogg``, ``.opus``, ``.mp3``, ``.aiff``, upper or
 lower case); absolute paths, also of Windows, are found again when the corpus has moved. One such table, given
-as a file, is a corpus as well: it may name audio anywhere, as may the ``wav.scp`` of a folder. So is
+as a file, is a corpus as well: it may name audio anywhere, as may the ``wav.scp`` of a folder. So are a
+pattern or list of recordings, each with its text beside it, and
 ``tfds:NAME[/CONFIG][:SPLIT]``, any public set that has an audio and a text feature. ``PATH@3`` shows a small
 corpus three times an epoch.
 """
@@ -42,14 +45,14 @@ from zoo import files
 from zoo.audio import files as audio
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
-from zoo.formats.tables import check_named, is_table, open_table, with_columns
+from zoo.formats.tables import ParquetFile, check_named, column, is_table, open_table, with_columns
 from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import has_digits, language_of, normalise_transcript
 
 COLUMNS = {  # what their names may be, best first
     "audio": (
         "wav_filename", "audio_filepath", "audio_path", "audio_file", "wav_path", "file_name", "filename",
-        "file_path", "filepath", "file", "path", "audio", "wav", "clip", "recording", "id",
+        "file_path", "filepath", "file", "path", "audio", "audio.path", "wav", "clip", "recording", "id",
     ),
     "transcript": ("transcript", "sentence", "transcription", "text", "normalized_text", "utterance"),
     "speaker": ("speaker", "client_id", "speaker_id", "speaker_name"),
@@ -61,6 +64,7 @@ _OPTIONAL = ("speaker", "seconds", "offset")
 _SPLITS = {"train.tsv", "dev.tsv", "test.tsv"}
 _LIBRISPEECH = ".trans.txt"
 _KALDI = ("wav.scp", "text", "utt2spk", "segments")
+_ROWS = 16  # of Parquet in memory at a time: each may hold a recording
 
 
 class SpeechCorpus(LocalCorpus):
@@ -130,6 +134,8 @@ def read_utterances(path, skipped, rate=audio.RATE, columns=None):
                 skipped.append(f"{utterance.where}: {member} {complaint}.")
             else:
                 yield utterance.name, part, utterance.text
+    for table, found in _with_recordings(path, columns).values():
+        yield from _read_parquet(table, found, skipped, rate)
 
 
 def _too_short(length, seconds=None):
@@ -184,7 +190,11 @@ class _Utterance:
 
 
 def _is_table(path):
-    return path.is_file() and _may_be_table(path.name)
+    return not isinstance(path, files.FileList) and path.is_file() and _may_be_table(path.name)
+
+
+def _is_folder(path):
+    return not isinstance(path, files.FileList) and path.is_dir()
 
 
 def _may_be_table(name):
@@ -197,19 +207,21 @@ def _find_utterances(path, skipped, columns=None):
     An audio file is named by its place in the folder or tar, or, outside, by its absolute path; by its path
     from a table that is given alone.
     """
+    parquet = _with_recordings(path, columns)
     if _is_table(path):
         folder = path.parent
         there = [name for name in _KALDI if (folder / name).is_file()] if path.name in _KALDI else [path.name]
-        tables, members = {name: (folder / name).read_bytes() for name in there}, _OnDisk(folder)
+        tables = {name: (folder / name).read_bytes() for name in there if name not in parquet}
+        members = _OnDisk(folder)
     else:
         names = []
 
         def wanted(name):
             names.append(name)
-            return _may_be_table(name)
+            return _may_be_table(name) and name not in parquet
 
         tables = dict(files.open_members(path, wanted))
-        members = _Inside(names, path if path.is_dir() else None)
+        members = _Inside(names, path if _is_folder(path) else None)
     utterances, others = [], []
     alone = path.name if _is_table(path) else None
     titles = {name: str(path) if name == alone else f"{path}: {name}" for name in tables}
@@ -219,7 +231,7 @@ def _find_utterances(path, skipped, columns=None):
 
     for table, found in _parse_tables(tables, titles, skipped, others, columns, is_audio):
         utterances += [(posixpath.dirname(table), utterance) for utterance in found]
-    if not utterances and not skipped:
+    if not utterances and not skipped and not parquet:
         if not _is_table(path):
             utterances = list(_lists(path, names, skipped, is_audio))
             utterances = utterances or [("", utterance) for utterance in _pairs(path, names, skipped)]
@@ -235,18 +247,20 @@ def _heard(text):
 
 
 def _with_audio(utterances, members, skipped):
-    found, seen, said, again = {}, set(), set(), 0
+    found, seen, said, again = {}, set(), {}, 0
     language = language_of(utterance.text for _, utterance in utterances)
     for folder, utterance in utterances:
         member = _find_audio(utterance.audio, folder, members, utterance.elsewhere)
         utterance.id = utterance.id or _id(utterance.audio, member)
         utterance.text = normalise_transcript(utterance.text, language)
         complaint = _unlearnable(utterance.text)
-        same = member, utterance.offset, utterance.seconds if utterance.offset is not None else None
-        if member and (*same, utterance.text) in said:  # Kaldi's split directories, a table in two forms
+        part = utterance.offset, utterance.seconds if utterance.offset is not None else None
+        before = said.setdefault((_recording(member), *part), {}) if member else {}
+        # Kaldi's split directories, a table in two forms; another format of the recording
+        if utterance.text in before or before.keys() and member not in before.values():
             again += 1
             continue
-        said.add((*same, utterance.text))
+        before[utterance.text] = member
         if utterance.name in seen:
             complaint = f"{utterance.name} comes a second time; only its first transcript counts"
         elif not member:
@@ -257,7 +271,9 @@ def _with_audio(utterances, members, skipped):
             found.setdefault(member, []).append(utterance)
         seen.add(utterance.name)
     if again:
-        skipped.append(f"{again} utterances are listed a second time, with the same transcript.")
+        skipped.append(
+            f"{again} utterances come a second time, with the same transcript or in another format."
+        )
     return found
 
 
@@ -366,6 +382,73 @@ def _stem(reference):
     return stem if suffix.lower() in audio.SUFFIXES else reference
 
 
+def _recording(member):
+    """What the paths of a recording in several formats share: ``wav/a.wav`` and ``mp3/a.mp3`` are ``a``."""
+    parts = _stem(member).split("/")
+    return "/".join(part for part in parts if f".{part.lower()}" not in audio.SUFFIXES)
+
+
+# === Parquet with recordings in it ===
+
+
+def _with_recordings(path, columns):
+    """Such tables of a corpus: ``{name: (ParquetFile, {what: column})}``."""
+    alone, names, found = _is_table(path), [], {}
+    if not alone:
+        list(files.open_members(path, names.append, []))  # reads none
+    for name in [path.name] if alone else names:
+        if not name.lower().endswith(".parquet"):
+            continue
+        place = path if alone else files.member_path(path, name)
+        with contextlib.suppress(UserError):  # it is told when it is read as other tables are
+            source = str(place) if place else next(files.open_members(path, {name}.__contains__))[1]
+            table = ParquetFile(str(path) if alone else f"{path}: {name}", source)
+            chosen = _chosen(table.schema, columns or {})
+            if {"audio", "transcript"} <= chosen.keys():
+                first = next(table.rows([chosen["audio"]], 1), {chosen["audio"]: None})
+                if _bytes_of(first[chosen["audio"]]) is not None:
+                    found[name] = table, chosen
+    return found
+
+
+def _chosen(schema, named):
+    """The columns of Parquet that are wanted, ``{what: column}``; of ``audio``, one that may have bytes."""
+    titles = dict.fromkeys(COLUMNS, schema.names)
+    titles["audio"] = [field.name if "binary" in str(field.type) else "" for field in schema]
+    wanted = COLUMNS | {what: (name,) for what, name in named.items()}
+    places = {what: column(titles[what], *names) for what, names in wanted.items()}
+    return {what: schema.names[at] for what, at in places.items() if at is not None}
+
+
+def _bytes_of(value):
+    data = value.get("bytes") if isinstance(value, dict) else value
+    return data if isinstance(data, bytes) else None
+
+
+def _read_parquet(table, columns, skipped, rate):
+    """As ``read_utterances``, of the rows of a table; ``columns`` are ``{what: column}``."""
+    stem, names = posixpath.splitext(posixpath.basename(table.name))[0], set()
+    for number, row in enumerate(table.rows(list(columns.values()), _ROWS), 1):
+        row, where = {what: row[name] for what, name in columns.items()}, f"{table.name}, row {number}"
+        data, text = _bytes_of(row["audio"]), _heard(str(row["transcript"] or ""))
+        try:
+            complaint = _unlearnable(text) if data else "there is no audio in it"
+            samples = np.zeros(0) if complaint else audio.read_audio(data, where, rate)
+        except UserError as error:
+            skipped.append(str(error))
+            continue
+        if complaint:
+            skipped.append(f"{where}: {complaint}.")
+            continue
+        given = row["audio"].get("path") if isinstance(row["audio"], dict) else None
+        one = _Utterance(where, "", text, speaker=str(row.get("speaker") or ""))
+        one.id = _stem(posixpath.basename((given or "").replace("\\", "/")))
+        if not one.id or one.name in names:
+            one.id = f"{stem}-{number:06d}"
+        names.add(one.name)
+        yield one.name, samples, text
+
+
 # === Layouts ===
 
 
@@ -461,17 +544,29 @@ def _parse_kaldi(there, skipped):
     rows = {part: list(_lines(*file, skipped)) for part, file in there.items()}
     texts = {name: text for _, name, text in rows.get("text", ())}
     speakers = {name: speaker for _, name, speaker in rows.get("utt2spk", ())}
-    recordings = {}
+    recordings, packed = {}, {}
     for where, name, audio_file in rows["wav.scp"]:
+        if _ARK.fullmatch(audio_file):
+            packed[name] = where, audio_file
+            continue
         if audio_file.endswith("|"):
             command, audio_file = audio_file, _decoded(audio_file)
             if audio_file is None:
                 skipped.append(f"{where}: {command!r} is a command, which is not run; give a file's path.")
                 continue
         recordings[name] = where, audio_file
+    if packed:
+        (name, (where, audio_file)), *others = packed.items()
+        more = f", as do {len(others)} others" if others else ""
+        skipped.append(
+            f"{where}: {audio_file} lies in an archive of Kaldi's{more}; these are not read, copy each out of "
+            f"it: wav-copy {audio_file} {name}.wav."
+        )
     parts = [(where, name, *rest.split()) for where, name, rest in rows.get("segments", ())]
     for place, name, *part in parts or [(where, name, name) for name, (where, _) in recordings.items()]:
         recording, *times = part
+        if recording in packed:
+            continue
         if recording not in recordings:
             skipped.append(f"{place}: there is no recording {recording} in wav.scp.")
             continue
@@ -487,6 +582,9 @@ def _parse_kaldi(there, skipped):
         seconds = last - first if parts else None
         speaker = speakers.get(name, "")
         yield _Utterance(where, audio_file, texts[name], name, speaker, seconds, first, elsewhere=True)
+
+
+_ARK = re.compile(r".+\.ark(:\d+)?(\[.*\])?")
 
 
 def _decoded(command):
@@ -556,7 +654,8 @@ def _pairs(path, names, skipped):
             texts.setdefault(_folded(match[1]), name)
             alone.setdefault(_folded(posixpath.basename(match[1])), []).append(name)
     wanted = {}
-    recordings = [name for name in sorted(names) if name.lower().endswith(audio.SUFFIXES)]
+    recordings = [name for name in names if name.lower().endswith(audio.SUFFIXES)]
+    recordings.sort(key=lambda name: (audio.SUFFIXES.index(posixpath.splitext(name)[1].lower()), name))
     for name in recordings:
         stem = _folded(_stem(name))
         elsewhere = alone.get(re.sub(r"_mic\d$", "", posixpath.basename(stem)), ())  # as VCTK has them
@@ -608,7 +707,8 @@ class Speech(Samples):
     """
 
     noun = "utterance"
-    version = 4
+    version = 5
+    suffixes = audio.SUFFIXES
     named = None  # columns that a person named
     rate = audio.RATE  # `load_speech` makes a class for each other one
 
@@ -661,7 +761,7 @@ class Speech(Samples):
         # A table tells nothing of the audio it names, nor a folder of that outside.
         alone, beside = _is_table(path), []
         named = []
-        if alone or (path.is_dir() and any(path.rglob(_KALDI[0]))):
+        if alone or (_is_folder(path) and any(path.rglob(_KALDI[0]))):
             found = sorted(_find_utterances(path, [], cls.named))
             named = [name for name in found if alone or _is_outside(name)]
         if alone and path.name in _KALDI:
