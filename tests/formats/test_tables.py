@@ -282,3 +282,12 @@ def test_the_last_column_takes_its_commas():
     assert read("label,text\n1,one, two\n")[0] == [(2, "1", "one, two")]
     rows, skipped = read('label,text\n1,"x" y\n2,z\n')
     assert rows == [(3, "2", "z")] and skipped[0].startswith("a.csv: line 2 cannot be read")
+
+
+def test_a_list_of_each_split_in_one_file():
+    one, two = {"text": "one", "label": 1}, {"text": "two"}
+    for parts in ({"train": [one], "test": [two]}, {"version": 2, "test": [one], "train": [two, two]}):
+        for indent in (None, 1):
+            with pytest.raises(UserError, match=r"2 lists of rows in it \(t.*, t.*\); write each to a file"):
+                read(json.dumps(parts, indent=indent), "a.json")
+    assert len(read(json.dumps({"data": [one | {"id": 1}], "errors": [{"why": "?"}]}), "a.json")[0]) == 1

@@ -438,6 +438,12 @@ def _json(name, skipped, lines):
         lines.back(text)
         return _objects(name, skipped, _json_lines(lines), "line")
     lines.end()
+    parts = _parts(whole)
+    if len(parts) > 1:
+        raise UserError(
+            f"{name}: there are {len(parts)} lists of rows in it ({', '.join(parts)}); write each to a file "
+            "of its own, and give the one that is meant."
+        )
     rows = _json_rows(whole)
     if rows is None or (rows and not any(isinstance(row, dict) for row in rows)):
         raise UserError(f"{name}: this is no table in JSON; give a list of objects, or one on each line.")
@@ -471,6 +477,18 @@ def _is_columns(value):
     return any(isinstance(part, list | dict) for part in value.values()) and _json_rows(value) is not None
 
 
+def _parts(value):
+    """The names of the lists in an object whose objects are alike, as of a set's ``train`` and ``test``."""
+    items = value.items() if isinstance(value, dict) else ()
+    lists = {name: part for name, part in items if _of_objects(part)}
+    keys = max(lists.values(), key=len, default=[{}])[0].keys()
+    return [name for name, part in lists.items() if part[0].keys() <= keys or part[0].keys() >= keys]
+
+
+def _of_objects(part):
+    return isinstance(part, list) and bool(part) and isinstance(part[0], dict)
+
+
 def _json_rows(value):
     """The objects of a list, of the longest list in an object, or of columns; None of other values.
 
@@ -483,13 +501,12 @@ def _json_rows(value):
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         names = list(map(str, value["columns"]))
         return [dict(zip(names, row, strict=False)) for row in value["data"] if isinstance(row, list)]
-    for kind in (dict, list):
+    for kind in (dict, list) if not all(map(_of_objects, value.values())) else ():
         if len(value) > 1 and all(isinstance(part, kind) for part in value.values()):
             columns = [list(part.values()) if kind is dict else part for part in value.values()]
             if len(set(map(len, columns))) == 1:
                 return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
-    lists = [part for part in value.values() if isinstance(part, list) and part and isinstance(part[0], dict)]
-    return max(lists, key=len, default=None)
+    return max(filter(_of_objects, value.values()), key=len, default=None)
 
 
 def _objects(name, skipped, rows, unit):

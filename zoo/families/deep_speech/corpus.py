@@ -559,7 +559,7 @@ def _parse_kaldi(there, skipped):
         (name, (where, audio_file)), *others = packed.items()
         more = f", as do {len(others)} others" if others else ""
         skipped.append(
-            f"{where}: {audio_file} lies in an archive of Kaldi's{more}; these are not read, copy each out of "
+            f"{where}: {audio_file} lies in an archive of Kaldi's{more}; it is not read, copy each out of "
             f"it: wav-copy {audio_file} {name}.wav."
         )
     parts = [(where, name, *rest.split()) for where, name, rest in rows.get("segments", ())]
