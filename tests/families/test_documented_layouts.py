@@ -1,12 +1,18 @@
 """The examples of docs/corpora.md are read as they stand there."""
 
+import io
 import re
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
+from PIL import Image
 
+from zoo.families.captioner.corpus import load_captions
 from zoo.families.char_lm.corpus import load_texts
 from zoo.families.deep_speech import corpus as speech
+from zoo.families.line_ocr.corpus import load_lines
 from zoo.families.text_classifier.corpus import read_labelled
 from zoo.families.translator.corpus import read_parallel
 
@@ -59,6 +65,95 @@ def test_plain_text(example, tmp_path):
     assert len(found) == 2 and all(text.startswith("It was") for text in found.texts) and not found.skipped
 
 
+# === Images ===
+
+IMAGE = r"[\w./-]+\.(?:png|jpg|tif)"
+LISTS = {  # the heading: a name that the page gives to such a file
+    "PaddleOCR": "rec_gt_train.txt", "ICDAR": "gt.txt", "EasyOCR": "labels.csv", "docTR": "labels.json",
+    "Hugging Face": "metadata.jsonl", "Parquet": "data/train-00000-of-00001.parquet", "MMOCR": "train.json",
+    "A list of images": "train.txt", "Flickr8k and Flickr30k": "Flickr8k.token.txt",
+    "COCO": "captions_val2017.json", "Karpathy's splits": "dataset_flickr8k.json", "Tables": "results.csv",
+    "Objects": "metadata.jsonl", "Parquet of captions": "test-00000-of-00001.parquet",
+}  # fmt: skip
+
+
+def headed(section):
+    """``{heading: example}`` of a section."""
+    part = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.MULTILINE)[1]
+    return dict(re.findall(r"^### ([^\n]*)\n(?:(?!###).)*?^```\n(.*?)^```$", part, re.DOTALL | re.MULTILINE))
+
+
+def picture():
+    image = Image.new("L", (60, 20), 255)
+    image.paste(0, (10, 5, 50, 15))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def lay_out_images(heading, example, folder):
+    """Write an example with its images; the path of the corpus."""
+    write = {}
+    if heading in LISTS and "Parquet" not in heading:
+        write[LISTS[heading]] = example.encode()
+        for name in re.findall(IMAGE, example):
+            write[name.removeprefix("/data/")] = picture()
+    elif "Parquet" in heading:
+        rows = re.findall(rf"image: {{bytes: …, path: ({IMAGE})}} +(\w+): (.*)", example)
+        listed = [part.strip(".[]").split("., ") if part.startswith("[") else part for _, _, part in rows]
+        images = [{"bytes": picture(), "path": name} for name, _, _ in rows]
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.table({"image": images, rows[0][1]: listed}), file)
+        write[LISTS[heading]] = file.getvalue()
+    else:  # paths, and texts behind them
+        said = None
+        for line in example.splitlines():
+            name, _, text = re.sub(r" *\(.*", "", line).partition(" ")
+            said = name or said
+            is_text = said.endswith(".txt")
+            write[said] = write.get(said, b"") + text.strip().encode() + b"\n" if is_text else picture()
+    for name, data in write.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("heading, example", headed("Lines of text").items())
+def test_lines(heading, example, tmp_path):
+    folder = lay_out_images(heading, example, tmp_path / "set")
+    if heading == "A list of images":
+        for image in folder.rglob("*.png"):
+            image.with_suffix(".gt.txt").write_text(f"in {image.stem}")
+        assert load_lines(folder / "train.txt").texts == [f"in {n}" for n in ("01", "02", "01", "02", "01")]
+        return
+    if heading == "A transcript beside each image":
+        (folder / "my_lines/faust/0001/01.gt.txt").write_text("it was the age")
+    found = load_lines(folder)
+    fewer = {
+        "A transcript beside each image": 3, "Several images of a line": 2, "EasyOCR": 4, "docTR": 3,
+        "MMOCR": 2,
+    }  # fmt: skip
+    assert len(found) == len(set(found.texts)) == fewer.get(heading, 5)
+    said = example.replace('""', '"') + "it was the age"
+    assert all(text in said for text in found.texts)
+    assert found.skipped == []
+
+
+@pytest.mark.parametrize("heading, example", headed("Captions").items())
+def test_captions(heading, example, tmp_path):
+    found = load_captions(lay_out_images(heading, example, tmp_path / "set"), size=8)
+    plain = re.sub(r"[^a-z]+", " ", example.lower())
+    captions = [caption for those in found.references for caption in those]
+    assert all(re.sub(r"[^a-z]+", " ", caption) in plain for caption in captions) and found.skipped == []
+    counts = (len(found), len(captions))
+    assert counts == {
+        "Flickr8k and Flickr30k": (3, 5), "Karpathy's splits": (3, 4), "COCO": (2, 3), "Tables": (2, 4),
+        "Objects": (5, 6), "Parquet of captions": (5, 6), "Captions beside each image": (2, 3),
+    }[heading]  # fmt: skip
+
+
 def test_there_are_examples():
-    counts = [len(examples(section)) for section in ("Speech", "Translation", "Labels", "Plain text")]
-    assert counts == [8, 7, 5, 1]
+    sections = ("Lines of text", "Captions", "Speech", "Translation", "Labels", "Plain text")
+    counts = [len(examples(section)) for section in sections]
+    assert counts == [10, 7, 8, 8, 6, 1]
+    assert [len(headed(section)) for section in sections[:2]] == counts[:2]
