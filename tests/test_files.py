@@ -562,8 +562,8 @@ def test_missing_and_other_files(tmp_path):
     "data, content",
     [
         (b"RIFF\0\0\0\0WAVEfmt ", "WAV audio"),
-        (b'<?xml version="1.0"?>\n<xliff version="1.2">', r"XML or HTML \(xliff\)"),
-        (b"<!DOCTYPE html>\n<html>", r"XML or HTML \(html\)"),
+        (b'<?xml version="1.0"?>\n<xliff version="1.2">', "XML that begins with <xliff>"),
+        (b"<!DOCTYPE html>\n<html>", "HTML,"),
         (b"good\ta film\n", "a text file, its columns between tabs"),
         (b"a film\n", "a text file,"),
         (b'[{"a": 1}]', "JSON"),

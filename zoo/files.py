@@ -572,7 +572,7 @@ def _content(path):
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     root = re.match(rb"(?:<[?!].*?>\s*)*<([\w:.-]+)", text, re.DOTALL)
     if root:
-        return f"XML or HTML ({root[1].decode()})"
+        return "HTML" if root[1].lower() == b"html" else f"XML that begins with <{root[1].decode()}>"
     if b"\0" in start and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "a file of no kind that is known here"
     if text[:1] in (b"{", b"["):

@@ -670,6 +670,12 @@ def test_lists_of_audio_in_any_folder(line, tmp_path):
     texts = ["we call it bear", "nobody is ready", "a fine day"]
     write(tmp_path / "c/train.txt", *(line.format(i, text) for i, text in enumerate(texts)))
     assert sorted(load_speech(tmp_path / "c").texts) == sorted(texts)
+    if "wav/" not in line:  # alone, it knows what lies beside it
+        shutil.copytree(tmp_path / "c/wav", tmp_path / "c", dirs_exist_ok=True)
+    assert sorted(load_speech(tmp_path / "c/train.txt").texts) == sorted(texts)
+    write(tmp_path / "c/labels.txt", "ham\tGo on.")
+    with pytest.raises(UserError, match=r"labels.txt: no utterance .*\(there is no column audio"):
+        load_speech(tmp_path / "c/labels.txt")
 
 
 def test_what_is_listed_in_two_tables_counts_once(tmp_path):

@@ -96,7 +96,7 @@ def test_anki_s_zip(tmp_path):
     "name, start, sentence",
     [
         ("a.po", 'msgid ""\n', r"a text file\); a.po is gettext, make TMX of it .* po2tmx -l de a.po a.tmx"),
-        ("a.xlf", "<xliff>", r"\(xliff\)\); a.xlf is XLIFF, make TMX .* xliff2po a.xlf a.po; po2tmx -l de"),
+        ("a.xlf", "<xliff>", r"<xliff>\); a.xlf is XLIFF, make TMX .* xliff2po a.xlf a.po; po2tmx -l de"),
         ("a.wav", "RIFF1234WAVE", r"it is WAV audio\); give PREFIX.en and PREFIX.de"),
         ("a.fr", "Bonjour", r"it is a text file\); give PREFIX.en and PREFIX.de"),
     ],

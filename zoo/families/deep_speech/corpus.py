@@ -63,6 +63,7 @@ _LITERAL = ("audio", "speaker")
 _OPTIONAL = ("speaker", "seconds", "offset")
 _SPLITS = {"train.tsv", "dev.tsv", "test.tsv"}
 _LIBRISPEECH = ".trans.txt"
+_LISTS = (".txt", ".trans")
 _KALDI = ("wav.scp", "text", "utt2spk", "segments")
 _ROWS = 16  # of Parquet in memory at a time: each may hold a recording
 
@@ -190,7 +191,9 @@ class _Utterance:
 
 
 def _is_table(path):
-    return not isinstance(path, files.FileList) and path.is_file() and _may_be_table(path.name)
+    if isinstance(path, files.FileList) or not path.is_file():
+        return False
+    return _may_be_table(path.name) or path.name.lower().endswith(_LISTS)
 
 
 def _is_folder(path):
@@ -229,11 +232,16 @@ def _find_utterances(path, skipped, columns=None):
     def is_audio(reference, folder):
         return _find_audio(reference, folder, members) is not None
 
+    if alone and not _may_be_table(alone):  # a list
+        utterances = list(_lists(tables.items(), titles, skipped, is_audio))
+        tables = {} if utterances else tables
     for table, found in _parse_tables(tables, titles, skipped, others, columns, is_audio):
         utterances += [(posixpath.dirname(table), utterance) for utterance in found]
     if not utterances and not skipped and not parquet:
-        if not _is_table(path):
-            utterances = list(_lists(path, names, skipped, is_audio))
+        if not alone:
+            texts = files.open_members(path, lambda name: name.lower().endswith(_LISTS))
+            titles = {name: f"{path}: {name}" for name in names}
+            utterances = list(_lists(texts, titles, skipped, is_audio))
             utterances = utterances or [("", utterance) for utterance in _pairs(path, names, skipped)]
         if not utterances and others:
             skipped.append(others[0])
@@ -615,11 +623,13 @@ _DECODING = {
 _LISTED = re.compile(r"\s*(?:([^\t|]+?)[ ]*([\t|])|(\S+)([ ]+))\s*(\S.*)")
 
 
-def _lists(path, names, skipped, is_audio):
-    """Iterate over ``(list, utterance)`` of text files whose first lines mostly begin with names of audio."""
-    texts = {name for name in names if name.lower().endswith((".txt", ".trans"))}
-    for name, data in files.open_members(path, texts.__contains__):
-        title, folder = f"{path}: {name}", posixpath.dirname(name)
+def _lists(texts, titles, skipped, is_audio):
+    """Iterate over ``(list, utterance)`` of text files whose first lines mostly begin with names of audio.
+
+    ``texts`` are ``(name, bytes)``, ``titles`` is what to call them in sentences.
+    """
+    for name, data in texts:
+        title, folder = titles[name], posixpath.dirname(name)
         try:
             lines = list(stream_lines(title, data))
         except UserError:  # no text
