@@ -70,12 +70,15 @@ def _conversion(names, languages):
     """How to make TMX of the first of some files that is of another format for translators; or None."""
     for name in sorted(names):
         stem, suffix = os.path.splitext(name)
-        to_tmx = f"with translate-toolkit: po2tmx -l {languages[1]} {stem}.po {stem}.tmx"
-        if suffix.lower() == ".po":
-            return f"{name} is gettext, make TMX of it {to_tmx}"
-        if suffix.lower() in (".xlf", ".xliff"):
-            return f"{name} is XLIFF, make TMX of it {to_tmx.replace(': ', f': xliff2po {name} {stem}.po; ')}"
+        what, first = _CONVERTED.get(suffix.lower(), (None, None))
+        if what:
+            command = f"{first.format(name, stem)}po2tmx -l {languages[1]} {stem}.po {stem}.tmx"
+            return f"{name} is {what}, make TMX of it with translate-toolkit: {command}"
     return None
+
+
+_XLIFF = "XLIFF", "xliff2po {} {}.po; "
+_CONVERTED = {".po": ("gettext", ""), ".xlf": _XLIFF, ".xliff": _XLIFF}
 
 
 def read_parallel(path, languages, skipped, columns=None):
@@ -340,7 +343,7 @@ def _read_tables(path, names, languages, skipped, columns, complaint):
     for name, data in files.open_members(path, is_table if named else _TXT.fullmatch):
         stem = stem_of(name, taken) if named else _TXT.fullmatch(name)[1]
         try:
-            if not named and TAB not in next(stream_lines(name, data), ""):
+            if not named and TAB not in next(stream_lines(f"{path}: {name}", data), ""):
                 continue
             for where, number, *pair in _read_table(f"{path}: {name}", languages, skipped, columns, data):
                 found = True
