@@ -514,3 +514,18 @@ def test_public_sets_by_name(monkeypatch, tmp_path):
         load_captions("tfds:toy_clear", size=SIZE)
     with pytest.raises(UserError, match="tfds:no_such_set"):
         load_captions("tfds:no_such_set", size=SIZE)
+
+
+def test_the_language_is_the_corpus_s(tmp_path):
+    """An English caption with a Turkish name is English, a Turkish one without a dotless letter Turkish."""
+    for name, captions in {
+        "english": ["Işık and I walk", "A dog runs over a green field", "Two children play in the snow"],
+        "turkish": ["Iki köpek", "Kırmızı ışıkta bekleyen çocuklar", "Ağaçların altında yağmur yağıyor"],
+    }.items():
+        (tmp_path / name).mkdir()
+        rows = [f"{i}.jpg,{caption}" for i, caption in enumerate(captions)]
+        (tmp_path / name / "captions.csv").write_text("\n".join(["image,caption", *rows]), encoding="utf-8")
+        for i in range(len(captions)):
+            Image.new("RGB", (8, 8), (i, 0, 99)).save(tmp_path / name / f"{i}.jpg")
+    assert load_captions(tmp_path / "english").references[0] == ["işık and i walk"]
+    assert load_captions(tmp_path / "turkish").references[0] == ["ıki köpek"]

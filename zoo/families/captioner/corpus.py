@@ -17,6 +17,8 @@ So is such a list alone, a Parquet table, a pattern or list of images, or ``tfds
 public set with an image and captions. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+import dataclasses
+import itertools
 import posixpath
 
 import tensorflow as tf
@@ -31,9 +33,16 @@ from zoo.images.photos import photo_as_jpeg, read_photo
 from zoo.text.files import split_lines
 from zoo.text.normalise import language_of, normalise_caption
 
+_FEW = 100  # images of a Parquet table tell its language
 
-def _clean(caption):
-    return normalise_caption(caption, language_of([caption]))
+
+def _normalising(language=None):
+    """The fields of a ``Kind`` whose captions are of a language, as ``normalise_caption`` has it."""
+
+    def clean(caption):
+        return normalise_caption(caption, language)
+
+    return {"clean": clean, "parts": lambda text: list(map(clean, split_lines(text)))}
 
 
 KIND = listed.Kind(
@@ -42,9 +51,8 @@ KIND = listed.Kind(
     header="image,caption",
     option="caption",
     several=True,
-    parts=lambda text: list(map(_clean, split_lines(text))),
-    clean=_clean,
     splits=r"(?i:.*(train|dev|val|test).*mages.*\.txt)",
+    **_normalising(),
 )
 
 
@@ -91,8 +99,8 @@ def read_captioned(path, size, skipped, kind=KIND):
         ``(name, image, captions)``: ``SPLIT/FILE``, or the image's path in the corpus where no split is
         known; the bytes of an RGB JPEG file; the normalised captions, a list of str, one at least.
     """
-    names = set()
-    for found, data in listed.DescribedImages(path, kind, skipped).read():
+    names, described = set(), _described(path, kind, skipped)
+    for found, data in described.read():
         try:
             image = photo_as_jpeg(data, size, name=f"{path}: {found.member}")
         except UserError as error:
@@ -104,6 +112,19 @@ def read_captioned(path, size, skipped, kind=KIND):
             name = f"{found.split}/{file}"
         names.add(name)
         yield name, image, found.texts
+
+
+def _described(path, kind, skipped):
+    """The ``DescribedImages`` of a corpus, whose captions are normalised as its language has it."""
+    told = []
+    described = listed.DescribedImages(path, kind, told)
+    said = list(told)
+    few = described.images.values() or [found for found, _ in itertools.islice(described.read(), _FEW)]
+    if language := language_of(text for found in few for text in found.texts):
+        return listed.DescribedImages(path, dataclasses.replace(kind, **_normalising(language)), skipped)
+    skipped += said
+    described.skipped = skipped
+    return described
 
 
 # === Prepared corpora ===
@@ -123,7 +144,7 @@ class CaptionSamples(Samples):
     """
 
     noun = "image"
-    version = 5
+    version = 6
     named = None  # columns that a person named
     suffixes = IMAGE_SUFFIXES
     size = None  # side of the images in pixels; `load_captions` makes a class for each
@@ -208,7 +229,9 @@ def _is_text(features, path):
 
 
 def _joined(captions):
-    captions = (_clean(caption.decode("utf-8", "replace")) for caption in captions)
+    captions = [caption.decode("utf-8", "replace") for caption in captions]
+    language = language_of(captions)
+    captions = (normalise_caption(caption, language) for caption in captions)
     return "\n".join(filter(None, captions)).encode()
 
 
