@@ -383,7 +383,7 @@ def test_show_of_a_changed_preset(shipped, capsys):
 
 def test_list_goes_on_after_a_broken_preset(shipped, capsys):
     (shipped / "line_ocr_en/preset.json").write_text("{")
-    assert cli.main(["list"]) == 2
+    assert cli.main(["list"]) == 3
     out, err = capsys.readouterr()
     assert out.startswith("line_ocr_fraktur  line_ocr")
     assert "line_ocr_en/preset.json: cannot be read" in err

@@ -185,10 +185,18 @@ def encoded(picture, format="PNG", **options):
     return file.getvalue()
 
 
-GREY = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 50), "uint8"))
-COLOUR = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 50, 3), "uint8"))
-DEEP = Image.fromarray(np.random.default_rng(0).integers(0, 65536, (20, 50), "uint16"))
-CLEAR = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 50, 4), "uint8"))
+
+
+def written(kind, *channels):
+    """Blocks of random values on the highest value that there is, as ink stands on paper."""
+    top = np.iinfo(kind).max
+    values = np.full((20, 50, *channels), top, kind)
+    ink = np.random.default_rng(0).integers(0, top, (4, 20, *channels), kind)
+    values[4:16, 5:45] = ink.repeat(3, 0).repeat(2, 1)
+    return Image.fromarray(values)
+
+
+GREY, COLOUR, DEEP, CLEAR = written("uint8"), written("uint8", 3), written("uint16"), written("uint8", 4)
 KEYED = COLOUR.quantize(16)
 KEYED.info["transparency"] = 3
 READABLE = {
@@ -276,7 +284,8 @@ def test_the_limit_of_pixels(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_lines_are_turned_upright(kind):
+def test_lines_are_turned_upright(kind, monkeypatch):
+    monkeypatch.setattr(runtime, "no_line", lambda pixels: None)  # four colours are no text
     stored = {
         1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.T,
         6: np.rot90, 7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, 3),
@@ -388,14 +397,59 @@ def test_pages_are_told_from_lines(lines):
             runtime.read_image(page(lines, width=400).rotate(90, expand=True))
 
 
-@pytest.mark.parametrize("lines", [1, 2])
 @pytest.mark.parametrize("size", [12, 24, 90])
-def test_lines_are_no_pages(lines, size):
+def test_lines_are_no_pages(size):
     for width in (40, 100, 300, 2000):
         for angle in (0, 1, -2):
-            picture = page(lines, size, width).rotate(angle, expand=True, fillcolor=255)
+            picture = page(1, size, width).rotate(angle, expand=True, fillcolor=255)
             if picture.height < 4 * picture.width:
                 assert runtime.read_image(picture).shape[:2] == picture.size[::-1]
+
+
+@pytest.mark.parametrize("ground, ink", [(255, 0), (40, 220)])
+def test_two_lines_are_told(ground, ink):
+    with pytest.raises(ReaderError, match="two lines of text, one below the other; cut them apart"):
+        runtime.read_image(page(2, ground=ground, ink=ink))
+
+
+def test_a_neighbour_that_is_cut_is_no_second_line():
+    crop = page(2).crop((0, 24, 700, 84))
+    assert runtime.read_image(crop).shape == (60, 700, 1)
+
+
+@pytest.mark.parametrize("angle, turn", [(15, "right"), (-15, "left"), (30, "right")])
+def test_what_is_askew_is_told(angle, turn):
+    for lines in (1, 12):
+        askew = page(lines, width=1000).rotate(angle, expand=True, fillcolor=255)
+        with pytest.raises(ReaderError, match=rf"askew by about \d+ degrees; turn it to the {turn}|a page"):
+            runtime.read_image(askew)
+
+
+@pytest.mark.parametrize("shape", [(48, 600), (224, 224), (100, 500, 3), (300, 300)])
+def test_noise_is_no_line(shape):
+    random = np.random.default_rng(0)
+    coarse = np.repeat(np.repeat(random.integers(0, 256, shape, "uint8"), 4, 0), 4, 1)
+    dots = (random.random(shape) < 0.05).astype("uint8") * 255
+    for noise in (random.integers(0, 256, shape, "uint8"), dots, 255 - dots, coarse):
+        with pytest.raises(ReaderError, match="this looks like .*not writing on paper"):
+            runtime.read_image(noise)
+
+
+def test_a_photograph_is_no_line():
+    with pytest.raises(ReaderError, match="a photograph or a drawing, not writing on paper"):
+        clouds = np.random.default_rng(0).integers(0, 256, (8, 8), "uint8")
+        runtime.read_image(Image.fromarray(clouds).resize((300, 200), Image.Resampling.BICUBIC))
+
+
+def test_lines_in_a_bad_light_are_lines():
+    line = np.asarray(page(1), np.float32)
+    rows, columns = (np.linspace(1, 0.4, size) for size in line.shape)
+    grain = np.random.default_rng(0).normal(0, 20, line.shape)
+    framed = np.pad(line, 3, constant_values=0)
+    for seen in (line * columns, line * rows[:, None], line + grain, framed, 100 + line / 5):
+        assert runtime.no_line(np.clip(seen, 0, 255).astype(np.uint8)[:, :, None]) is None
+    dithered = Image.fromarray((line * 0.8).astype("uint8")).resize((1400, 120)).convert("1")
+    assert runtime.read_image(dithered).shape == (120, 1400, 1)
 
 
 def test_single_letters_are_no_pages():
@@ -463,7 +517,7 @@ def zero_width_png():
 UNREADABLE = {
     "empty": (b"", "empty"),
     "text": (b"no image\n", "not a readable image"),
-    "truncated": (READABLE["colour"][:-900], "damaged"),
+    "truncated": (READABLE["colour"][:-100], "damaged"),
     "truncated jpeg": (READABLE["jpeg"][:-300], "damaged"),
     "cut in the header": (READABLE["grey"][:20], "not a readable image"),
     "zero width": (zero_width_png(), "."),

@@ -255,7 +255,7 @@ def test_of_several_images_of_a_line_one_is_read(tmp_path):
     for variant in (".bin", ".nrm", ".dew"):
         pairs(tmp_path, f"{{i}}{variant}.png")
     for i in range(4):
-        (tmp_path / f"{i}.nrm.png").write_bytes(png(PAGE[:, :90]))
+        (tmp_path / f"{i}.nrm.png").write_bytes(png(PAGE[:1, :90].repeat(40, 0)))
     assert said(tmp_path) == ({str(i): text for i, text in enumerate(SAID)}, [])
     assert {pixels.shape for _, pixels, _ in read_pairs(tmp_path, [])} == {(40, 90, 1)}
     (tmp_path / "0.jpg").write_bytes((tmp_path / "0.bin.png").read_bytes())
@@ -279,7 +279,7 @@ def test_one_image_has_one_line(tmp_path):
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "a.png").write_bytes(png(PAGE.T))
     (tmp_path / "x" / "a.gt.txt").write_text("stands on its end")
-    with pytest.raises(UserError, match=r"x: none of its 1 lines can be used .*taller than wide"):
+    with pytest.raises(UserError, match=r"x: none of its 1 lines can be used .*(taller than wide|photograph)"):
         load_lines(tmp_path / "x")
 
 

@@ -10,7 +10,8 @@ def add_arguments(parser, arguments):
 
 
 def run(options):
-    rows, status = [], 0
+    """Exit status 0; 3 where some presets could not be read, 2 where none could be."""
+    rows, failed = [], False
     if not hub.names():
         complain(f"no presets in {hub.PACKAGED} or {hub.home() / 'presets'}")
     for name in hub.names():
@@ -20,9 +21,9 @@ def run(options):
             rows.append((name, about.get("task", ""), size, about.get("headline", "")))
         except UserError as error:
             complain(error)
-            status = 2
+            failed = True
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for name, task, size, headline in rows:
         line = f"{name:{widths[0]}}  {task:{widths[1]}}  {size:>{widths[2]}}  {headline}"
         print(line.rstrip())
-    return status
+    return (3 if rows else 2) if failed else 0
