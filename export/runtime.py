@@ -57,12 +57,13 @@ WINDOW = 512  # images held in memory and sorted by width at a time
 BATCH_PIXELS = 1 << 23  # padded pixels of one batch; preprocessing holds some 20 bytes for each
 FILLED = 0.05  # share of a line's rows that have ink; dots that lead to a page number fill 0.1
 PAGE_ROWS = 768  # rows that are looked at to tell a page from a line; of a line of a page some 10 are left
-ASKEW = 10  # degrees; handwriting rises by up to 8
+ASKEW = 12  # degrees; handwriting rises by up to 8, and images are askew by a few
 SHARPER = 5  # how much sharper lines are along such an angle than straight on
-PAPER_ROWS = 48  # rows that are looked at to tell paper from a photograph
-# How near paper is to the lightest or darkest grey, less ink at the edges: lines have 0.9, photos 0.5.
-PAPER = 0.54
-NOISE = 0.15  # how far neighbouring pixels of noise agree, at most; those of text by 0.5 to 1
+NOISE_ROWS = 8, 16  # rows to which an image is reduced to tell noise: letters are a pixel high, or several
+NOISE = 0.25  # how far neighbouring pixels of noise agree there, at most; those of text by 0.3 to 1
+PHOTO_ROWS = 48  # rows that are looked at to tell a photograph from paper
+COLOURS = 0.12  # how much colours vary beside those between ink and paper, as a share; photos have more
+PAPER = 0.6  # how near paper is to the lightest or darkest grey: lines have 0.9, photographs 0.6
 
 
 class ReaderError(ValueError):
@@ -536,7 +537,7 @@ def no_line(pixels):
         (letters,) = _bands(changes, 1)
         if width >= MIN_HEIGHT and len(letters) >= 5:
             return "a line of text that stands on its end; turn the image by a quarter"
-        return None if _has_paper(grey) else _PHOTO
+        return _PHOTO if _is_photo(pixels) else None
     rows = changes.mean(1)
     written = rows >= max(rows.max() / 4, 1e-6)
     share = written.mean()
@@ -554,61 +555,57 @@ def no_line(pixels):
         return f"text that is askew by about {abs(angle)} degrees; turn it {_TURNS[angle > 0]} by as many"
     if width > 3 * height and _are_two(changes):
         return "two lines of text, one below the other; cut them apart"
-    return None if _has_paper(grey) else _PHOTO
+    return _PHOTO if _is_photo(pixels) else None
 
 
-_PHOTO = "a photograph or a drawing, not writing on paper; give an image of a line of text"
+_PHOTO = "a photograph, not writing on paper; give an image of a line of text"
 _TURNS = {True: "to the left", False: "to the right"}
 
 
 def _is_noise(grey):
-    """Whether neighbouring pixels of an image do not agree, neither as they are nor scaled down."""
-    small, factor = _scaled(grey, 3)  # in which black and white dots are greys again
-    views = grey[::factor], grey[:, ::factor].T, small, small.T
-    return np.ptp(grey) >= CONTRAST and all(_agreement(view) < NOISE for view in views)
+    """Whether neighbouring pixels of an image do not agree, reduced to so few rows that those of text do."""
+    views = [_reduced(grey, rows) for rows in NOISE_ROWS]
+    return np.ptp(grey) >= CONTRAST and all(max(_agreement(v), _agreement(v.T)) < NOISE for v in views)
+
+
+def _is_photo(pixels):
+    """Whether an image, uint8 ``[height, width, channels]``, clearly is a photograph: one in many colours.
+
+    Those of grey images pass, as lines with grain, shadows or dark edges have all greys, too.
+    """
+    if pixels.shape[2] == 1:
+        return False
+    small = _reduced(pixels, PHOTO_ROWS)
+    # Ink and paper have the mixes of two colours, which are on a line: what varies across it is little.
+    _, across, along = np.linalg.eigvalsh(np.cov(small.reshape(-1, 3).T))
+    return across > COLOURS**2 * along and not _has_paper(np.asarray(Image.fromarray(small).convert("L")))
 
 
 def _has_paper(grey):
-    """Whether a ground that is the lightest or the darkest of all fills most of an image, as it does of text.
+    """Whether most of an image is a ground that is the lightest or the darkest of all, as it is of text.
 
-    Photographs have all greys. The image is looked at in pieces twice as wide as high, so that it may be lit
-    from one side.
+    The image is looked at in pieces twice as wide as high, so that it may be lit from one side.
     """
-    small, _ = _scaled(grey, 1)
-    height, width = small.shape
+    height, width = grey.shape
     count = max(1, round(width / (2 * height)))
-    pieces = small[:, : width // count * count].reshape(height, count, -1).swapaxes(0, 1).astype(np.float32)
-    if _is_ground(pieces) or min(pieces.shape[1:]) < 2:
-        return True
-    first, last, left, right = (  # light may fall off from edge to edge
+    pieces = grey[:, : width // count * count].reshape(height, count, -1).swapaxes(0, 1).astype(np.float32)
+    top, bottom, left, right = (  # light may fall off from edge to edge
         np.median(edge, 1)[:, None, None]
         for edge in (pieces[:, 0], pieces[:, -1], pieces[:, :, 0], pieces[:, :, -1])
     )
-    down = (last - first) * np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
-    across = (right - left) * np.linspace(-0.5, 0.5, pieces.shape[2], dtype=np.float32)
-    return _is_ground(pieces - down - across)
-
-
-def _is_ground(pieces):
-    """Whether the middle grey of most pieces, float32 ``[pieces, height, width]``, is a ground."""
-    values = np.sort(pieces.reshape(len(pieces), -1))
-    dark, median, light = (values[:, round(share * (values.shape[1] - 1))] for share in (0.02, 0.5, 0.98))
+    pieces -= (bottom - top) * np.linspace(-0.5, 0.5, height)[:, None]
+    pieces -= (right - left) * np.linspace(-0.5, 0.5, pieces.shape[2])
+    dark, ground, light = np.quantile(pieces.reshape(count, -1), (0.02, 0.5, 0.98), axis=1)
     span = light - dark
-    written = span >= max(CONTRAST, span.max() / 2)
-    if not written.any():
-        return True
-    pieces, span, paper = pieces[written], span[written], (median - dark)[written]
-    paper = np.maximum(paper, span - paper)
-    ink = np.abs(pieces - median[written, None, None]) > (paper / 2)[:, None, None]
-    # Text has room around it; what is on a photo goes on at its edges. Some lines are cut or framed.
-    edges = ink[:, [0, -1]].mean((1, 2)) + ink[:, :, [0, -1]].mean((1, 2))
-    return np.median(paper / span) - min(np.median(edges), 0.5) / 2 >= PAPER
+    written = span >= span.max() / 2
+    return np.median((np.maximum(ground - dark, light - ground) / np.maximum(span, 1))[written]) >= PAPER
 
 
-def _scaled(grey, least):
-    """A grey image reduced to about ``PAPER_ROWS`` rows, and by how much, which is ``least`` or more."""
-    factor = max(least, len(grey) // PAPER_ROWS)
-    return np.asarray(Image.fromarray(grey).reduce(factor)) if factor > 1 else grey, factor
+def _reduced(pixels, size):
+    """An image whose shorter side is so many pixels long, or less."""
+    factor = max(1, min(pixels.shape[:2]) / size)
+    height, width = (max(1, round(length / factor)) for length in pixels.shape[:2])
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX))
 
 
 def _agreement(grey):
@@ -674,9 +671,9 @@ def _are_whole(profile, bands):
     return (
         weak >= 0.4 * strong
         and low >= 0.6 * high
-        and room >= 0.25 * (bottom - top)  # of a neighbour that is cut, less is left
-        and max(profile[0] / above, profile[-1] / below) < 0.5
-        and min(profile[upper[1] : lower[0] + 1]) < 0.3 * weak
+        and room >= 0.3 * (bottom - top)  # of a neighbour that is cut, less is left
+        and max(profile[0] / above, profile[-1] / below) < 0.35
+        and min(profile[upper[1] : lower[0] + 1]) < 0.2 * weak
     )
 
 
@@ -719,12 +716,14 @@ def _bands(changes, columns):
 
 
 def _profiles(changes, columns):
-    """How much changes in each row of so many columns of an image; and what is too little for letters.
+    """How much changes in each row of so many columns of an image, or of all; and what is too little for
+    letters.
 
     Returns:
         For each column a list of floats; and a float.
     """
-    cuts = np.linspace(0, changes.shape[1], columns + 1).astype(int)
+    width = changes.shape[1]
+    cuts = np.linspace(0, width, min(columns, width) + 1).astype(int)
     rows = np.add.reduceat(changes, cuts[:-1], axis=1) / np.diff(cuts)
     padded = np.pad(rows, ((1, 1), (0, 0)), mode="edge")
     rows = (padded[:-2] + 2 * rows + padded[2:]) / 4

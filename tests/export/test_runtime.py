@@ -185,8 +185,6 @@ def encoded(picture, format="PNG", **options):
     return file.getvalue()
 
 
-
-
 def written(kind, *channels):
     """Blocks of random values on the highest value that there is, as ink stands on paper."""
     top = np.iinfo(kind).max
@@ -427,18 +425,39 @@ def test_what_is_askew_is_told(angle, turn):
 
 @pytest.mark.parametrize("shape", [(48, 600), (224, 224), (100, 500, 3), (300, 300)])
 def test_noise_is_no_line(shape):
-    random = np.random.default_rng(0)
-    coarse = np.repeat(np.repeat(random.integers(0, 256, shape, "uint8"), 4, 0), 4, 1)
+    random = np.random.default_rng(1)
+    grains = random.integers(0, 256, shape, "uint8")
     dots = (random.random(shape) < 0.05).astype("uint8") * 255
-    for noise in (random.integers(0, 256, shape, "uint8"), dots, 255 - dots, coarse):
-        with pytest.raises(ReaderError, match="this looks like .*not writing on paper"):
+    for noise in (grains, dots, 255 - dots, grains.repeat(4, 0).repeat(4, 1)):
+        with pytest.raises(ReaderError, match="this looks like noise, not writing on paper"):
             runtime.read_image(noise)
 
 
+def clouds(*channels):
+    values = np.random.default_rng(0).integers(0, 256, (8, 8, *channels), "uint8")
+    return Image.fromarray(values).resize((300, 200), Image.Resampling.BICUBIC)
+
+
 def test_a_photograph_is_no_line():
-    with pytest.raises(ReaderError, match="a photograph or a drawing, not writing on paper"):
-        clouds = np.random.default_rng(0).integers(0, 256, (8, 8), "uint8")
-        runtime.read_image(Image.fromarray(clouds).resize((300, 200), Image.Resampling.BICUBIC))
+    with pytest.raises(ReaderError, match="this looks like a photograph, not writing on paper"):
+        runtime.read_image(clouds(3))
+
+
+def test_greys_are_no_photograph():
+    # Light that falls on a line unevenly, its grain and shadows have as many greys.
+    assert runtime.read_image(clouds()).shape == (200, 300, 1)
+
+
+def test_colours_on_paper_are_no_photograph():
+    line = np.asarray(page(1), np.float32)[:, :, None] / 255
+    width = line.shape[1]
+    inks = np.where(np.arange(width)[:, None] < width / 2, (190, 30, 30), (30, 60, 180))
+    lamp = np.linspace((1, 1, 1), (0.5, 0.7, 1), width)
+    for paper in ((250, 240, 210), (255, 240, 120)):
+        written = line * paper + (1 - line) * inks
+        grain = np.random.default_rng(0).normal(0, 15, written.shape)
+        for seen in (written, written * lamp, written + grain):
+            assert runtime.no_line(np.clip(seen, 0, 255).astype(np.uint8)) is None
 
 
 def test_lines_in_a_bad_light_are_lines():
@@ -446,10 +465,18 @@ def test_lines_in_a_bad_light_are_lines():
     rows, columns = (np.linspace(1, 0.4, size) for size in line.shape)
     grain = np.random.default_rng(0).normal(0, 20, line.shape)
     framed = np.pad(line, 3, constant_values=0)
-    for seen in (line * columns, line * rows[:, None], line + grain, framed, 100 + line / 5):
+    dark = np.pad(line, ((6, 6), (20, 20)), constant_values=20)
+    for seen in (line * columns, line * rows[:, None], line + grain, framed, dark, 100 + line / 5):
         assert runtime.no_line(np.clip(seen, 0, 255).astype(np.uint8)[:, :, None]) is None
     dithered = Image.fromarray((line * 0.8).astype("uint8")).resize((1400, 120)).convert("1")
     assert runtime.read_image(dithered).shape == (120, 1400, 1)
+
+
+@pytest.mark.parametrize("height, width", [(86, 1), (2430, 11), (6591, 12), (9606, 335), (8, 2000)])
+def test_text_lines_of_extreme_shapes_are_numbers(height, width):
+    specks = np.where(np.random.default_rng(0).random((height, width)) < 0.1, 0, 255).astype("uint8")
+    for grey in (specks, specks.T):
+        assert 0 <= runtime.text_lines(grey) < 1e4
 
 
 def test_single_letters_are_no_pages():
