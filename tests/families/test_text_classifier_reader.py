@@ -92,7 +92,7 @@ def test_what_a_result_says(reader):
 def test_empty_texts_have_no_label(reader):
     assert reader(["", " \t\x07", "\u200b"], details=True) == [Classification("", 0.0, {})] * 3
     assert Classification("", 0.0, {}).line == "" and not reader.run.calls
-    assert reader(["!"]) == ["negative"]  # not empty: no word that is known
+    assert reader(["!"]) == [""] and not reader.run.calls  # no word that is known
 
 
 def test_a_long_text_is_read_in_pieces_of_bounded_size(reader):

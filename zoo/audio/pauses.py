@@ -12,6 +12,7 @@ SILENCE = -70  # dB of full scale; below it there is no speech, however quiet th
 PAST = 60 * FRAMES  # frames before the present ones that the noise floor is taken from, too
 PAUSE, LONG_PAUSE = 20, 100  # frames: shorter ones lie between sounds, and longer ones between sentences
 MARGIN = 30  # frames of a pause that stay with the words beside it
+STEADY = 2.5  # dB; a sound that rises and falls by less is noise or a tone; syllables do by 15 and more
 SHORTEST = 300  # frames; a cut leaves no less before it, as the pauses of a few words are no measure
 
 
@@ -57,12 +58,12 @@ def split(parts, rate=RATE):
             return
         levels = _levels(buffer[:ahead], frame)
         if not start and size <= limit:
-            cut, heard = len(levels), bool((levels > SILENCE).any())
+            cut, speech = len(levels), levels > SILENCE
         else:
             speech = levels > _threshold(np.concatenate([past, levels]))
             cut = _cut(levels, speech)
-            heard = bool(speech[:cut].any())
         end = min(int(cut) * frame, size)
+        heard = bool(speech[:cut].any() and np.ptp(levels[:cut]) >= STEADY)
         yield Piece(start, buffer[:end].copy(), heard)
         past = np.concatenate([past, levels[:cut]])[-PAST:]
         buffer, start = buffer[end:], start + end

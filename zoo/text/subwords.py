@@ -76,6 +76,10 @@ class Subwords:
         """Rows -> list of str, ``▁`` for a blank."""
         return [self._pieces.id_to_piece(int(row)) for row in rows]
 
+    def known(self, rows):
+        """Whether any of the rows is a piece of text, and not all are blanks and bytes of unknown letters."""
+        return any(row > self.END and not self._pieces.is_byte(row) and self.decode([row]) for row in rows)
+
     def spellings(self):
         """Iterate over the pieces that rows stand for, bytes left out."""
         rows = range(self.END + 1, len(self))

@@ -43,6 +43,10 @@ class Words:
         listed = (spelled[row] if row in spelled else self.words[row - self.END - 1] for row in rows)
         return " ".join(filter(None, listed))
 
+    def known(self, rows):
+        """Whether any of the rows is a word."""
+        return any(row > self.END for row in rows)
+
     def spellings(self):
         """Iterate over what the rows stand for."""
         return iter(self.words)

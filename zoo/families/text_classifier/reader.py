@@ -20,7 +20,6 @@ from zoo.errors import UserError
 from zoo.families.text_classifier.vocabulary import LIMIT, TextVocabulary, bounded
 from zoo.formats.tables import TEXT
 from zoo.metrics.text import answers
-from zoo.text.normalise import normalise_text
 
 WINDOW = 1024  # texts held in memory and sorted by length at a time
 BATCH = 64  # pieces classified at a time by each thread, those of similar length together
@@ -83,9 +82,10 @@ class ClassificationReader(Reader):
         )  # fmt: skip
 
     def _rows(self, number, text):
-        """A text -> its rows, None if there is nothing in it; ``number`` is for messages."""
+        """A text -> its rows, None if nothing of it is known; ``number`` is for messages."""
         check_utf8(text, number)
-        return self.vocabulary.encode(text) if normalise_text(text) else None
+        rows = self.vocabulary.encode(text)
+        return rows if self.vocabulary.tokens.known(rows) else None
 
     def _classify(self, texts, pool, bar):
         """``{number: rows}`` -> ``{number: Classification}``, on all threads."""
@@ -143,9 +143,10 @@ class ClassificationReader(Reader):
         Raises:
             UserError: there is no word, or it was not valid UTF-8.
         """
+        check_utf8(text, 1)
         words, spans, rows = [], [], [TextVocabulary.START]
         for word in text.split():
-            found = (self._rows(1, word) or [])[:LIMIT]
+            found = self.vocabulary.encode(word)[:LIMIT]
             if len(rows) + len(found) > LIMIT + 1:
                 break
             words.append(word)

@@ -117,8 +117,8 @@ class TranslationReader(Reader):
         """Iterate over the ``Translation`` of each sentence; they come ``WINDOW`` by ``WINDOW``.
 
         Args:
-            sentences: an iterable of str. White space is normalised; of one without anything else comes
-                nothing.
+            sentences: an iterable of str. White space is normalised; of one without anything else, or all of
+                unknown characters, comes nothing.
             errors, progress: as in a call.
             beam_width: hypotheses that the search keeps, at least ``n_best``.
             n_best: how many hypotheses to give.
@@ -143,9 +143,11 @@ class TranslationReader(Reader):
         return _Search(beam_width, n_best, length_penalty, attention)
 
     def _pieces(self, number, sentence):
-        """A sentence -> lists of rows without end, none for nothing; ``number`` is for messages."""
+        """A sentence -> lists of rows without end, none if nothing is known; ``number`` is for messages."""
         check_utf8(sentence, number)
         rows = self.vocabulary.encode(sentence)
+        if not self.vocabulary.known(rows):
+            return []
         return _split(rows, self.vocabulary.pieces(rows)) if len(rows) > LIMIT else [rows] if rows else []
 
     def _answer(self, search, sentences, pool, bar):
