@@ -11,7 +11,7 @@ import pytest
 import zoo
 from zoo.errors import UserError
 from zoo.families.text_classifier.corpus import load_labelled
-from zoo.families.text_classifier.network import LanguageModels, Pooling, TextClassifier, TextClassifierConfig
+from zoo.families.text_classifier.network import LanguageModels, TextClassifier, TextClassifierConfig
 from zoo.families.text_classifier.vocabulary import LIMIT, TextVocabulary, bounded
 from zoo.layers import KINDS
 from zoo.text.subwords import Subwords
@@ -110,20 +110,6 @@ def test_a_batch_is_each_text_alone(words, settings):
     np.testing.assert_allclose(together["probabilities"].sum(1), 1, atol=1e-6)
     for i, row in enumerate(rows):
         np.testing.assert_allclose(together["logits"][i], serve(task, [row])["logits"][0], atol=1e-5)
-
-
-@pytest.mark.parametrize("method", ["last_state", "mean", "max"])
-def test_pooling(method):
-    random = np.random.default_rng(0)
-    lengths = np.array([5, 1, 3], "int32")
-    x = random.uniform(-1, -0.1, (3, 5, 4)).astype("float32")
-    x *= (np.arange(5) < lengths[:, None])[:, :, None]
-    found = np.asarray(Pooling(method)(x, lengths))
-    for row, length, one in zip(x, lengths, found, strict=True):
-        steps = row[:length]
-        ends = np.concatenate([steps[-1, :2], steps[0, 2:]])
-        wanted = {"last_state": ends, "mean": steps.mean(0), "max": steps.max(0)}[method]
-        np.testing.assert_allclose(one, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(

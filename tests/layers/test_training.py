@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 
 from zoo.contract.recognizer import _CtcTraining
-from zoo.families.text_classifier.network import Labelling
 from zoo.layers.next_token import NextToken
+from zoo.layers.training import Labelling
 
 RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(5, 6, 4)).astype("float32")

@@ -50,3 +50,28 @@ class TrainingModel(keras.Model):
         self.seen.assign_add(ops.sum(ones))
         self.left_out.assign_add(ops.sum(ones) - ops.sum(ops.cast(usable, "int32")))
         return ops.where(usable, losses, 0.0)
+
+
+class Labelling(TrainingModel):
+    """``network`` with the weighted cross-entropy of its labels, in nats a sample, for ``fit``.
+
+    The labels are ``label``, int32 ``[batch]``.
+
+    Args:
+        network: gives the logits, ``[batch, labels]``.
+        label_weights: float ``[labels]``, what the loss of each label's samples is multiplied by.
+        smoothing: share of a sample that counts for all labels alike (Szegedy et al. 2016, section 7).
+    """
+
+    def __init__(self, network, label_weights, smoothing=0.0):
+        super().__init__(network)
+        self.label_weights, self.smoothing = label_weights, smoothing
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        logits, usable = self.usable(y_pred)
+        log_probs = ops.log_softmax(logits)
+        weights = ops.take(ops.convert_to_tensor(self.label_weights), y["label"])
+        losses = -ops.take_along_axis(log_probs, y["label"][:, None], 1)[:, 0]
+        if self.smoothing:
+            losses = (1 - self.smoothing) * losses - self.smoothing * ops.mean(log_probs, -1)
+        return ops.mean(self.counted(weights * losses, usable))

@@ -21,10 +21,10 @@ from zoo.contract.task import Task
 from zoo.families.text_classifier.vocabulary import LIMIT, TextVocabulary, bounded
 from zoo.layers import KINDS, Bidirectional, make_recurrent
 from zoo.layers.next_token import Logits, NextToken, perplexity
-from zoo.layers.training import TrainingModel
+from zoo.layers.pooling import POOLING, Pooling
+from zoo.layers.training import Labelling
 
 VOCABULARIES = ("words", "subwords")
-POOLING = ("last_state", "mean", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,41 +244,6 @@ class LanguageModels:
 # === Layers ===
 
 
-@keras.saving.register_keras_serializable("seqzoo")
-class Pooling(layers.Layer):
-    """All steps of a sequence as one vector, in float32.
-
-    Inputs: ``x`` ``[batch, time, 2 * units]``, both directions of a recurrent layer, and int32 ``lengths``
-    ``[batch]``. Output: ``[batch, 2 * units]``.
-
-    Args:
-        method: ``last_state``, ``mean`` or ``max``, see ``TextClassifierConfig``.
-    """
-
-    def __init__(self, method, **kwargs):
-        super().__init__(**kwargs)
-        self.method = method
-
-    def call(self, x, lengths):
-        x, steps = ops.cast(x, "float32"), ops.arange(ops.shape(x)[1], dtype="int32")[None, :, None]
-        lengths = lengths[:, None, None]
-        if self.method == "last_state":
-            # The backward direction has come to its end at the first step.
-            last = ops.sum(x * ops.cast(steps == lengths - 1, "float32"), 1)
-            units = x.shape[-1] // 2
-            return ops.concatenate([last[:, :units], x[:, 0, units:]], -1)
-        within = ops.cast(steps < lengths, "float32")
-        if self.method == "mean":
-            return ops.sum(x * within, 1) / ops.cast(lengths[:, 0], "float32")
-        return ops.max(x - 1e9 * (1 - within), 1)
-
-    def compute_output_spec(self, x, lengths):
-        return keras.KerasTensor((x.shape[0], x.shape[-1]), "float32")
-
-    def get_config(self):
-        return {**super().get_config(), "method": self.method}
-
-
 class Directions(layers.Layer):
     """Both directions of a layer one behind the other: what knows the tokens up to one of which to say the
     next, then what knows those from one on of which to say the one before.
@@ -292,23 +257,6 @@ class Directions(layers.Layer):
 
     def compute_output_spec(self, x):
         return keras.KerasTensor((None, None, x.shape[-1] // 2), x.dtype)
-
-
-class Labelling(TrainingModel):
-    """``network`` with the weighted cross-entropy of its labels, in nats a text, for ``fit``.
-
-    The labels are ``label``, int32 ``[batch]``.
-    """
-
-    def __init__(self, network, label_weights):
-        super().__init__(network)
-        self.label_weights = label_weights
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        logits, usable = self.usable(y_pred)
-        log_probs = ops.log_softmax(logits) * ops.convert_to_tensor(self.label_weights)
-        losses = -ops.take_along_axis(log_probs, y["label"][:, None], 1)[:, 0]
-        return ops.mean(self.counted(losses, usable))
 
 
 TASK = TextClassifier

@@ -11,11 +11,10 @@ A text of more than ``LIMIT`` tokens is classified in pieces, as equal as can be
 means of theirs.
 """
 
-import dataclasses
-
 import numpy as np
 
-from zoo.contract.reader import Metric, Reader, check_utf8
+from zoo.contract.labels import Classification, LabellingReader, label_report
+from zoo.contract.reader import check_utf8
 from zoo.errors import UserError
 from zoo.families.text_classifier.vocabulary import LIMIT, TextVocabulary, bounded
 from zoo.formats.tables import TEXT
@@ -27,44 +26,13 @@ TOKENS = 1 << 14  # of these pieces together
 STEP = 0.02  # share by which words are made stronger and weaker to see their influence
 
 
-@dataclasses.dataclass(frozen=True)
-class Classification:
-    """What was found for one text.
-
-    Attributes:
-        label: the likeliest; "" for a text without anything in it.
-        confidence: its probability, 0 to 1.
-        probabilities: ``{label: probability}`` of all labels, in the order of the model.
-    """
-
-    label: str
-    confidence: float
-    probabilities: dict
-
-    @property
-    def text(self):
-        """The label."""
-        return self.label
-
-    @property
-    def line(self):
-        """Label and confidence, divided by a tab; nothing for an empty text."""
-        return f"{self.label}\t{self.confidence:.4f}" if self.label else ""
-
-    def to_json(self):
-        """What of it ``zoo predict --format json`` shows, rounded."""
-        rounded = {label: round(value, 4) for label, value in self.probabilities.items()}
-        return {"label": self.label, "confidence": round(self.confidence, 4), "probabilities": rounded}
-
-
-class ClassificationReader(Reader):
+class ClassificationReader(LabellingReader):
     """Classifies texts. The arguments are those of ``Reader``."""
 
     Vocabulary = TextVocabulary
     reads, one, takes = "texts", "text", "lines"
     columns, columns_help = {"text": TEXT}, "text=COLUMN is the column with the texts, else text, review, …"
     plots, plot_help = "one", "each word coloured by how much it spoke for the label"
-    metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("macro_f1", "macro F1", "{:.3f}"))
 
     def stream(self, texts, errors="raise", progress=False):
         """Iterate over the ``Classification`` of each text; they come ``WINDOW`` by ``WINDOW``.
@@ -121,10 +89,7 @@ class ClassificationReader(Reader):
     def _classification(self, parts):
         if parts is None:
             return Classification("", 0.0, {})
-        probabilities = np.mean(parts, 0).tolist()
-        best = int(np.argmax(probabilities))
-        listed = dict(zip(self.vocabulary.labels, probabilities, strict=True))
-        return Classification(self.vocabulary.labels[best], probabilities[best], listed)
+        return Classification.of(self.vocabulary.labels, np.mean(parts, 0))
 
     def influence(self, text):
         """How much each word spoke for the label that was found: gradient × input.
@@ -190,20 +155,6 @@ class ClassificationReader(Reader):
         """What ``evaluate_classifier`` gives."""
         return evaluate_classifier(self, self.vocabulary, corpus, progress)
 
-    def rows(self, report):
-        def shown(label, figures):
-            return (
-                f"precision {figures['precision']:.1%}, recall {figures['recall']:.1%}, "
-                f"F1 {figures['f1']:.3f} ({figures['texts']} texts)"
-            )
-
-        return [
-            ("texts", str(report["texts"])),
-            *super().rows(report),
-            *((label, shown(label, figures)) for label, figures in report["labels"].items()),
-            ("speed", f"{report['texts_per_second']:.0f} texts a second"),
-        ]
-
 
 def _batches(pieces, threads):
     """The keys of ``{key: rows}`` by length, in lists of up to ``BATCH`` with up to ``TOKENS`` together."""
@@ -232,11 +183,8 @@ def evaluate_classifier(classify, vocabulary, corpus, progress=False):
         progress: show a progress bar.
 
     Returns:
-        A dict with ``texts``; ``accuracy``, a fraction; ``macro_f1``, the mean of ``f1`` over the labels that
-        occur; ``labels``, for each of the model's ``{label: {"precision", "recall", "f1", "texts"}}`` (0
-        where there is nothing to divide by); ``confusion``, int ``[labels][labels]``, how many texts of each
-        label (first index) were given each; ``seconds`` that classifying took and ``texts_per_second``;
-        ``skipped`` (sentences on texts that could not be used).
+        What ``zoo.contract.labels.label_report`` gives, and ``skipped`` (sentences on texts that could not be
+        used).
 
     Raises:
         UserError: the corpus has a label that the model has not.
@@ -245,24 +193,9 @@ def evaluate_classifier(classify, vocabulary, corpus, progress=False):
     found, labels, seconds = answers(
         classify, corpus, 512, desc="classifying", unit=" texts", disable=not progress
     )
-    confusion = np.zeros((len(vocabulary.labels),) * 2, int)
-    np.add.at(confusion, ([rows[x] for x in labels], [vocabulary.row(x) for x in found]), 1)
-    right, given, meant = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
-    f1 = 2 * right / np.maximum(given + meant, 1)
-    columns = right / np.maximum(given, 1), right / np.maximum(meant, 1), f1, meant
-    names = "precision", "recall", "f1", "texts"
-    columns = (column.tolist() for column in columns)
-    figures = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-    return {
-        "texts": int(meant.sum()),
-        "accuracy": float(right.sum() / meant.sum()),
-        "macro_f1": float(f1[(given + meant) > 0].mean()),
-        "labels": dict(zip(vocabulary.labels, figures, strict=True)),
-        "confusion": confusion.tolist(),
-        "seconds": seconds,
-        "texts_per_second": len(corpus) / seconds,
-        "skipped": corpus.skipped,
-    }
+    expected = [rows[label] for label in labels]
+    report = label_report(vocabulary.labels, expected, list(map(vocabulary.row, found)), seconds, "texts")
+    return report | {"skipped": corpus.skipped}
 
 
 READER = ClassificationReader

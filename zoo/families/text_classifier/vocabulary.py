@@ -3,7 +3,7 @@
 import functools
 import itertools
 
-from zoo.errors import UserError
+from zoo.contract.labels import Labels
 from zoo.text.normalise import language_of, normalise_text
 from zoo.text.subwords import Subwords
 from zoo.text.words import Words
@@ -11,7 +11,7 @@ from zoo.text.words import Words
 LIMIT = 512  # tokens classified as one text; training sees as many
 
 
-class TextVocabulary:
+class TextVocabulary(Labels):
     """What a classifier reads and what it says.
 
     Args:
@@ -20,21 +20,15 @@ class TextVocabulary:
     """
 
     PAD, UNKNOWN, START, END = range(4)  # as both kinds of tokens have them
+    unit = "texts"
 
     def __init__(self, tokens, labels):
-        self.tokens, self.labels = tokens, list(labels)
-        self._rows = {label: row for row, label in enumerate(self.labels)}
-        if len(self._rows) != len(self.labels) or not all(self.labels):
-            raise ValueError("A vocabulary names each label once.")
-        if not any(label.isdecimal() for label in self.labels):
-            self._rows |= {str(row): row for row in range(len(self.labels))}
+        super().__init__(labels)
+        self.tokens = tokens
 
     def __len__(self):
         """Number of tokens."""
         return len(self.tokens)
-
-    def __contains__(self, label):
-        return label in self._rows
 
     def __eq__(self, other):
         same = isinstance(other, TextVocabulary) and type(self.tokens) is type(other.tokens)
@@ -47,19 +41,6 @@ class TextVocabulary:
     @functools.cached_property
     def _language(self):
         return language_of(self.tokens.spellings())
-
-    def row(self, label):
-        """The output row of a label, which a corpus may also name by its number from 0.
-
-        Raises:
-            UserError: the model has no such label.
-        """
-        if label not in self._rows:
-            raise UserError(
-                f"the label {label!r} is none of the model's, which are {', '.join(self.labels)}; "
-                "correct it, or leave out its texts"
-            )
-        return self._rows[label]
 
     def to_json(self):
         return {"labels": self.labels, **self.tokens.to_json()}
