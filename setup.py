@@ -41,13 +41,18 @@ train = [
     "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
 ]
 
+# What the estimator of sequence classifiers derives from.
+sklearn = ["scikit-learn>=1.6"]
+
 extras = {
     "parquet": parquet,
+    "sklearn": sklearn,
     "train": train,
     "gpu": [*train, "tensorflow[and-cuda]>=2.21,<2.22"],
     "jax": [*train, "jax>=0.10"],
     "test": [
         *train,
+        *sklearn,
         "jax>=0.10",
         "pytest>=9",
         "pytest-xdist>=3.7",

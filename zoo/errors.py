@@ -35,4 +35,6 @@ def train_extra():
 
 
 _TRAIN = "tensorflow keras safetensors jiwer sacrebleu tensorflow_datasets tf2onnx onnx matplotlib"
-_EXTRAS = dict.fromkeys(_TRAIN.split(), "train") | {"jax": "train,jax", "pyarrow": "parquet"}
+_EXTRAS = dict.fromkeys(_TRAIN.split(), "train") | {
+    "jax": "train,jax", "pyarrow": "parquet", "sklearn": "train,sklearn",
+}  # fmt: skip

@@ -16,6 +16,7 @@ FAMILIES = {  # name: what its models do
     "captioner": "describes images in a sentence",
     "char_lm": "writes text, and tells how likely a text is",
     "text_classifier": "labels texts",
+    "sequence_classifier": "labels sequences of numbers, such as movements",
 }
 
 

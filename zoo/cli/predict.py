@@ -26,10 +26,12 @@ def add_arguments(parser, arguments):
     parser.add_argument("--format", choices=kind.formats, default="text", help="default: text")
     if kind.takes == "lines":
         parser.add_argument("--columns", metavar="WHAT=COLUMN", help=f"read tables: {kind.columns_help}")
+    if kind.follows:
+        parser.add_argument("--follow", action="store_true", help=f"give {kind.follows}")
     if kind.plots:
         parser.add_argument("--plot", metavar="FILE.png", help=f"draw {kind.plot_help}")
     common.add_options(parser, kind, evaluates=False)
-    parser.set_defaults(plot=None, n_best=None)
+    parser.set_defaults(plot=None, n_best=None, follow=False)
 
 
 def run(options):
@@ -39,6 +41,8 @@ def run(options):
     told = _Told(reader.formats[options.format](options.n_best, reader.takes == "lines"))
     if reader.takes == "prompts":
         _write(reader, options, told)
+    elif options.follow:
+        _follow(reader, options, told)
     else:
         _read(reader, options, told)
     return told.status
@@ -106,6 +110,19 @@ def _read(reader, options, told):
         reader.picture(items, options.plot, found=found, **decoding)
 
 
+def _follow(reader, options, told):
+    """What is found at each time of a recording, which comes row by row."""
+    (name,) = options.inputs
+    if name == "-":
+        stdin = streams.StandardInput()
+        rows = streams.Feed(((None, line) for line in stdin.lines()), stdin.waiting)
+    else:
+        rows = name
+    for moment in reader.follow(rows, **common.given(options, reader)):
+        told.result(name, moment)
+    told.output.end()
+
+
 def _check_inputs(options):
     """UserError where there is no input, or not one where one is asked for."""
     kind = options.reader
@@ -115,6 +132,8 @@ def _check_inputs(options):
         return
     if not options.inputs:
         raise UserError(f"{options.model}: reads {kind.reads}; give some as INPUT")
+    if options.follow and options.plot:
+        raise UserError("--plot draws a recording that is whole; leave out --follow, or --plot")
     if kind.takes == "files" and len(options.inputs) > 1 and (single := _single(options)):
         raise _several(single, kind)
 
@@ -122,6 +141,8 @@ def _check_inputs(options):
 def _single(options):
     """The option that takes one input alone, or None."""
     kind = options.reader
+    if options.follow:
+        return "--follow"
     if options.plot and kind.plots == "one":
         return "--plot"
     single = getattr(kind.formats[options.format], "single", False)

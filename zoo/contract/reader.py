@@ -63,6 +63,9 @@ class Reader:
         greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
             them.
         formats: ``{name: class}``, what ``zoo predict --format`` may be.
+        follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
+            where there is no such method. It takes an iterable of lines, or a path, and gives results that
+            have the times in ``line`` and in ``to_json``.
         plots: what a plot is of: "one" input, or "all" of them together; None where there is none.
         plot_help: what a plot shows.
         metrics: tuple of ``Metric``, the first of which chooses among models.
@@ -77,6 +80,7 @@ class Reader:
     suffixes = ()
     columns, columns_help = {}, None
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
+    follows = None
     plots = plot_help = None
     metrics = ()
 

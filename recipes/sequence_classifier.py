@@ -1,0 +1,168 @@
+"""Sequence classification: train or fine-tune recurrent networks that label any numbers over time.
+
+    python -m recipes.sequence_classifier train    --data actions.tar.gz --output RUN --model.axes 3
+    python -m recipes.sequence_classifier train    --data X_TRAIN.ts --validation X_TEST.ts --output RUN
+    python -m recipes.sequence_classifier finetune --preset wrist_activity --data mine/ --output RUN
+
+CORPUS: a folder, tar or zip of `labels.tsv` (id, label, perhaps subject) and `ID.csv`; one long table (CSV,
+Parquet) with the columns id and label; a .ts file; an .npz of X and y; or tfds:NAME; `@4` shows a small one
+four times an epoch. Without --validation or --hold-out, a tenth is held out, whole subjects where they are
+known.
+"""
+
+import functools
+import math
+import sys
+from collections import Counter
+from pathlib import Path
+
+from recipes.training import command_line, loop, report, setup
+from recipes.training.schedule import Schedule
+from zoo.errors import UserError
+
+
+def main(arguments, prog=None):
+    from zoo.families.sequence_classifier.network import SequenceClassifier, SequenceClassifierConfig
+
+    top, train, finetune = command_line.parser(__doc__, prog=prog)
+    for one in (train, finetune):
+        command_line.add_hold_out(one, "sequences")
+        command_line.add_columns(one, "id", "label", "subject")
+        one.add_argument(
+            "--labels", nargs="+", metavar="NAME", help="names of labels that corpora number from 0, in order"
+        )
+        one.add_argument(
+            "--class-weights",
+            action="store_true",
+            help="labels count alike, however many sequences they have",
+        )
+        command_line.add_fields(one, "model", SequenceClassifierConfig, preset=one is finetune)
+    options = top.parse_args(arguments)
+    schedule = command_line.read_fields(options, "training", Schedule)
+    setup.set_up(schedule)
+
+    if options.action == "finetune":
+        task = setup.load_preset(options, SequenceClassifier)
+        learn, check = _corpora(options, task.vocabulary)
+        task = _with_labels(task, learn, options)
+    else:
+        config = command_line.read_fields(options, "model", SequenceClassifierConfig)
+        learn, check = _corpora(options)
+        task = SequenceClassifier(config, _vocabulary(learn, options)).with_statistics(learn)
+    counts = _checked_counts(task.vocabulary, learn, check)
+    if options.class_weights:
+        task.label_weights[:] = [
+            len(learn) / (len(counts) * counts[row]) if counts[row] else 1.0
+            for row in range(len(task.label_weights))
+        ]
+    listed = ", ".join(f"{counts[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
+    report.announce(task, learn, check, "sequences", f"{listed}; {len(task.vocabulary)} channels")
+
+    output, settings = Path(options.output), setup.settings(task, schedule, options)
+    data = setup.pipeline(task, learn, schedule)
+    loop.train(task, data, _validation(task, check), output, schedule, settings)
+    print(f"The best model is in {output}/best; to label sequences with it, and to export it:")
+    print(f"  zoo predict {output} FILE.csv")
+    print(f"  zoo export {output} --output {task.name}.onnx")
+
+
+def _corpora(options, vocabulary=None):
+    """Sequences to learn from and to validate on, with the channels of a vocabulary or of most of them."""
+    from zoo.families.sequence_classifier.corpus import load_sequences
+    from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
+
+    load = functools.partial(load_sequences, columns=command_line.columns(options))
+    found = load(options.data, progress=True)
+    if vocabulary is None:
+        (channels, _), *_ = Counter(found.channels).most_common(1)
+        vocabulary = SequenceVocabulary(channels, ["any"])
+
+    def usable(corpus):
+        kept, skipped = corpus.of_channels(vocabulary)
+        skipped = corpus.skipped + skipped
+        for sentence in skipped[:5]:
+            print(f"skipped: {sentence}", file=sys.stderr)
+        if not len(kept):
+            raise UserError(skipped[0].rstrip("."))
+        print(f"{len(kept)} sequences, {len(skipped)} skipped.")
+        return kept
+
+    def checked(corpora, progress):
+        return usable(load(corpora, progress=progress))
+
+    return setup.split(usable(found), options, checked, "sequences", _levels)
+
+
+def _levels(name):
+    """The group of a sequence: its subject, where its name begins with one."""
+    _, *folders, _ = name.split("/")
+    return [("subject", folders[0])] if folders else []
+
+
+def _vocabulary(learn, options):
+    from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
+
+    (channels, _), *_ = Counter(learn.channels).most_common(1)
+    return SequenceVocabulary(channels, options.labels or sorted(set(learn.labels), key=_order))
+
+
+def _order(label):
+    """Labels that are numbers by their size."""
+    return (0, float(label), "") if label.lstrip("-").isdecimal() else (1, 0.0, label)
+
+
+def _with_labels(task, learn, options):
+    """The preset, whose output layer starts anew where there is a label that it lacks."""
+    labels = options.labels or sorted(set(learn.labels), key=_order)
+    if all(label in task.vocabulary for label in labels):
+        return task
+    print(f"Your labels differ from those of {options.preset}: all but its output layer is kept.")
+    return task.with_labels(labels)
+
+
+def _checked_counts(vocabulary, learn, check):
+    """How many sequences of each row are learned.
+
+    Raises:
+        UserError: all have one label, or one is among those to validate on alone.
+    """
+    counts = Counter(map(vocabulary.row, learn.labels))
+    if len(counts) < 2:
+        raise UserError(
+            f"All sequences to learn from have the label {learn.labels[0]!r}; give sequences of two labels "
+            "or more."
+        )
+    for label in sorted(set(check.labels)):
+        if label not in vocabulary or vocabulary.row(label) not in counts:
+            raise UserError(
+                f"The label {label!r} is only among sequences to validate on; learn from some of it, too, or "
+                "leave it out."
+            )
+    return counts
+
+
+def _validation(task, check):
+    """The function called after each epoch.
+
+    Where few validate, many epochs have the same error; the loss as training has it, with its smoothing, but
+    without dropout and weights of labels, tells them apart, and chooses among them.
+    """
+    smoothing = task.config.label_smoothing
+
+    def validation():
+        losses, wrong, examples = [], 0, []
+        for inputs, labels in check.chunks(256):
+            for found, label in zip(task.predict(inputs, details=True), labels, strict=True):
+                name = task.vocabulary.labels[task.vocabulary.row(label)]
+                logs = {one: -math.log(max(value, 1e-12)) for one, value in found.probabilities.items()}
+                losses.append((1 - smoothing) * logs[name] + smoothing * sum(logs.values()) / len(logs))
+                wrong += found.label != name
+                examples.append((name, f"{found.label} ({found.confidence:.2f})"))
+        shown = examples[:: max(1, len(examples) // 3)][:3]
+        return {"validation_loss": sum(losses) / len(losses), "error": wrong / len(losses), "examples": shown}
+
+    return validation
+
+
+if __name__ == "__main__":
+    command_line.command(main)
