@@ -31,6 +31,7 @@ SHORTER = {
     " --model.embedding 8 --vocabulary-size 330",
     "recipes.translator finetune": " --training.epochs 1",
     "recipes.char_lm": " --training.epochs 1 --training.batch-size 2 --model.units 16",
+    "zoo train sequence_classifier": " --training.epochs 1 --model.units 8",
     "recipes.text_classifier": " --training.epochs 1 --model.units 8",
     "recipes.captioner": " --training.epochs 1 --training.batch-size 2 --tuning.epochs 1"
     " --tuning.batch-size 2",
@@ -72,6 +73,13 @@ def desk(tmp_path_factory, draw_line, line_folder):
     opinions = "".join(f"good\tA fine film, part {i}.\nbad\tA dull film, part {i}.\n" for i in range(20))
     (folder / "reviews.tsv").write_text(f"label\ttext\n{opinions}")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
+    (folder / "moves").mkdir()
+    for i in range(12):
+        steps = [f"{32 + i % 2 * 9},{30 + j % 7},{33 - j % (3 + i % 2)}" for j in range(200)]
+        (folder / "moves" / f"m{i}.csv").write_text("\n".join(["x,y,z", *steps]))
+    labels = "".join(f"m{i}\tp{i % 4}\t{('walk', 'run')[i % 2]}\n" for i in range(12))
+    (folder / "moves" / "labels.tsv").write_text(f"id\tsubject\tlabel\n{labels}")
+    shutil.copy(folder / "moves" / "m0.csv", folder / "walk.csv")
     (folder / "my_photos").mkdir()
     rows = ["image,caption"]
     for colour in ("red", "green", "blue", "yellow"):

@@ -29,6 +29,9 @@ def some_input(task, draw_line):
         return "The "
     if task.name == "text_classifier":
         return "A film that is as warm as it is wise."
+    if task.name == "sequence_classifier":
+        steps = np.arange(60)[:, None] / 5 + np.arange(len(task.vocabulary))
+        return (task.config.zero + np.sin(steps)).astype("float32")
     if task.name == "captioner":
         return scene()
     return draw_line("Figure 7 shows 1991.", size=32)
@@ -45,14 +48,15 @@ def task(preset):
 
 
 def test_presets_are_there():
-    lines, speech, translation, captions, text = (
+    lines, speech, translation, captions, text, sequences = (
         {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic"},
         {"deep_speech_digits", "deep_speech_en", "deep_speech_de"},
         {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
         {"captioner_flickr8k"},
         {"sentiment_en", "char_lm_shakespeare", "char_lm_c", "char_lm_latex"},
+        {"actions_msr3d", "wrist_activity"},
     )
-    assert lines | speech | translation | captions | text <= set(hub.names())
+    assert lines | speech | translation | captions | text | sequences <= set(hub.names())
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import scene
 from PIL import Image
@@ -55,6 +56,19 @@ def char_lm(folder, draw_line):
 def text_classifier(folder, draw_line):
     (folder / "t.tsv").write_text("label\ttext\npositive\tA warm, wise film.\nnegative\tDull and endless.\n")
     return ["A warm, wise film.", "Dull and endless."], folder / "t.tsv"
+
+
+def sequence_classifier(folder, draw_line):
+    """With the channels of all presets, which find theirs by name; labels are told by number."""
+    columns = ["x", "y", "z", *(f"joint{i:02d}_{axis}" for i in range(20) for axis in "xyz")]
+    random = np.random.default_rng(0)
+    for i in range(2):
+        moves = np.sin(np.arange(50)[:, None] / (3 + 4 * i) + random.uniform(0, 6, len(columns)))
+        joints = random.normal(size=len(columns)) + moves
+        values = np.where(np.arange(len(columns)) < 3, 32 + 9 * moves, joints)
+        np.savetxt(folder / f"{i}.csv", values, "%.3f", ",", header=",".join(columns), comments="")
+    (folder / "labels.tsv").write_text("id\tlabel\n0\t0\n1\t1\n")
+    return [str(folder / f"{i}.csv") for i in range(2)], folder
 
 
 @pytest.mark.parametrize("preset", hub.names())

@@ -36,6 +36,7 @@ def encoder():
 
 def made(family, policy, **more):
     """A small task of a family, its random weights the same in every precision; ``more`` are settings."""
+    from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
     from zoo.families.text_classifier.vocabulary import TextVocabulary
     from zoo.text.characters import Vocabulary
     from zoo.text.plain import Characters
@@ -57,6 +58,10 @@ def made(family, policy, **more):
         "captioner": (units | {"encoder": encoder(), "pixels": "-1..1", "image_size": 32}, lambda: words),
         "char_lm": (units, lambda: Characters.learn("".join(TEXTS))),
         "text_classifier": (units, lambda: TextVocabulary(words, ["cat", "dog"])),
+        "sequence_classifier": (
+            {"units": 12, "filters": (8,), "dropout": 0.0},
+            lambda: SequenceVocabulary(["x", "y"], ["cat", "dog"]),
+        ),
     }[family]
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(0)
@@ -76,12 +81,15 @@ def batch(task):
     else:
         random = np.random.default_rng(2)
         given = {"text": TEXTS, "source": TEXTS[::-1], "label": ["cat", "dog", "cat", "dog"]}
+        given["values"] = random.normal(size=(4, 20, 2)).astype("float32")
+        given["channels"] = ['["x", "y"]'] * 4
         given["audio"] = random.integers(-9999, 9999, (4, 24000)).astype("int16")
         size = getattr(task.config, "image_size", 32)
         shape = (24, 300, 1) if task.name == "line_ocr" else (size, size, 3)
         given["image"] = random.integers(0, 256, (4, *shape)).astype("uint8")
         corpus = SimpleNamespace(
-            texts=TEXTS, sources=given["source"], references=[[text] for text in TEXTS], lengths=[24000] * 4,
+            texts=TEXTS, sources=given["source"], references=[[text] for text in TEXTS],
+            lengths=np.array([24000] * 4),
             shapes=np.array([shape[:2]] * 4), shown=lambda: 4,
             dataset=lambda repeat: tf.data.Dataset.from_tensor_slices(given),
         )  # fmt: skip

@@ -13,6 +13,7 @@ from zoo.families.captioner.corpus import load_captions
 from zoo.families.char_lm.corpus import load_texts
 from zoo.families.deep_speech import corpus as speech
 from zoo.families.line_ocr.corpus import load_lines
+from zoo.families.sequence_classifier.corpus import read_sequences
 from zoo.families.text_classifier.corpus import read_labelled
 from zoo.families.translator.corpus import read_parallel
 
@@ -157,3 +158,11 @@ def test_there_are_examples():
     counts = [len(examples(section)) for section in sections]
     assert counts == [10, 7, 8, 8, 6, 1]
     assert [len(headed(section)) for section in sections[:2]] == counts[:2]
+
+
+@pytest.mark.parametrize("example", examples("Sequences of numbers"))
+def test_sequences(example, tmp_path):
+    skipped = []
+    found = list(read_sequences(lay_out(example, tmp_path), skipped))
+    read = {one.label: one.values.tolist() for one in found}
+    assert read == {"walk": [[1, 0.5], [2, 0.25]], "run": [[3, 0.5], [4, 0.25]]} and skipped == []
