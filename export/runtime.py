@@ -271,16 +271,47 @@ class Reader:
                 images = {i: item for i, item in enumerate(found) if isinstance(item, np.ndarray)}
                 # Few images are spread over all threads rather than put into one batch.
                 size = max(1, min(batch_size, -(-len(images) // self.threads)))
-                batches = _batches(images, size)
+                batches = line_batches(images, size)
                 for lines in pool.map(lambda batch: self._read(batch, beam_width), batches):
                     for i, line in lines.items():
                         found[i] = line
                 results.extend(found)
         return results if details else [item.text if isinstance(item, Line) else item for item in results]
 
+    def align(self, item, text):
+        """Where each character of a known text stands in a line image: forced alignment.
+
+        Args:
+            item: the image, see ``read_image``.
+            text: str, in reading order.
+
+        Returns:
+            A ``Line`` of the text without the characters that are not in the vocabulary.
+
+        Raises:
+            ReaderError: the image cannot be read as a line, or is too short for the text.
+        """
+        pixels = read_image(item)
+        shown, order = display_order(text) if self.direction == "rtl" else (text, range(len(text)))
+        row = {character: i + 1 for i, character in enumerate(self.vocabulary)}
+        known = [(row[c], i) for c, i in zip(shown, order, strict=True) if c in row]
+        image, size = pad_lines([pixels])
+        log_probs, lengths = self.run(_SEARCHED, {"image": image, "size": size})
+        log_probs, labels = log_probs[0, : lengths[0]], [label for label, _ in known]
+        if len(labels) + sum(a == b for a, b in itertools.pairwise(labels)) > len(log_probs):
+            raise ReaderError(f"{image_name(item)}: too short for its text of {len(text)} characters")
+        height, width = pixels.shape[:2]
+        spans, sure = [], []
+        for (label, i), (first, last) in zip(known, align(log_probs, labels), strict=True):
+            start, end = first * height * self._frame, min((last + 1) * height * self._frame, width)
+            spans.append((i, Character(text[i], start, end)))
+            sure.append(float(np.exp(log_probs[first : last + 1, label]).mean()))
+        spans = [span for _, span in sorted(spans)]
+        return Line("".join(c for c, *_ in spans), statistics.fmean(sure) if sure else 0.0, spans)
+
     def _read(self, batch, beam_width):
         """``{key: image}`` -> ``{key: Line}``, in one run of the model."""
-        image, size = _pad(list(batch.values()))
+        image, size = pad_lines(list(batch.values()))
         names = _SEARCHED if beam_width else _DECODED
         values = self.run(names, {"image": image, "size": size})
         lines = {}
@@ -333,13 +364,14 @@ _UPRIGHT = {
 _CUT = "cut it into single lines"
 
 
-def read_image(item, name=None):
+def read_image(item, name=None, check=True):
     """Reads one line image.
 
     Args:
         item: a path, the bytes of a file of ``IMAGE_FORMATS``, a PIL image, or a uint8 array ``[height,
             width]`` or ``[height, width, 1 or 3]``.
         name: what to call it in messages.
+        check: refuse what does not look like one line of text, see ``no_line``.
 
     Returns:
         uint8 ``[height, width, 1]`` (grey) or ``[height, width, 3]`` (RGB), turned upright as EXIF says.
@@ -367,7 +399,7 @@ def read_image(item, name=None):
     elif width > MAX_ASPECT * height:
         problem = f"longer than a line of text; {_CUT}"
     else:
-        problem = no_line(pixels)
+        problem = no_line(pixels) if check else None
         if problem:
             raise ReaderError(f"{name}: this looks like {problem}")
         return _told_apart(pixels)
@@ -777,7 +809,7 @@ def _opened(numbered):
         return error
 
 
-def _batches(images, batch_size):
+def line_batches(images, batch_size):
     """Cuts ``{key: image}`` into dicts of similar height and, scaled to one height, width; widest first."""
 
     def octave(key):
@@ -795,7 +827,7 @@ def _batches(images, batch_size):
         yield {key: images[key] for key in batch}
 
 
-def _pad(images):
+def pad_lines(images):
     """Images -> uint8 ``[batch, height, width, channels]``, padded, and their sizes, int32 ``[batch, 2]``."""
     size = np.array([image.shape[:2] for image in images], np.int32)
     channels = max(image.shape[2] for image in images)

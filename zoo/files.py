@@ -240,6 +240,14 @@ class NoArchive(UserError):
         super().__init__(f"{path}: this is {content}, neither a folder nor a tar or zip; check the name")
 
 
+def corpus_name(path):
+    """What a corpus is called: the name of its file or folder, without suffixes of archives and tables."""
+    return re.sub(_CORPUS_SUFFIXES, "", Path(path).name)
+
+
+_CORPUS_SUFFIXES = r"(?i)\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(zip|csv|tsv|json|jsonl|parquet)$"
+
+
 def open_members(path, wanted=None, skipped=None):
     """Iterate over the files of a folder, a tar or a zip, in the order of their names.
 

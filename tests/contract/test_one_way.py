@@ -71,6 +71,17 @@ def sequence_classifier(folder, draw_line):
     return [str(folder / f"{i}.csv") for i in range(2)], folder
 
 
+def script_tagger(folder, draw_line):
+    for i, text in enumerate(LINES):
+        pixels = draw_line(text, size=32)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        ink = np.flatnonzero((pixels < 128).any(0))
+        columns = np.zeros(pixels.shape[1], int)
+        columns[ink[0] : ink[-1] + 1] = 1
+        (folder / f"{i}.columns.txt").write_text("".join(map(str, columns)))
+    return [str(folder / f"{i}.png") for i in range(2)], folder
+
+
 @pytest.mark.parametrize("preset", hub.names())
 def test_read_alike(preset, tmp_path, draw_line, monkeypatch, capsys):
     task, path = zoo.load(preset), str(tmp_path / "model.onnx")

@@ -36,6 +36,7 @@ def encoder():
 
 def made(family, policy, **more):
     """A small task of a family, its random weights the same in every precision; ``more`` are settings."""
+    from zoo.families.script_tagger.vocabulary import Classes
     from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
     from zoo.families.text_classifier.vocabulary import TextVocabulary
     from zoo.text.characters import Vocabulary
@@ -57,6 +58,10 @@ def made(family, policy, **more):
         "translator": (units, lambda: Subwords.learn(100 * TEXTS, 4 + 256 + 16)),
         "captioner": (units | {"encoder": encoder(), "pixels": "-1..1", "image_size": 32}, lambda: words),
         "char_lm": (units, lambda: Characters.learn("".join(TEXTS))),
+        "script_tagger": (
+            {"height": 24, "filters": (8, 12, 16), "units": (12,), "dropout": 0.0},
+            lambda: Classes(["background", "latin", "greek"]),
+        ),
         "text_classifier": (units, lambda: TextVocabulary(words, ["cat", "dog"])),
         "sequence_classifier": (
             {"units": 12, "filters": (8,), "dropout": 0.0},
@@ -85,7 +90,7 @@ def batch(task):
         given["channels"] = ['["x", "y"]'] * 4
         given["audio"] = random.integers(-9999, 9999, (4, 24000)).astype("int16")
         size = getattr(task.config, "image_size", 32)
-        shape = (24, 300, 1) if task.name == "line_ocr" else (size, size, 3)
+        shape = (24, 300, 1) if task.name in ("line_ocr", "script_tagger") else (size, size, 3)
         given["image"] = random.integers(0, 256, (4, *shape)).astype("uint8")
         corpus = SimpleNamespace(
             texts=TEXTS, sources=given["source"], references=[[text] for text in TEXTS],
@@ -93,6 +98,9 @@ def batch(task):
             shapes=np.array([shape[:2]] * 4), shown=lambda: 4,
             dataset=lambda repeat: tf.data.Dataset.from_tensor_slices(given),
         )  # fmt: skip
+        if task.name == "script_tagger":
+            given["text"] = ["0\n1\n2"] * 4
+            given["columns"] = np.repeat(random.integers(0, 3, (4, 10)), 30, 1).astype("uint8")
         data = Pipeline(task, corpus, 4)
     return next(data.epoch(0, augment=False).as_numpy_iterator())
 
@@ -223,10 +231,11 @@ def test_all_can_be_lowered_for_cuda(family, cuda):
     variables, loss = differentiable(task, *batch(task))
     program = cuda(jax.value_and_grad(loss), [variable.value for variable in variables])
     # cuDNN computes each LSTM without a mask.
-    calls = {"line_ocr": 2, "text_classifier": 2, "char_lm": 2, "translator": 1, "captioner": 1}
+    calls = {"line_ocr": 2, "script_tagger": 2, "text_classifier": 2, "char_lm": 2}
+    calls |= {"translator": 1, "captioner": 1}
     for name in ("@cudnn_rnn_ffi", "@cudnn_rnn_bwd_ffi"):
         assert program.count(name) == calls.get(family, 0)
-    if family != "line_ocr":  # whose preprocessing is TensorFlow's
+    if family not in ("line_ocr", "script_tagger"):  # whose preprocessing is TensorFlow's
         given = task.serving.example(2, seed=1)
         known = {name: given.pop(name).item() for name in task.static}
         cuda(lambda given: task.serving.function(given | known), given)

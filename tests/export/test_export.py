@@ -132,7 +132,7 @@ def test_extreme_shapes(reader):
 
 def test_beam_search_of_a_model(reader, lines):
     for line in lines[:3]:
-        image, size = runtime._pad([line[:, :, None]])
+        image, size = runtime.pad_lines([line[:, :, None]])
         log_probs, length = reader.run(["log_probs", "lengths"], {"image": image, "size": size})
         (read,) = reader(line, beam_width=4, details=True)
         labels, _ = runtime.prefix_beam_search(log_probs[0, : length[0]], 4)
@@ -368,7 +368,7 @@ def test_savedmodel(small_reader, lines, tmp_path, monkeypatch):
     assert report["max_difference"] <= verify.TOLERANCE and report["cases"] >= 6
     assert report["size"] == sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    image, size = runtime._pad([line[:, :, None] for line in lines])
+    image, size = runtime.pad_lines([line[:, :, None] for line in lines])
     read = serve(image=tf.constant(image), size=tf.constant(size))
     assert [text.decode() for text in read["text"].numpy()] == small_reader.predict(lines)
 

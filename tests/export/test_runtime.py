@@ -654,17 +654,17 @@ def test_batches_are_full_narrow_and_small():
         i: np.zeros((int(h), int(h * a), 1), "uint8")
         for i, (h, a) in enumerate(draw.uniform(10, 90, (99, 2)))
     }
-    batches = list(runtime._batches(lines, 8))
+    batches = list(runtime.line_batches(lines, 8))
     assert sorted(key for batch in batches for key in batch) == list(range(99))
     assert max(map(len, batches)) == 8 and len(batches) < 20
     for batch in batches:
         heights = [image.shape[0] for image in batch.values()]
         assert max(heights) <= 2 * min(heights)
     lines = {i: np.zeros((20, int(width), 1), "uint8") for i, width in enumerate(draw.permutation(50) + 1)}
-    widths = [image.shape[1] for batch in runtime._batches(lines, 8) for image in batch.values()]
+    widths = [image.shape[1] for batch in runtime.line_batches(lines, 8) for image in batch.values()]
     assert widths == list(range(50, 0, -1))  # neighbours in width share a batch
     long = {i: np.zeros((200, 40_000, 1), "uint8") for i in range(4)}
-    assert [len(batch) for batch in runtime._batches(long, 8)] == [1, 1, 1, 1]
+    assert [len(batch) for batch in runtime.line_batches(long, 8)] == [1, 1, 1, 1]
 
 
 def test_one_input_needs_no_list(tmp_path):

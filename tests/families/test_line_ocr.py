@@ -14,7 +14,7 @@ from zoo.text.characters import Vocabulary
 
 
 def read(task, images):
-    image, size = runtime._pad([i[:, :, None] if i.ndim == 2 else i for i in images])
+    image, size = runtime.pad_lines([i[:, :, None] if i.ndim == 2 else i for i in images])
     served = task.compiled_serve({"image": image, "size": size})
     return {key: np.asarray(value) for key, value in served.items()}
 
@@ -39,7 +39,7 @@ def test_padding_never_changes_a_result(which, request, draw_line, some_texts):
     random = np.random.default_rng(0)
     images = [draw_line(text, size=random.integers(12, 40)) for text in some_texts[:7]]
     together = read(small_reader, images)
-    image, size = runtime._pad([i[:, :, None] for i in images])
+    image, size = runtime.pad_lines([i[:, :, None] for i in images])
     noise = random.integers(0, 256, (len(images), image.shape[1] + 13, image.shape[2] + 101, 1)).astype(
         "uint8"
     )

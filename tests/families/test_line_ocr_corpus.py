@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from export.runtime import IMAGE_SUFFIXES
+from zoo.data.lines import read_pairs
 from zoo.errors import UserError
-from zoo.families.line_ocr.corpus import Lines, load_lines, read_pairs
+from zoo.families.line_ocr.corpus import Lines, load_lines
 from zoo.files import FileList
 from zoo.images.lines import read_image
 
@@ -407,7 +408,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, zoo_home, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("zoo.families.line_ocr.corpus.read_written", full)
+    monkeypatch.setattr("zoo.data.lines.read_written", full)
     with pytest.raises(UserError, match="the disk is full, free some space and try again"):
         load_lines(tmp_path)
     assert set((zoo_home / "corpora").rglob("*")) == prepared

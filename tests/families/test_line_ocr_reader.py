@@ -34,6 +34,34 @@ def test_beam_search_on_a_task(small_reader, lines):
         small_reader.predict(lines, beam_width=0)
 
 
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+def test_where_a_known_text_stands(some_texts, lines, direction):
+    """Every character has columns of its own, right-to-left ones from the right; others are left out."""
+    from zoo.families.line_ocr.network import LineOcr, LineOcrConfig
+    from zoo.text.characters import Vocabulary
+
+    letters = "אבגדה" if direction == "rtl" else "the wor"
+    config = LineOcrConfig(height=24, filters=(8, 12, 16), units=(8,))
+    reader = LineOcr(config, Vocabulary(sorted(letters), direction)).reader
+    line = reader.align(lines[0], f"{letters}é{letters[:2]}")
+    assert line.text == letters + letters[:2] == "".join(c.character for c in line.characters)
+    assert 0 < line.confidence < 1
+    starts = [c.start for c in line.characters]
+    assert starts == sorted(starts, reverse=direction == "rtl") and len(set(starts)) == len(starts)
+    assert all(0 <= c.start < c.end <= lines[0].shape[1] for c in line.characters)
+    assert reader.align(lines[0], "é").characters == []
+    with pytest.raises(UserError, match="too short for its text of 900 characters"):
+        reader.align(lines[0], letters[0] * 900)
+
+
+def test_what_was_read_stands_where_it_was_read(small_reader, lines):
+    (line,) = small_reader.predict(lines[0], details=True)
+    found = small_reader.reader.align(lines[0], line.text)
+    assert found.text == line.text
+    for one, other in zip(found.characters, line.characters, strict=True):
+        assert one.start <= other.end and other.start <= one.end
+
+
 def test_bad_images_raise_or_take_their_place(small_reader, lines, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     given = [lines[0], tmp_path / "bad.png", lines[1]]

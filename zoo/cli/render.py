@@ -1,7 +1,17 @@
-"""``zoo render``: draw lines of text as scanned images."""
+"""``zoo render``: draw lines of text as scanned images, or make lines with the script of every column."""
 
 
 def main(arguments):
-    from zoo.images.render import lines
+    given = {text.partition("=")[0] for text in arguments}
+    if not given & {"--script", "--by-text"}:
+        from zoo.images.render import lines
 
-    return lines.main(arguments)
+        return lines.main(arguments)
+    from zoo.backend import import_tensorflow
+
+    import_tensorflow()
+    from zoo.images.render import scripts, transcripts
+
+    if {"-h", "--help"} & given:  # which may stand in the place of a value
+        arguments = ["--help"]
+    return (transcripts if "--by-text" in given else scripts).main(arguments)

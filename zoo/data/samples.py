@@ -116,7 +116,7 @@ class Samples:
         except (OSError, ValueError) as error:
             why = (getattr(error, "strerror", None) or str(error)).lower()
             raise UserError(f"{path}: cannot be read ({why}); check the path.") from error
-        return Path(path), re.sub(_SUFFIXES, "", Path(path).name)
+        return Path(path), files.corpus_name(path)
 
     @staticmethod
     def depends_on(path):
@@ -381,6 +381,3 @@ def _unique(label, taken):
     found = next(name for name in itertools.chain([label], numbered) if name not in taken)
     taken.add(found)
     return found
-
-
-_SUFFIXES = r"(?i)\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(zip|csv|tsv|json|jsonl|parquet)$"

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def augment_line(image, seed):
+def augment_line(image, seed, columns=None):
     """A random variant of a line.
 
     Scale along and across the line, slant and skew, margins, thinner or thicker strokes, blur, contrast
@@ -12,9 +12,10 @@ def augment_line(image, seed):
     Args:
         image: uint8 ``[height, width, 1]``, dark on light.
         seed: int ``[2]``; the same seed gives the same variant.
+        columns: int ``[width]``, what is told of each pixel column, 0 of paper; or None.
 
     Returns:
-        uint8 ``[height', width', 1]``.
+        uint8 ``[height', width', 1]``; with ``columns`` that and the same of the new ones, ``[width']``.
     """
     seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
     chance = tf.unstack(tf.random.stateless_uniform((16,), seeds[0]))
@@ -84,4 +85,11 @@ def augment_line(image, seed):
     contrast = tf.where(chance[13] < 0.4, between(14, 0.35, 1.0), 1.0)  # faint print on grey paper
     grey = paper + (grey - paper) * contrast
     grey = tf.cond(chance[15] < 0.4, lambda: grain(grey), lambda: grey)[0]
-    return tf.cast(tf.clip_by_value(tf.round(grey), 0.0, 255.0), tf.uint8)
+    grey = tf.cast(tf.clip_by_value(tf.round(grey), 0.0, 255.0), tf.uint8)
+    if columns is None:
+        return grey
+    # Slanted lines turn about their middle.
+    source = tf.cast(tf.round(tf.range(new_width) / stretch - sides), tf.int32)
+    inside = tf.logical_and(source >= 0, source < tf.size(columns))
+    source = tf.clip_by_value(source, 0, tf.size(columns) - 1)
+    return grey, tf.where(inside, tf.gather(columns, source), tf.zeros_like(source, columns.dtype))

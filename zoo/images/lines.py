@@ -5,6 +5,8 @@ import contextlib
 from export import runtime
 from zoo.errors import UserError
 
+LOWEST_PAGE = 64  # pixels; four lines of 16, and what is lower cannot be read
+
 
 @contextlib.contextmanager
 def user_errors():
@@ -19,6 +21,19 @@ def user_errors():
 def read_image(item, name=None):
     """``export.runtime.read_image`` with a UserError where that raises ReaderError."""
     return runtime.read_image(item, name)
+
+
+@user_errors()
+def read_strip(item, name=None):
+    """``read_image`` for lines with more on them than writing, which may look like a page that it is none.
+
+    Raises:
+        UserError: it cannot be read, or looks like none and is high enough for several lines.
+    """
+    pixels = runtime.read_image(item, name, check=False)
+    if len(pixels) > LOWEST_PAGE and (problem := runtime.no_line(pixels)):
+        raise runtime.ReaderError(f"{runtime.image_name(item, name)}: this looks like {problem}")
+    return pixels
 
 
 def read_written(item, name=None):

@@ -12,30 +12,16 @@ So is a list alone, which names images anywhere, a Parquet table, a pattern or l
 corpus three times an epoch.
 """
 
-import re
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
+from zoo.data.lines import KIND, TEXT, read_pairs
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
-from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
-from zoo.images.lines import read_written
 from zoo.text.normalise import normalise
-
-_TEXT = ".gt.txt"
-KIND = listed.Kind(
-    noun="transcript",
-    columns=(
-        "text", "words", "transcription", "transcript", "ground_truth", "gt", "label", "sentence", "identity",
-    ),
-    header="file_name,text",
-    beside=(_TEXT,),
-    variants=("", ".nrm", ".dew", ".raw", ".bin"),  # of OCRopus and its heirs
-)  # fmt: skip
 
 
 class LineCorpus(LocalCorpus):
@@ -61,60 +47,8 @@ class LineCorpus(LocalCorpus):
             yield {"image": pixels, "text": text, "name": name}
 
     def unusable(self, reason):
-        wanted = f"give images, each with a {_TEXT} file of the same name beside it"
+        wanted = f"give images, each with a {TEXT} file of the same name beside it"
         return listed.unusable(self.path, self.kind, "lines", reason, wanted)
-
-
-def read_pairs(path, skipped, kind=KIND):
-    """Iterate over the lines of a corpus.
-
-    Args:
-        path: the folder, archive or ``FileList``.
-        skipped: a list; a sentence is appended for each line that cannot be used.
-        kind: ``KIND``, perhaps with columns that a person named.
-
-    Yields:
-        ``(name, pixels, text)``: name without suffix, grey uint8 ``[height, width, 1]``, normalised text.
-    """
-    names = set()
-    for found, data in listed.DescribedImages(path, kind, skipped).read():
-        try:
-            text = _one_line(found, path)
-            pixels = read_written(data, f"{path}: {found.member}")
-            _check_upright(pixels, text, f"{path}: {found.member}")
-        except UserError as error:
-            skipped.append(str(error))
-            continue
-        name = KIND.key(found.member).lstrip("./")
-        if name in names:  # NAME.png and NAME.jpg of a list
-            name = found.member.lstrip("./")
-        names.add(name)
-        yield name, np.round(pixels.mean(-1, keepdims=True)).astype(np.uint8), text
-
-
-def _one_line(found, path):
-    """The normalised transcript. UserError if it is none of one line."""
-    texts = list(dict.fromkeys(found.texts))
-    beside = found.source.lower().endswith(".txt") and KIND.key(found.source) == KIND.key(found.member)
-    of = f"{path}: {found.source}" if beside else f"{path}: {found.member} in {found.source}"
-    if len(texts) > 1:
-        raise UserError(f"{path}: {found.member} is listed with {len(texts)} transcripts; give it one.")
-    lines = [line for line in re.split(r"\r\n?|\n", texts[0]) if line.strip()]
-    if len(lines) > 1:
-        raise UserError(f"{of} has {len(lines)} lines of text; give one line for each image.")
-    text = normalise(lines[0])
-    if not text:
-        raise UserError(f"{of} is empty.")
-    return text
-
-
-def _check_upright(pixels, text, name):
-    height, width = pixels.shape[:2]
-    if height > 2 * width and len(text) > 3:
-        raise UserError(
-            f"{name}: {width}x{height} pixels, taller than wide, cannot be a line of {len(text)} characters; "
-            "turn it so that the line lies level."
-        )
 
 
 class Lines(Samples):
@@ -132,7 +66,7 @@ class Lines(Samples):
     noun = "line"
     version = 4
     named = None  # columns that a person named
-    suffixes = (*IMAGE_SUFFIXES, _TEXT)
+    suffixes = (*IMAGE_SUFFIXES, TEXT)
 
     def __init__(self, sources, chosen=None):
         super().__init__(sources, chosen)

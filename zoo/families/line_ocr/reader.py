@@ -9,7 +9,7 @@ from export import runtime
 from zoo.contract.options import BEAM_WIDTH
 from zoo.contract.reader import SpellingReader, windows
 from zoo.errors import UserError
-from zoo.images.lines import read_image
+from zoo.images.lines import read_image, user_errors
 from zoo.metrics.text import evaluate_reader
 from zoo.text.characters import Vocabulary
 
@@ -56,6 +56,15 @@ class LineReader(SpellingReader):
                     if errors == "raise":
                         raise line
                 yield line
+
+    def align(self, image, text):
+        """Where each character of a known text stands in a line image, as ``export.runtime.Reader.align`` is.
+
+        Raises:
+            UserError: the image cannot be read as a line, or is too short for the text.
+        """
+        with user_errors():
+            return self._reader.align(image, text)
 
     def picture(self, item, path, **decoding):
         """Draws a line and the characters found in it.

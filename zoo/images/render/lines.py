@@ -320,7 +320,7 @@ def _encode(job):
 
 
 @contextlib.contextmanager
-def _writer(output):
+def corpus_writer(output):
     """Yields `add(name, data)` into a folder, or a tar (gzipped if so named) without times or owners."""
     if not output.name.endswith((".tar", ".tar.gz", ".tgz")):
         with atomic_folder(output, marker=None) as folder:
@@ -354,7 +354,7 @@ def write_corpus(texts, arguments, count, output, processes=1, progress=True):
         else:
             _start(*arguments)
             work = map
-        add = stack.enter_context(_writer(Path(output)))
+        add = stack.enter_context(corpus_writer(Path(output)))
         bar = stack.enter_context(tqdm(total=count, unit="line", disable=not progress, mininterval=1))
         while written < count:
             batch = list(itertools.islice(numbered, min(1024, count - written)))
@@ -372,7 +372,10 @@ def write_corpus(texts, arguments, count, output, processes=1, progress=True):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="zoo render", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="zoo render", description=__doc__.split("\n")[0], epilog=(
+        "`zoo render --script --help` composes lines of several scripts, with the class of every column; "
+        "`zoo render --by-text --help` tells it of real lines by their transcripts."
+    ))
     add = parser.add_argument
     add("--text", nargs="+", required=True, help=".txt or .txt.gz files, or folders of .txt or .gt.txt files")
     add("--fonts", nargs="+", help="font files or folders (default: the system's)")
