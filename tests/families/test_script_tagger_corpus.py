@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from zoo.errors import UserError
-from zoo.families.script_tagger.corpus import load_tagged, read_tagged
+from zoo.families.script_tagger.corpus import load_corpus, load_tagged, read_tagged
 
 
 def image(width=40, height=24):
@@ -127,6 +127,12 @@ def test_nothing_that_could_be_used(tmp_path):
         load_tagged(tmp_path / "empty")
     with pytest.raises(UserError, match="there is no such file or folder"):
         load_tagged(tmp_path / "gone")
+
+
+def test_no_tables(folder):
+    assert len(load_corpus(str(folder), {})) == 2
+    with pytest.raises(UserError, match="--columns is for corpora in tables"):
+        load_corpus(str(folder), {}, columns={"image": "x"})
 
 
 def test_colour_and_other_formats(tmp_path):

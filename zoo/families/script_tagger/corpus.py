@@ -211,6 +211,12 @@ def load_tagged(corpora, only=None, progress=False):
     return TaggedLines.load(corpora, only, progress)
 
 
-def load_corpus(corpora, config, only=None, progress=False):
-    """Corpora as a model reads them; ``config``, a dict, is its configuration."""
+def load_corpus(corpora, config, only=None, progress=False, columns=None):
+    """Corpora as a model reads them; ``config``, a dict, is its configuration.
+
+    Raises:
+        UserError: as ``load_tagged``, or there are ``columns`` of tables, which these corpora have none of.
+    """
+    if columns:
+        raise UserError("--columns is for corpora in tables, which script_tagger has none of; leave it out.")
     return load_tagged(corpora, only, progress)
