@@ -70,7 +70,7 @@ def desk(tmp_path_factory, draw_line, line_folder):
         (folder / name).write_text("".join(f"{i} {line}" for i in range(40)))
     (folder / "letter.txt").write_text("We went to the park.\n\nThen we came home.\n")
     (folder / "sentence.txt").write_text("We went to the park.\n")
-    opinions = "".join(f"good\tA fine film, part {i}.\nbad\tA dull film, part {i}.\n" for i in range(20))
+    opinions = "".join(f"good\tWe saw fine film {i}.\nbad\tWe saw dull film {i}.\n" for i in range(20))
     (folder / "reviews.tsv").write_text(f"label\ttext\n{opinions}")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
     (folder / "moves").mkdir()

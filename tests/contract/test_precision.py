@@ -231,8 +231,8 @@ def test_all_can_be_lowered_for_cuda(family, cuda):
     variables, loss = differentiable(task, *batch(task))
     program = cuda(jax.value_and_grad(loss), [variable.value for variable in variables])
     # cuDNN computes each LSTM without a mask.
-    calls = {"line_ocr": 2, "script_tagger": 2, "text_classifier": 2, "char_lm": 2}
-    calls |= {"translator": 1, "captioner": 1}
+    twice = "line_ocr", "script_tagger", "text_classifier", "sequence_classifier", "char_lm"
+    calls = dict.fromkeys(twice, 2) | {"translator": 1, "captioner": 1}
     for name in ("@cudnn_rnn_ffi", "@cudnn_rnn_bwd_ffi"):
         assert program.count(name) == calls.get(family, 0)
     if family not in ("line_ocr", "script_tagger"):  # whose preprocessing is TensorFlow's

@@ -54,7 +54,7 @@ def test_as_they_are_written(text, columns, rows, tmp_path):
         (b"1,2\n" * 5 + b"1\n", "line 6 has 1 column, the first 2"),
         (b"t\n1\n", "tell the time alone"),
         (b"x,x\n1,2\n", "two columns are called x"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\0\0", "NUL"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\0\0", "no text"),
         (b"\x93NUMPY\x01\0x", "no array of numbers"),
     ],
 )
