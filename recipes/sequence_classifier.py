@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -28,14 +28,7 @@ def main(arguments, prog=None):
     for one in (train, finetune):
         command_line.add_hold_out(one, "sequences")
         command_line.add_columns(one, "id", "label", "subject")
-        one.add_argument(
-            "--labels", nargs="+", metavar="NAME", help="names of labels that corpora number from 0, in order"
-        )
-        one.add_argument(
-            "--class-weights",
-            action="store_true",
-            help="labels count alike, however many sequences they have",
-        )
+        labels.add_options(one, "sequences")
         command_line.add_fields(one, "model", SequenceClassifierConfig, preset=one is finetune)
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
@@ -44,19 +37,17 @@ def main(arguments, prog=None):
     if options.action == "finetune":
         task = setup.load_preset(options, SequenceClassifier)
         learn, check = _corpora(options, task.vocabulary)
-        task = _with_labels(task, learn, options)
+        wanted = options.labels or sorted(set(learn.labels), key=_order)
+        task = labels.with_labels(task, wanted, options.preset, "all but its output layer is kept")
     else:
         config = command_line.read_fields(options, "model", SequenceClassifierConfig)
         learn, check = _corpora(options)
         task = SequenceClassifier(config, _vocabulary(learn, options)).with_statistics(learn)
-    counts = _checked_counts(task.vocabulary, learn, check)
+    counts = labels.counts(task, learn, check, "sequences")
     if options.class_weights:
-        task.label_weights[:] = [
-            len(learn) / (len(counts) * counts[row]) if counts[row] else 1.0
-            for row in range(len(task.label_weights))
-        ]
-    listed = ", ".join(f"{counts[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
-    report.announce(task, learn, check, "sequences", f"{listed}; {len(task.vocabulary)} channels")
+        labels.weigh(task, counts)
+    known = f"{labels.told(task, counts)}; {len(task.vocabulary)} channels"
+    report.announce(task, learn, check, "sequences", known)
 
     output, settings = Path(options.output), setup.settings(task, schedule, options)
     data = setup.pipeline(task, learn, schedule)
@@ -111,36 +102,6 @@ def _order(label):
     return (0, float(label), "") if label.lstrip("-").isdecimal() else (1, 0.0, label)
 
 
-def _with_labels(task, learn, options):
-    """The preset, whose output layer starts anew where there is a label that it lacks."""
-    labels = options.labels or sorted(set(learn.labels), key=_order)
-    if all(label in task.vocabulary for label in labels):
-        return task
-    print(f"Your labels differ from those of {options.preset}: all but its output layer is kept.")
-    return task.with_labels(labels)
-
-
-def _checked_counts(vocabulary, learn, check):
-    """How many sequences of each row are learned.
-
-    Raises:
-        UserError: all have one label, or one is among those to validate on alone.
-    """
-    counts = Counter(map(vocabulary.row, learn.labels))
-    if len(counts) < 2:
-        raise UserError(
-            f"All sequences to learn from have the label {learn.labels[0]!r}; give sequences of two labels "
-            "or more."
-        )
-    for label in sorted(set(check.labels)):
-        if label not in vocabulary or vocabulary.row(label) not in counts:
-            raise UserError(
-                f"The label {label!r} is only among sequences to validate on; learn from some of it, too, or "
-                "leave it out."
-            )
-    return counts
-
-
 def _validation(task, check):
     """The function called after each epoch.
 
@@ -151,8 +112,8 @@ def _validation(task, check):
 
     def validation():
         losses, wrong, examples = [], 0, []
-        for inputs, labels in check.chunks(256):
-            for found, label in zip(task.predict(inputs, details=True), labels, strict=True):
+        for inputs, meant in check.chunks(256):
+            for found, label in zip(task.predict(inputs, details=True), meant, strict=True):
                 name = task.vocabulary.labels[task.vocabulary.row(label)]
                 logs = {one: -math.log(max(value, 1e-12)) for one, value in found.probabilities.items()}
                 losses.append((1 - smoothing) * logs[name] + smoothing * sum(logs.values()) / len(logs))

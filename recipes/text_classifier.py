@@ -17,10 +17,9 @@ the folder `language_model`), then all learn the labels.
 import dataclasses
 import functools
 import sys
-from collections import Counter
 from pathlib import Path
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -50,12 +49,7 @@ def main(arguments, prog=None):
     for one in (train, finetune):
         command_line.add_hold_out(one, "texts")
         command_line.add_columns(one, "text", "label")
-        one.add_argument(
-            "--labels", nargs="+", metavar="NAME", help="names of labels that corpora number from 0, in order"
-        )
-        one.add_argument(
-            "--class-weights", action="store_true", help="labels count alike, however many texts they have"
-        )
+        labels.add_options(one, "texts")
         command_line.add_fields(one, "model", TextClassifierConfig, preset=one is finetune)
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
@@ -64,20 +58,17 @@ def main(arguments, prog=None):
     if options.action == "finetune":
         task = setup.load_preset(options, TextClassifier)
         learn, check = _corpora(options)
-        task = _with_labels(task, learn, options)
+        wanted = options.labels or sorted(set(learn.labels))
+        kept = "its encoder is kept, a new output layer is trained"
+        task = labels.with_labels(task, wanted, options.preset, kept)
     else:
         config = command_line.read_fields(options, "model", TextClassifierConfig)
         learn, check = _corpora(options)
         task = TextClassifier(config, _vocabulary(config, learn, options))
-    _check_labels(task.vocabulary, learn, check)
-    counts = Counter(map(task.vocabulary.row, learn.labels))
+    counts = labels.counts(task, learn, check, "texts")
     if options.class_weights:
-        task.label_weights[:] = [
-            len(learn) / (len(counts) * counts[row]) if counts[row] else 1.0
-            for row in range(len(task.label_weights))
-        ]
-    listed = ", ".join(f"{counts[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
-    known = f"{listed}; {len(task.vocabulary)} {task.config.vocabulary}"
+        labels.weigh(task, counts)
+    known = f"{labels.told(task, counts)}; {len(task.vocabulary)} {task.config.vocabulary}"
     report.announce(task, learn, check, "texts", known)
 
     output, settings = Path(options.output), setup.settings(task, schedule, options)
@@ -134,32 +125,6 @@ def _vocabulary(config, learn, options):
     else:
         tokens = Subwords.learn(texts, options.vocabulary_size)
     return TextVocabulary(tokens, options.labels or sorted(set(learn.labels)))
-
-
-def _with_labels(task, learn, options):
-    """The preset, whose output layer starts anew where there is a label that it lacks."""
-    labels = options.labels or sorted(set(learn.labels))
-    if all(label in task.vocabulary for label in labels):
-        return task
-    print(
-        f"Your labels differ from those of {options.preset}: its encoder is kept, a new output layer is "
-        "trained."
-    )
-    return task.with_labels(labels)
-
-
-def _check_labels(vocabulary, learn, check):
-    known = sorted(set(learn.labels))
-    if len(set(map(vocabulary.row, known))) < 2:
-        raise UserError(
-            f"All texts to learn from have the label {known[0]!r}; give texts of two labels or more."
-        )
-    for label in sorted(set(check.labels)):
-        if label not in vocabulary or vocabulary.row(label) not in map(vocabulary.row, known):
-            raise UserError(
-                f"The label {label!r} is only among texts to validate on; learn from some of it, too, or "
-                "leave it out."
-            )
 
 
 def _validation(task, check):

@@ -36,3 +36,16 @@ def scene():
     image = np.where((rows < 150)[..., None], np.array([90, 150, 230]), np.array([60, 140, 50]))
     image[(rows - 170) ** 2 + (columns - 200) ** 2 < 3000] = 120, 70, 30
     return image.astype("uint8")
+
+
+def learn(task, corpus, epochs):
+    """Trains a task on a corpus, without varying it, and gives the loss of each epoch."""
+    import keras
+
+    from zoo.data.pipeline import Pipeline
+
+    data = Pipeline(task, corpus, batch_size=10)
+    model, batches = task.training_model(), data.epoch(0, augment=False).repeat()
+    model.compile(keras.optimizers.Adam(0.01))
+    steps = {"epochs": epochs, "steps_per_epoch": data.steps}
+    return model.fit(batches, **steps, shuffle=False, verbose=0).history["loss"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import learn
 
 import zoo
 from zoo.errors import UserError
@@ -228,17 +229,6 @@ def write(folder, count=20, seed=0):
         lines.append(f"s{i}\tp{i % 5}\t{('slow', 'fast')[label]}")
     (folder / "labels.tsv").write_text("\n".join(lines))
     return folder
-
-
-def learn(task, corpus, epochs):
-    """The loss of each epoch."""
-    from zoo.data.pipeline import Pipeline
-
-    data = Pipeline(task, corpus, batch_size=10)
-    model, batches = task.training_model(), data.epoch(0, augment=False).repeat()
-    model.compile(keras.optimizers.Adam(0.01))
-    steps = {"epochs": epochs, "steps_per_epoch": data.steps}
-    return model.fit(batches, **steps, shuffle=False, verbose=0).history["loss"]
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import learn
 
 import zoo
 from zoo.errors import UserError
@@ -182,17 +183,6 @@ def test_saved_and_loaded_it_is_the_same(words, tmp_path):
 def table(path, rows):
     path.write_text("".join(f"{label}\t{text}\n" for label, text in [("label", "text"), *rows]))
     return path
-
-
-def learn(task, corpus, epochs):
-    """The loss of each epoch."""
-    from zoo.data.pipeline import Pipeline
-
-    data = Pipeline(task, corpus, batch_size=10)
-    model, batches = task.training_model(), data.epoch(0, augment=False).repeat()
-    model.compile(keras.optimizers.Adam(0.01))
-    steps = {"epochs": epochs, "steps_per_epoch": data.steps}
-    return model.fit(batches, **steps, shuffle=False, verbose=0).history["loss"]
 
 
 @pytest.mark.slow

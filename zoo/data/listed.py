@@ -166,7 +166,7 @@ class DescribedImages:
         used = strong or not self.images
         for text, image in pairs.items() if used else ():
             self._read_beside(text, image, texts[text])
-        self._complain(by_key, pairs, strong or [t for t in weak if used and pairs and not _NOTE.search(t)])
+        self._complain(by_key, pairs, strong or [t for t in weak if used and pairs and not NOTE.search(t)])
 
     def read(self):
         """Iterate over ``(found, data)``: a ``Found`` and the image's bytes, one in memory at a time."""
@@ -327,10 +327,21 @@ class DescribedImages:
         for form, those in self._told.items():
             those = list(those)
             say = form.replace("NOUN", self.kind.noun)
-            self.skipped += [f"{self.path}: {say.format(one)}." for one in those[:_TOLD]]
-            more = len(those[_TOLD:]) + self._more[form]
-            if more:
-                self.skipped.append(f"{self.path}: the same of {more} more.")
+            self.skipped += told(self.path, say, those, self._more[form])
+
+
+def told(path, form, those, more=0):
+    """A sentence for each of the first things of a corpus that cannot be used, and how many others there are.
+
+    Args:
+        path: the corpus.
+        form: the sentence, with ``{}`` in the place of the thing.
+        those: a list of them.
+        more: how many there are besides.
+    """
+    more += len(those[_TOLD:])
+    others = [f"{path}: the same of {more} more."] if more else []
+    return [*(f"{path}: {form.format(one)}." for one in those[:_TOLD]), *others]
 
 
 _GONE = "{} is listed, but it is not there, or in several folders"
@@ -340,7 +351,7 @@ _ORPHAN = "{} has no image"
 _EMPTY = "the NOUN of {} is empty"
 _BLANK = "{} is empty"
 _DOUBLE = "{} was left out, another image has its name"
-_NOTE = re.compile(r"(^|/)(readme|licen[sc]e|copying|notes?|changelog|authors)[^/]*$", re.IGNORECASE)
+NOTE = re.compile(r"(^|/)(readme|licen[sc]e|copying|notes?|changelog|authors)[^/]*$", re.IGNORECASE)
 
 
 _LATIN = "{} is listed, but what is said of it is not UTF-8; save the list as UTF-8"

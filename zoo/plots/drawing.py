@@ -2,9 +2,13 @@
 
 import warnings
 
+import numpy as np
 from PIL import Image, ImageFont
 
 from zoo.files import atomic_write
+
+LINE_HEIGHT = 64  # pixels that a line is drawn high
+LINE_WIDTH = 8000  # pixels of one at most; a longer line is drawn lower
 
 
 def open_font(size, bold=False):
@@ -13,6 +17,22 @@ def open_font(size, bold=False):
 
     name = f"DejaVuSans{'-Bold' if bold else ''}.ttf"
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
+
+
+def scaled_line(pixels):
+    """A line image as pictures show it.
+
+    Args:
+        pixels: uint8 ``[height, width, 1 or 3]``.
+
+    Returns:
+        An RGB image, and how many of its pixels one of the given is.
+    """
+    height, width = pixels.shape[:2]
+    scale = min(LINE_HEIGHT / height, LINE_WIDTH / width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.asarray(pixels))
+    return image.convert("RGB").resize(size, Image.Resampling.LANCZOS), scale
 
 
 def save(picture, path):

@@ -11,20 +11,19 @@ The way of a line: image -> grey -> height-normalised ink, columns first ``[widt
 """
 
 import dataclasses
-import functools
 import math
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo.backend import hide_gpu
 from zoo.contract.config import check_choices
+from zoo.contract.lines import OfLines
 from zoo.contract.recognizer import Recognizer
-from zoo.contract.serving import Serving, TensorSpec
+from zoo.contract.serving import TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.images.augment import augment_line
-from zoo.images.normalise import columns_at_height, normalise_height
+from zoo.images.normalise import normalise_height
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
 
 
@@ -70,11 +69,21 @@ class LineOcrConfig:
                 object.__setattr__(self, name, ())
 
 
-class LineOcr(Recognizer):
+class LineOcr(OfLines, Recognizer):
     """A line reader. See ``Task`` for what every task offers."""
 
     name = "line_ocr"
     Config = LineOcrConfig
+    lengths_input = "frames"
+    outputs = (
+        TensorSpec("labels", "int32", ("batch", "time")),
+        TensorSpec("label_lengths", "int32", ("batch",)),
+        TensorSpec("confidence", "float32", ("batch",)),
+        TensorSpec("starts", "float32", ("batch", "time")),
+        TensorSpec("ends", "float32", ("batch", "time")),
+        TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
+        TensorSpec("lengths", "int32", ("batch",)),
+    )
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
 
@@ -129,33 +138,11 @@ class LineOcr(Recognizer):
 
     # === Decoding ===
 
-    @property
-    def serving(self):
-        inputs = (
-            TensorSpec("image", "uint8", ("batch", "height", "width", "channels")),
-            TensorSpec("size", "int32", ("batch", 2)),
-        )
-        outputs = (
-            TensorSpec("labels", "int32", ("batch", "time")),
-            TensorSpec("label_lengths", "int32", ("batch",)),
-            TensorSpec("confidence", "float32", ("batch",)),
-            TensorSpec("starts", "float32", ("batch", "time")),
-            TensorSpec("ends", "float32", ("batch", "time")),
-            TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
-            TensorSpec("lengths", "int32", ("batch",)),
-        )
-        return Serving(inputs, outputs, self._serve, self._example)
-
-    def _serve(self, inputs):
-        image, frames = self.preprocess(inputs["image"], inputs["size"])
-        logits = self.network({"image": image, "frames": frames}, training=False)
-        return self._decode(logits, frames, inputs["size"])
-
-    def _decode(self, logits, frames, size):
+    def answer(self, logits, frames, inputs):
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
         read = greedy_decode(log_probs, frames)
         # A frame's columns in the given image, which was `rows / height` times as large.
-        size = ops.cast(size, "float32")
+        size = ops.cast(inputs["size"], "float32")
         step = size[:, :1] * (self.config.columns_per_frame / self.config.height)
         used = ops.cast(read["labels"] > 0, "float32")
         starts = ops.cast(read["first_frame"], "float32") * step
@@ -170,37 +157,6 @@ class LineOcr(Recognizer):
             "lengths": frames,
         }
 
-    def _example(self, batch, seed):
-        random = np.random.default_rng(seed)
-        size = np.stack([random.integers(16, 90, batch), random.integers(24, 600, batch)], 1).astype("int32")
-        channels = int(random.choice([1, 3]))
-        padded = size.max(0) + random.integers(0, 40, 2)
-        image = random.integers(0, 256, (batch, *padded, channels)).astype("uint8")
-        for i, (height, width) in enumerate(size):  # smooth strokes on paper rather than noise alone
-            strokes = np.repeat(random.random(width // 6 + 1) < 0.4, 6)[:width]
-            image[i, :height, :width] = np.where(strokes[None, :, None], 40, 220)
-            image[i, :height, :width] += random.integers(0, 30, (height, width, 1)).astype("uint8")
-        return {"image": image, "size": size}
-
-    @functools.cached_property
-    def compiled_serve(self):
-        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        if keras.backend.backend() == "tensorflow":
-            return super().compiled_serve
-        hide_gpu()
-        import tensorflow as tf
-
-        def serve(inputs):
-            # Preprocessing is TensorFlow's: JAX compiles the network alone, once for each of a few widths.
-            columns, frames = self.preprocess(
-                tf.constant(inputs["image"]), tf.constant(inputs["size"]), round_to=256
-            )
-            columns, frames = columns.numpy(), frames.numpy()
-            logits = self.network.predict_on_batch({"image": columns, "frames": frames})
-            return self._decode(logits, frames, inputs["size"])
-
-        return serve
-
     # === Training ===
 
     def encode_sample(self, sample):
@@ -210,16 +166,6 @@ class LineOcr(Recognizer):
     def augment_sample(self, sample, seed):
         """A sample as another scan might show it."""
         return sample | {"image": augment_line(sample["image"], seed)}
-
-    def sample_length(self, sample):
-        """Columns of the height-normalised image: what buckets go by."""
-        import tensorflow as tf
-
-        shape = tf.shape(sample["image"])
-        return tf.cast(columns_at_height(shape[0], shape[1], self.config.height), tf.int32)
-
-    def corpus_lengths(self, corpus):
-        return columns_at_height(*corpus.shapes.T, self.config.height).numpy().astype(int)
 
     def frames(self, length):
         """Frames that the network makes of a height-normalised line of so many columns."""

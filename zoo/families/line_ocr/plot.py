@@ -1,12 +1,9 @@
 """A line image over what was read in it, each character below its columns."""
 
-import numpy as np
 from PIL import Image, ImageDraw
 
-from zoo.plots.drawing import open_font, save
+from zoo.plots.drawing import open_font, save, scaled_line
 
-HEIGHT = 64  # pixels that the line is drawn high
-WIDTH = 8000  # pixels of a picture at most; a longer line is drawn lower
 FONT = 22  # pixels
 MARGIN = 12  # pixels
 
@@ -22,14 +19,11 @@ def draw(pixels, line, path):
     Raises:
         UserError: the file cannot be written.
     """
-    height, width = pixels.shape[:2]
-    scale = min(HEIGHT / height, WIDTH / width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.asarray(pixels))
-    sheet = Image.new("RGB", (size[0] + 2 * MARGIN, size[1] + 4 * MARGIN + 2 * FONT), "white")
-    sheet.paste(image.convert("RGB").resize(size, Image.Resampling.LANCZOS), (MARGIN, MARGIN))
+    image, scale = scaled_line(pixels)
+    sheet = Image.new("RGB", (image.width + 2 * MARGIN, image.height + 4 * MARGIN + 2 * FONT), "white")
+    sheet.paste(image, (MARGIN, MARGIN))
     pen, font = ImageDraw.Draw(sheet), open_font(FONT)
-    top = size[1] + MARGIN
+    top = image.height + MARGIN
     for i, (character, start, end) in enumerate(line.characters):
         left, right = MARGIN + start * scale, MARGIN + end * scale
         colour = ("#1f77b4", "#d62728")[i % 2]  # neighbours are told apart

@@ -13,20 +13,19 @@ image as it was given (``serving``).
 """
 
 import dataclasses
-import functools
 import math
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from zoo.backend import hide_gpu
 from zoo.contract.config import check_choices
-from zoo.contract.serving import Serving, TensorSpec
+from zoo.contract.lines import OfLines
+from zoo.contract.serving import TensorSpec
 from zoo.contract.task import Task
 from zoo.families.script_tagger.vocabulary import Classes
 from zoo.images.augment import augment_line
-from zoo.images.normalise import columns_at_height, normalise_height
+from zoo.images.normalise import normalise_height
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
 from zoo.layers.training import TrainingModel
 
@@ -70,12 +69,13 @@ class ScriptTaggerConfig:
             raise ValueError("units needs the size of a bidirectional layer, or of several")
 
 
-class ScriptTagger(Task):
+class ScriptTagger(OfLines, Task):
     """A script tagger. See ``Task`` for what every task offers."""
 
     name = "script_tagger"
     Config = ScriptTaggerConfig
     Vocabulary = Classes
+    lengths_input = "columns"
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
 
@@ -134,28 +134,17 @@ class ScriptTagger(Task):
     # === Serving ===
 
     @property
-    def serving(self):
-        inputs = (
-            TensorSpec("image", "uint8", ("batch", "height", "width", "channels")),
-            TensorSpec("size", "int32", ("batch", 2)),
-        )
-        outputs = (
+    def outputs(self):
+        return (
             TensorSpec("log_probs", "float32", ("batch", "time", len(self.vocabulary))),
             TensorSpec("lengths", "int32", ("batch",)),
         )
-        return Serving(inputs, outputs, self._serve, self._example)
 
-    def _serve(self, inputs):
+    def answer(self, logits, columns, inputs):
         """Natural logarithms of the probabilities of each pixel column, and the width of each image.
 
-        What is beyond the width has no meaning.
+        Each has the scores of the nearest height-normalised column. What is beyond the width has no meaning.
         """
-        image, columns = self.preprocess(inputs["image"], inputs["size"])
-        logits = self.network({"image": image, "columns": columns}, training=False)
-        return self._spread(logits, columns, inputs)
-
-    def _spread(self, logits, columns, inputs):
-        """Scores of height-normalised columns -> what is served of the given ones, by the nearest."""
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
         size = ops.cast(inputs["size"], "float32")
         width = ops.shape(inputs["image"])[2]
@@ -164,37 +153,6 @@ class ScriptTagger(Task):
         nearest = ops.minimum(nearest, columns[:, None] - 1)
         found = ops.take_along_axis(log_probs, nearest[:, :, None], 1)
         return {"log_probs": found, "lengths": ops.cast(size[:, 1], "int32")}
-
-    def _example(self, batch, seed):
-        random = np.random.default_rng(seed)
-        size = np.stack([random.integers(16, 90, batch), random.integers(24, 600, batch)], 1).astype("int32")
-        channels = int(random.choice([1, 3]))
-        padded = size.max(0) + random.integers(0, 40, 2)
-        image = random.integers(0, 256, (batch, *padded, channels)).astype("uint8")
-        for i, (height, width) in enumerate(size):  # smooth strokes on paper rather than noise alone
-            strokes = np.repeat(random.random(width // 6 + 1) < 0.4, 6)[:width]
-            image[i, :height, :width] = np.where(strokes[None, :, None], 40, 220)
-            image[i, :height, :width] += random.integers(0, 30, (height, width, 1)).astype("uint8")
-        return {"image": image, "size": size}
-
-    @functools.cached_property
-    def compiled_serve(self):
-        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
-        if keras.backend.backend() == "tensorflow":
-            return super().compiled_serve
-        hide_gpu()
-        import tensorflow as tf
-
-        def serve(inputs):
-            # Preprocessing is TensorFlow's: JAX compiles the network alone, once for each of a few widths.
-            image, columns = self.preprocess(
-                tf.constant(inputs["image"]), tf.constant(inputs["size"]), round_to=256
-            )
-            image, columns = image.numpy(), columns.numpy()
-            logits = self.network.predict_on_batch({"image": image, "columns": columns})
-            return self._spread(logits, columns, inputs)
-
-        return serve
 
     # === Training ===
 
@@ -229,16 +187,6 @@ class ScriptTagger(Task):
 
     def is_learnable(self, sample):
         return True
-
-    def sample_length(self, sample):
-        """Columns of the height-normalised image: what buckets go by."""
-        import tensorflow as tf
-
-        shape = tf.shape(sample["image"])
-        return tf.cast(columns_at_height(shape[0], shape[1], self.config.height), tf.int32)
-
-    def corpus_lengths(self, corpus):
-        return columns_at_height(*corpus.shapes.T, self.config.height).numpy().astype(int)
 
     def collate(self, batch, round_to):
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""

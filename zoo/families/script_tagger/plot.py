@@ -1,12 +1,9 @@
 """A line image over a band with a colour for each pixel column, and what its segments are."""
 
-import numpy as np
 from PIL import Image, ImageDraw
 
-from zoo.plots.drawing import open_font, save
+from zoo.plots.drawing import open_font, save, scaled_line
 
-HEIGHT = 64  # pixels that the line is drawn high
-WIDTH = 8000  # pixels of a picture at most; a longer line is drawn lower
 LEAST = 420  # pixels of a picture at least, so that there is room for words
 FONT = 18  # pixels
 MARGIN = 12  # pixels
@@ -26,17 +23,13 @@ def draw(pixels, tagging, names, path):
     Raises:
         UserError: the file cannot be written.
     """
-    height, width = pixels.shape[:2]
-    scale = min(HEIGHT / height, WIDTH / width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.asarray(pixels)).convert("RGB")
-    image = image.resize(size, Image.Resampling.LANCZOS)
+    image, scale = scaled_line(pixels)
     font = open_font(FONT)
     lines = [_segment(one) for one in tagging.segments] or ["nothing but background"]
     room = max(font.getlength(line) for line in lines) + FONT + MARGIN
-    top = MARGIN + size[1] + 4
+    top = MARGIN + image.height + 4
     bottom = top + BAND + MARGIN + len(lines) * (FONT + 6)
-    sheet = Image.new("RGB", (max(size[0], int(room), LEAST) + 2 * MARGIN, bottom + MARGIN), "white")
+    sheet = Image.new("RGB", (max(image.width, int(room), LEAST) + 2 * MARGIN, bottom + MARGIN), "white")
     sheet.paste(image, (MARGIN, MARGIN))
     pen = ImageDraw.Draw(sheet)
     colour = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(names[1:])}

@@ -38,6 +38,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import files
+from zoo.data.listed import NOTE, told
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
 from zoo.families.sequence_classifier.vocabulary import default_names, unusable
@@ -55,7 +56,6 @@ COLUMNS = {  # what their names may be, best first
     "subject": ("subject", "user", "person", "participant", "subject_id", "user_id", "volunteer", "patient"),
 }  # fmt: skip
 _ROWS = 64  # of a Parquet table, each of which may hold a long sequence
-_TOLD = 20  # things of one kind that cannot be used are named, of more the number is told
 _SEQUENCES = numbers.SUFFIXES
 _ARRAYS = {  # of an .npz, in lower case
     "x": ("x", "data", "values", "sequences", "series"),
@@ -197,7 +197,8 @@ class _Folder:
             silent = [
                 name for name in others if name not in many and _stem(posixpath.basename(name)) in stems
             ]
-            self._tell("{} has no label", [name for name in silent if not _NOTE.search(name)])
+            silent = [name for name in silent if not NOTE.search(name)]
+            self.skipped += told(self.path, "{} has no label", silent)
         yield from self._sequences(listed, many)
 
     def _is_list(self, table):
@@ -229,7 +230,7 @@ class _Folder:
                 gone.append(row["id"])
             else:
                 listed[member] = _stem(row["id"].replace("\\", "/")), row["label"], row.get("subject", "")
-        self._tell("{} has a label, but its file is not there", gone)
+        self.skipped += told(self.path, "{} has a label, but its file is not there", gone)
 
     def _sequences(self, listed, many):
         chosen = {*listed, *many}
@@ -247,14 +248,6 @@ class _Folder:
                 continue
             id_, label, subject = listed[name]
             yield Sequence(id_, label, values, columns, subject)
-
-    def _tell(self, form, those):
-        self.skipped += [f"{self.path}: {form.format(one)}." for one in those[:_TOLD]]
-        if len(those) > _TOLD:
-            self.skipped.append(f"{self.path}: the same of {len(those) - _TOLD} more.")
-
-
-_NOTE = re.compile(r"(^|/)(readme|licen[sc]e|copying|notes?|changelog|authors)[^/]*$", re.IGNORECASE)
 
 
 def _base(id_):

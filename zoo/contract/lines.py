@@ -1,0 +1,80 @@
+"""What tasks share whose input is images of single lines: how these come to the network, on every backend."""
+
+import functools
+
+import keras
+import numpy as np
+
+from zoo.backend import hide_gpu
+from zoo.contract.serving import Serving, TensorSpec
+from zoo.images.normalise import columns_at_height
+
+_INPUTS = (
+    TensorSpec("image", "uint8", ("batch", "height", "width", "channels")),
+    TensorSpec("size", "int32", ("batch", 2)),
+)
+
+
+class OfLines:
+    """Comes before ``Task`` among the bases of such a task, whose configuration has a ``height``.
+
+    Besides what ``Task`` asks for, the task defines ``outputs``, the ``TensorSpec`` of what is served, and
+
+    - ``preprocess(image, size, round_to=1)``: height-normalised lines, as many columns as a multiple of
+      ``round_to``, and their lengths; TensorFlow operations, run by tf.data in training and by the graph when
+      served. The network takes them as ``image`` and as what ``lengths_input`` names;
+    - ``answer(logits, lengths, inputs)``: what is served.
+    """
+
+    lengths_input = None
+    outputs = None
+
+    @property
+    def serving(self):
+        return Serving(_INPUTS, self.outputs, self._serve, self._example)
+
+    def _serve(self, inputs):
+        image, lengths = self.preprocess(inputs["image"], inputs["size"])
+        logits = self.network({"image": image, self.lengths_input: lengths}, training=False)
+        return self.answer(logits, lengths, inputs)
+
+    def _example(self, batch, seed):
+        random = np.random.default_rng(seed)
+        size = np.stack([random.integers(16, 90, batch), random.integers(24, 600, batch)], 1).astype("int32")
+        channels = int(random.choice([1, 3]))
+        padded = size.max(0) + random.integers(0, 40, 2)
+        image = random.integers(0, 256, (batch, *padded, channels)).astype("uint8")
+        for i, (height, width) in enumerate(size):  # smooth strokes on paper rather than noise alone
+            strokes = np.repeat(random.random(width // 6 + 1) < 0.4, 6)[:width]
+            image[i, :height, :width] = np.where(strokes[None, :, None], 40, 220)
+            image[i, :height, :width] += random.integers(0, 30, (height, width, 1)).astype("uint8")
+        return {"image": image, "size": size}
+
+    @functools.cached_property
+    def compiled_serve(self):
+        """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
+        if keras.backend.backend() == "tensorflow":
+            return super().compiled_serve
+        hide_gpu()
+        import tensorflow as tf
+
+        def serve(inputs):
+            # Preprocessing is TensorFlow's: JAX compiles the network alone, once for each of a few widths.
+            image, lengths = self.preprocess(
+                tf.constant(inputs["image"]), tf.constant(inputs["size"]), round_to=256
+            )
+            image, lengths = image.numpy(), lengths.numpy()
+            logits = self.network.predict_on_batch({"image": image, self.lengths_input: lengths})
+            return self.answer(logits, lengths, inputs)
+
+        return serve
+
+    def sample_length(self, sample):
+        """Columns of the height-normalised image: what buckets go by."""
+        import tensorflow as tf
+
+        shape = tf.shape(sample["image"])
+        return tf.cast(columns_at_height(shape[0], shape[1], self.config.height), tf.int32)
+
+    def corpus_lengths(self, corpus):
+        return columns_at_height(*corpus.shapes.T, self.config.height).numpy().astype(int)
