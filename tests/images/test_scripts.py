@@ -11,7 +11,7 @@ from zoo.files import open_members
 from zoo.images.columns import ink_of, joined
 from zoo.images.render import garbage
 from zoo.images.render.columns import columns_by_text, columns_of, words_of
-from zoo.images.render.scripts import Composer, Line, cut, main, text_of
+from zoo.images.render.scripts import Composer, Line, cut, main, of_their_class, text_of
 from zoo.images.render.transcripts import main as by_text
 
 TEXTS = {1: ["The quick brown fox", "jumps over"], 2: ["Ζαφείρι δέξου", "πάγκαλο βαθών ψυχῆς"]}
@@ -104,7 +104,7 @@ def test_words_come_with_their_text(draw_line):
         shown = " ".join(word[::-1] for word in text.split()[::-1]) if row == 2 else text
         pixels = draw_line(shown, font="DejaVuSans.ttf", size=30)
         aligner = Aligner(rtl=row == 2)
-        lines[row] = [[Line(pixels, words_of(pixels, text, aligner))]]
+        lines[row] = [[Line(pixels, words=words_of(pixels, text, aligner))]]
         words = lines[row][0][0].words
         assert [word for word, *_ in words] == text.split()
         assert sorted(words, key=lambda word: word[1], reverse=row == 2) == words
@@ -142,6 +142,19 @@ def test_lines_of_several_scripts_are_left_out(draw_line, tmp_path, capsys):
     given = ["--script", f"latin={tmp_path / 'lines'}", "--count", "3", "--output", str(tmp_path / "out.tar")]
     assert main(given) == 0
     assert "lines of several scripts, 1 of them, were left out" in capsys.readouterr().err
+
+
+def test_lines_of_another_class_or_of_none_are_left_out():
+    latin, greek, cyrillic, number = (Line(np.zeros((20, 30)), one) for one in ("Latn", "Grek", "Cyrl", ""))
+    corpora = [
+        (1, "a", [latin, latin, number, greek, cyrillic]), (2, "b", [greek, greek, latin]), (1, "c", [number])
+    ]  # fmt: skip
+    skipped = []
+    kept = of_their_class(corpora, skipped)
+    assert [[line.script for line in lines] for *_, lines in kept] == [
+        ["Latn", "Latn", "Cyrl"], ["Grek", "Grek"], [""]
+    ]  # fmt: skip
+    assert len(skipped) == 2 and skipped[0].startswith("a: 2 lines were left out") and "b: 1" in skipped[1]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ class Labels:
         ValueError: one is empty, or there twice.
     """
 
-    unit = "samples"  # what has a label, in the plural
+    noun = "label"  # what a name is called in messages
+    unit = "samples"  # what has one, in the plural
 
     def __init__(self, labels):
         self.labels = list(labels)
@@ -39,7 +40,7 @@ class Labels:
         """
         if label not in self._rows:
             raise UserError(
-                f"the label {label!r} is none of the model's, which are {', '.join(self.labels)}; "
+                f"the {self.noun} {label!r} is none of the model's, which are {', '.join(self.labels)}; "
                 f"correct it, or leave out its {self.unit}"
             )
         return self._rows[label]

@@ -11,6 +11,7 @@ import hashlib
 import io
 import itertools
 import json
+import logging
 import os
 import random
 import sys
@@ -31,6 +32,9 @@ _SAMPLES = "samples"  # the folder of what tensorflow-datasets reads
 _LOCAL = "train"  # its split
 _SOME = 64  # samples that are in memory at a time while they are written
 _FORMAT = "3"  # of prepared corpora, whatever their kind
+
+# tensorflow-datasets warns of a name that it itself uses to decode tensors.
+logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())
 
 
 def corpora_folder():

@@ -11,12 +11,12 @@ WIDEST = 0.5  # of a line's height: a gap in a segment is no wider
 
 def segments_of(columns):
     """The runs of one class that are no background: a list of ``(row, first, last)``, columns included."""
-    edges = np.flatnonzero(np.diff(columns)) + 1
-    starts, ends = np.r_[0, edges], np.r_[edges, len(columns)]
+    edges = (np.flatnonzero(columns[1:] != columns[:-1]) + 1).tolist()
+    starts, ends = [0, *edges], [*edges, len(columns)]
     return [
-        (int(columns[first]), int(first), int(end) - 1)
-        for first, end in zip(starts, ends, strict=True)
-        if columns[first] != BACKGROUND
+        (row, first, end - 1)
+        for row, first, end in zip(columns[starts].tolist(), starts, ends, strict=True)
+        if row != BACKGROUND
     ]
 
 
@@ -47,10 +47,11 @@ def voted(columns, probabilities, ink, apart, widest):
     if not len(at):
         return columns
     cuts = np.flatnonzero(np.diff(at) > apart)
-    for first, last in zip(at[np.r_[0, cuts + 1]], at[np.r_[cuts, len(at) - 1]], strict=True):
+    starts, ends = at[[0, *(cuts + 1)]].tolist(), at[[*cuts, -1]].tolist()
+    for first, last in zip(starts, ends, strict=True):
         word = columns[first : last + 1]
         written = word != BACKGROUND
-        if last + 1 - first <= widest and 2 * written.sum() > len(word):
+        if last + 1 - first <= widest and 2 * np.count_nonzero(written) > len(word):
             totals = probabilities[first : last + 1][written].sum(0)
             totals[BACKGROUND] = 0
             word[written] = totals.argmax()
@@ -98,13 +99,16 @@ def trimmed(columns, ink, slack, shortest):
     """
     columns = columns.copy()
     for _, first, last in segments_of(columns):
-        at = first + np.flatnonzero(ink[first : last + 1])
-        if not len(at) and last + 1 - first < shortest:
-            columns[first : last + 1] = BACKGROUND
-        if len(at) and at[0] - first > slack:
-            columns[first : at[0]] = BACKGROUND
-        if len(at) and last - at[-1] > slack:
-            columns[at[-1] + 1 : last + 1] = BACKGROUND
+        own = ink[first : last + 1]
+        if not own.any():
+            if last + 1 - first < shortest:
+                columns[first : last + 1] = BACKGROUND
+            continue
+        before, after = int(own.argmax()), int(own[::-1].argmax())
+        if before > slack:
+            columns[first : first + before] = BACKGROUND
+        if after > slack:
+            columns[last + 1 - after : last + 1] = BACKGROUND
     return columns
 
 

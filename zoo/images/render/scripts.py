@@ -20,6 +20,7 @@ import multiprocessing
 import re
 import sys
 import typing
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +54,16 @@ STORED = 64  # pixels that lines are kept high, at most
 
 
 class Line(typing.NamedTuple):
-    """A line to take pieces of: uint8 ``[height, width]``, and its words in reading order, or None.
+    """A line to take pieces of.
 
-    Each word is ``(text, first, end)``: from one column up to another.
+    Attributes:
+        pixels: uint8 ``[height, width]``.
+        script: ISO 15924 code of its letters; empty where it has none.
+        words: in reading order, or None. Each is ``(text, first, end)``: from one column up to another.
     """
 
     pixels: np.ndarray
+    script: str = ""
     words: list | None = None
 
 
@@ -173,7 +178,7 @@ class Composer:
             pixels = paper - ink * (paper - rng.uniform(0, 60)) + grain * rng.standard_normal(ink.shape)
             pixels = np.clip(pixels, 0, 255).astype(np.uint8)
         elif kind < 0.85:
-            pixels = grey(Image.fromarray(np.uint8(ink * 255)), rng, 1.0)
+            pixels = grey(Image.fromarray(np.uint8(ink * 255)), rng, rng.uniform(0.2, 1))
         else:
             pixels = np.where(ink > INK, 0, 255).astype(np.uint8)
         return 255 - pixels if rng.random() < 0.03 else pixels
@@ -229,12 +234,13 @@ def read_lines(path, wanted, most, skipped, reader=None):
     Raises:
         UserError: the corpus cannot be read.
     """
-    label, found, several = files.corpus_name(path), [], 0
-    rng, number = np.random.default_rng(0), -1
+    label, found = files.corpus_name(path), []
+    rng, number, several = np.random.default_rng(0), -1, 0
     for name, pixels, text in read_pairs(Path(path), skipped):
         if not wanted(f"{label}/{name}"):
             continue
-        if len(letters_of(text)) > 1:
+        letters = letters_of(text)
+        if len(letters) > 1:
             several += 1
             continue
         number += 1
@@ -246,18 +252,49 @@ def read_lines(path, wanted, most, skipped, reader=None):
         if image.height > STORED:
             wide = max(1, round(image.width * STORED / image.height))
             image = image.resize((wide, STORED), Image.Resampling.BOX)
-        found[place : place + 1] = [(name, np.asarray(image), text)]
+        found[place : place + 1] = [(name, np.asarray(image), text, "".join(letters))]
     if several:
         skipped.append(f"{path}: lines of several scripts, {several} of them, were left out; see --by-text.")
     if reader is None:
-        return [Line(pixels) for _, pixels, _ in found]
+        return [Line(pixels, script) for _, pixels, _, script in found]
     lines = []
-    for name, pixels, text in found:
+    for name, pixels, text, script in found:
         try:
-            lines.append(Line(pixels, words_of(pixels, text, reader)))
+            lines.append(Line(pixels, script, words_of(pixels, text, reader)))
         except UserError as error:
             skipped.append(f"{path}: {name}: {str(error).removeprefix('the image: ').rstrip('.')}.")
     return lines
+
+
+def of_their_class(corpora, skipped):
+    """Without quotations in the script of another class, and without page numbers, of no script.
+
+    Args:
+        corpora: a list of ``(class, path, lines)``. The script of most lines of each is one of its class.
+        skipped: a list; a sentence is appended for each corpus that has such lines.
+
+    Returns:
+        The list with other lines.
+    """
+    owners = {}
+    for klass, _, lines in corpora:
+        lettered = Counter(line.script for line in lines if line.script)
+        if lettered:
+            owners.setdefault(lettered.most_common(1)[0][0], set()).add(klass)
+    found = []
+    for klass, path, lines in corpora:
+        lettered = any(line.script for line in lines)
+        kept = [
+            line for line in lines
+            if (klass in owners.get(line.script, {klass}) if line.script else not lettered)
+        ]  # fmt: skip
+        if len(kept) < len(lines):
+            skipped.append(
+                f"{path}: {len(lines) - len(kept)} lines were left out that have no letter, or those of the "
+                "script of another class."
+            )
+        found.append((klass, path, kept))
+    return found
 
 
 def write_corpus(composer, count, classes, output, processes=1, progress=True):
@@ -387,9 +424,12 @@ def composer_of(o):
     readers, lines, skipped = {name: open_reader(model) for name, model in o.readers}, {}, []
     if readers and set(readers) != {name for name, _ in o.script}:
         raise UserError("--readers: give one for each class of --script, or none.")
-    for name, path in o.script:
-        some = read_lines(path, wanted, o.most, skipped, readers.get(name))
-        lines.setdefault(classes.index(name), []).append(some)
+    corpora = [
+        (classes.index(name), path, read_lines(path, wanted, o.most, skipped, readers.get(name)))
+        for name, path in o.script
+    ]
+    for klass, _, some in of_their_class(corpora, skipped):
+        lines.setdefault(klass, []).append(some)
     for klass, corpora in lines.items():
         lines[klass] = [some for some in corpora if some]
         if not lines[klass]:
