@@ -16,6 +16,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
+
 from recipes.training import command_line, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
@@ -29,6 +31,10 @@ def main(arguments, prog=None):
         command_line.add_hold_out(one, "sequences")
         command_line.add_columns(one, "id", "label", "subject")
         labels.add_options(one, "sequences")
+        one.add_argument(
+            "--balance-subjects", action="store_true",
+            help="show subjects with few sequences more often: by the root of how many fewer they have",
+        )  # fmt: skip
         command_line.add_fields(one, "model", SequenceClassifierConfig, preset=one is finetune)
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
@@ -46,6 +52,8 @@ def main(arguments, prog=None):
     counts = labels.counts(task, learn, check, "sequences")
     if options.class_weights:
         labels.weigh(task, counts)
+    if options.balance_subjects:
+        learn = _balanced(learn)
     known = f"{labels.told(task, counts)}; {len(task.vocabulary)} channels"
     report.announce(task, learn, check, "sequences", known)
 
@@ -88,6 +96,19 @@ def _levels(name):
     """The group of a sequence: its subject, where its name begins with one."""
     _, *folders, _ = name.split("/")
     return [("subject", folders[0])] if folders else []
+
+
+def _balanced(learn):
+    """The sequences, those of a subject with a tenth as many as the first shown three times as often.
+
+    Raises:
+        UserError: no subjects are known.
+    """
+    subjects = np.array([name.split("/")[1] if name.count("/") > 1 else "" for name in learn.names])
+    known, numbers, sizes = np.unique(subjects, return_inverse=True, return_counts=True)
+    if "" in known:
+        raise UserError("--balance-subjects: there are sequences without a subject; leave it out.")
+    return learn.repeated(np.rint(np.sqrt(sizes.max() / sizes)).astype(int)[numbers])
 
 
 def _vocabulary(learn, options):

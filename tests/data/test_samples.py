@@ -48,6 +48,18 @@ def test_single_samples_are_those_of_the_dataset(two):
             np.testing.assert_array_equal(one["image"], other["image"])
 
 
+def test_samples_that_an_epoch_shows_more_often(two):
+    corpus = load_lines([f"{two[0]}@2", two[1]]).select(lambda name: "1_" not in name)
+    times = np.arange(len(corpus)) % 3 + 1
+    more = corpus.repeated(times)
+    wanted = dict(zip(corpus.names, corpus.repeats * times, strict=True))
+    assert dict(zip(more.names, more.repeats, strict=True)) == wanted
+    assert more.shown() == sum(wanted.values()) and more.skipped == corpus.skipped
+    texts = {name: text.encode() for name, text in zip(corpus.names, corpus.texts, strict=True)}
+    shown = sorted(sample["text"] for sample in more.dataset(repeat=True).as_numpy_iterator())
+    assert shown == sorted(texts[name] for name, count in wanted.items() for _ in range(count))
+
+
 def test_single_texts_are_those_of_the_dataset(tmp_path):
     rows = [f"{i % 2}\tfilm number {i}" for i in range(9)]
     (tmp_path / "films.tsv").write_text("\n".join(["label\ttext", *rows]))

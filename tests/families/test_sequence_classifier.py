@@ -345,6 +345,17 @@ def test_a_killed_run_goes_on(tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-3) and len(losses[0]) == 3
 
 
+def test_subjects_with_few_sequences_are_shown_more_often(tmp_path):
+    from recipes import sequence_classifier
+
+    waves = load_sequences(write(tmp_path / "waves", 30))
+    few = [name for name in waves.names if "/p1/" in name][1:]
+    balanced = sequence_classifier._balanced(waves.select(lambda name: name not in few))
+    shown = {name: int(count) for name, count in zip(balanced.names, balanced.repeats, strict=True)}
+    assert {count for name, count in shown.items() if "/p1/" in name} == {round(len(few) ** 0.5) or 1}
+    assert {count for name, count in shown.items() if "/p1/" not in name} == {1}
+
+
 @pytest.mark.parametrize(
     "change, options, problem",
     [
@@ -356,6 +367,11 @@ def test_a_killed_run_goes_on(tmp_path):
         ),
         (lambda text: text, ["--labels", "fast", "b"], "label 'slow' is none"),
         (lambda text: text, ["--hold-out", "nothing"], "nothing"),
+        (
+            lambda text: re.sub(r"\tp\d", "\t", text).replace("s3\t\t", "s3\tp3\t"),
+            ["--hold-out", "s9$", "--balance-subjects"],
+            "without a subject",
+        ),
         (lambda text: text, ["--model.axes", "3"], "2 channels, which are no points of 3 axes"),
     ],
 )

@@ -4,6 +4,7 @@ A kind of corpus is a ``LocalCorpus``, which reads files into samples, and a ``S
 holds. The ``corpus.py`` of each family has one of each. ``zoo.data.prepared`` keeps what was read.
 """
 
+import copy
 import functools
 import glob
 import itertools
@@ -155,6 +156,22 @@ class Samples:
         for mask in chosen:
             mask[mask] = np.fromiter(map(bool, true), bool, mask.sum())
         return type(self)(self._sources, chosen)
+
+    def repeated(self, times):
+        """The same samples, of which an epoch shows each so many times as often, in another order.
+
+        Args:
+            times: int ``[samples]``, 1 or more.
+        """
+        sources, chosen, ends = [], [], np.cumsum(list(map(len, self._rows)))
+        for source, mask, own in zip(self._sources, self._chosen, np.split(times, ends[:-1]), strict=True):
+            for number, count in enumerate(np.unique(own)):
+                part, some = copy.copy(source), mask.copy()
+                part.repeat, part.skipped = source.repeat * int(count), [] if number else source.skipped
+                some[mask] = own == count
+                sources.append(part)
+                chosen.append(some)
+        return type(self)(sources, chosen)
 
     def _strings(self, number):
         """A column of the index, of texts."""
