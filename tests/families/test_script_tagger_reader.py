@@ -30,7 +30,7 @@ def line(columns, height=40):
 
 def engine(inputs):
     rows = inputs["image"][:, 0, :, 0].astype(int) - 200
-    return {"log_probs": np.log(0.9 * (rows[:, :, None] == np.arange(4)) + 0.025).astype("float32")}
+    return {"probabilities": (0.9 * (rows[:, :, None] == np.arange(4)) + 0.025).astype("float32")}
 
 
 class Words(Reader):
@@ -92,8 +92,8 @@ def test_words_have_one_script():
 def test_segments_end_with_ink():
     columns = np.array([1, 1, 1, 1, 2, 2, 2, 0, 3, 3])
     ink = np.array([1, 1, 0, 0, 0, 1, 0, 0, 0, 0], bool)
-    assert trimmed(columns, ink, 1, 2).tolist() == [1, 1, 0, 0, 2, 2, 2, 0, 3, 3]
-    assert trimmed(columns, ink, 0, 3).tolist() == [1, 1, 0, 0, 0, 2, 0, 0, 0, 0]
+    assert trimmed(columns, ink, 2).tolist() == [1, 1, 0, 0, 0, 2, 0, 0, 3, 3]
+    assert trimmed(columns, ink, 3).tolist() == [1, 1, 0, 0, 0, 2, 0, 0, 0, 0]
 
 
 def test_ink_has_one_script():
@@ -110,10 +110,10 @@ def test_ink_has_one_script():
 
 
 def test_gaps_between_words_are_part_of_a_segment(tagger):
-    columns = [0] * 5 + [1] * 9 + [0] * 20 + [1] * 9 + [0] * 21 + [1] * 9 + [0] * 4 + [2] * 9
+    columns = [0] * 5 + [1] * 9 + [0] * 20 + [1] * 9 + [0] * 21 + [1] * 9 + [0] * 6 + [2] * 9
     (found,) = tagger(line(columns), details=True)
     assert [(s.script, s.first, s.last) for s in found.segments] == [
-        ("latin", 5, 42), ("latin", 64, 72), ("arabic", 77, 85)
+        ("latin", 5, 42), ("latin", 64, 72), ("arabic", 79, 87)
     ]  # fmt: skip
 
 

@@ -1,9 +1,6 @@
 """The network of sequence classifiers: features, padding, pieces and the whole, learning, export."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -314,35 +311,6 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys):
     tuned = "finetune", "--preset", tmp_path / "run", "--class-weights", "--data", waves
     assert "Your labels differ" in run(*tuned, "--output", tmp_path / "tuned")
     assert zoo.load(tmp_path / "tuned").vocabulary.labels == ["calm", "fast"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not TENSORFLOW, reason="the loop is the same")
-def test_a_killed_run_goes_on(tmp_path):
-    """As if nothing had happened: the losses are those of a run that was left alone."""
-    waves = write(tmp_path / "waves", 30)
-
-    def start(output):
-        command = [
-            sys.executable, "-m", "recipes.sequence_classifier", "train", "--data", waves, *NEW, *ALWAYS,
-            "--output", tmp_path / output,
-        ]  # fmt: skip
-        return subprocess.Popen(
-            list(map(str, command)), cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, text=True
-        )
-
-    with start("killed") as process:
-        for line in process.stdout:
-            if line.startswith("epoch 1 "):
-                break
-        process.kill()
-    with start("killed") as process:
-        assert "Going on with" in process.stdout.read()
-    with start("whole") as process:
-        process.stdout.read()
-    one, other = ((tmp_path / name / "history.csv").read_text() for name in ("killed", "whole"))
-    losses = [[float(line.split(",")[1]) for line in text.splitlines()[1:]] for text in (one, other)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3) and len(losses[0]) == 3
 
 
 def test_subjects_with_few_sequences_are_shown_more_often(tmp_path):

@@ -88,8 +88,8 @@ def smoothed(columns, shortest):
     return columns
 
 
-def trimmed(columns, ink, slack, shortest):
-    """Columns in which a run ends with its ink, where it has more than ``slack`` columns of paper at an end.
+def trimmed(columns, ink, shortest):
+    """Columns in which a run begins and ends with its ink.
 
     One without ink that is narrower than ``shortest`` is paper; a wider one may be too faint, and stays.
 
@@ -100,15 +100,11 @@ def trimmed(columns, ink, slack, shortest):
     columns = columns.copy()
     for _, first, last in segments_of(columns):
         own = ink[first : last + 1]
-        if not own.any():
-            if last + 1 - first < shortest:
-                columns[first : last + 1] = BACKGROUND
-            continue
-        before, after = int(own.argmax()), int(own[::-1].argmax())
-        if before > slack:
-            columns[first : first + before] = BACKGROUND
-        if after > slack:
-            columns[last + 1 - after : last + 1] = BACKGROUND
+        if own.any():
+            columns[first : first + int(own.argmax())] = BACKGROUND
+            columns[last + 1 - int(own[::-1].argmax()) : last + 1] = BACKGROUND
+        elif last + 1 - first < shortest:
+            columns[first : last + 1] = BACKGROUND
     return columns
 
 

@@ -136,23 +136,23 @@ class ScriptTagger(OfLines, Task):
     @property
     def outputs(self):
         return (
-            TensorSpec("log_probs", "float32", ("batch", "time", len(self.vocabulary))),
+            TensorSpec("probabilities", "float32", ("batch", "time", len(self.vocabulary))),
             TensorSpec("lengths", "int32", ("batch",)),
         )
 
     def answer(self, logits, columns, inputs):
-        """Natural logarithms of the probabilities of each pixel column, and the width of each image.
+        """The probabilities of each pixel column, and the width of each image.
 
         Each has the scores of the nearest height-normalised column. What is beyond the width has no meaning.
         """
-        log_probs = ops.log_softmax(ops.cast(logits, "float32"))
+        probabilities = ops.softmax(ops.cast(logits, "float32"))
         size = ops.cast(inputs["size"], "float32")
         width = ops.shape(inputs["image"])[2]
         given = ops.arange(width, dtype="float32")[None, :]
         nearest = ops.cast(ops.floor((given + 0.5) * (self.config.height / size[:, :1])), "int32")
         nearest = ops.minimum(nearest, columns[:, None] - 1)
-        found = ops.take_along_axis(log_probs, nearest[:, :, None], 1)
-        return {"log_probs": found, "lengths": ops.cast(size[:, 1], "int32")}
+        found = ops.take_along_axis(probabilities, nearest[:, :, None], 1)
+        return {"probabilities": found, "lengths": ops.cast(size[:, 1], "int32")}
 
     # === Training ===
 

@@ -34,10 +34,9 @@ from zoo.text.scripts import line_direction, reading_text
 
 WINDOW = 512  # images held in memory and sorted by width at a time
 BATCH = 8  # lines tagged at a time by each thread, those of similar width together
-SHORTEST = 0.15  # of a line's height: what is narrower, and touches another script, is of that one
-APART = 0.12  # of a line's height: a gap without ink as wide divides words
+SHORTEST = 0.3  # of a line's height: what is narrower, and touches another script, is of that one
+APART = 0.14  # of a line's height: a gap without ink as wide divides words
 LONGEST = 12  # times a line's height: words are no longer
-SLACK = 0.06  # of a line's height: segments have no more paper at their ends
 MARGIN = 0.15  # of a line's height, around what is given to a reader
 LEAST = 0.6  # of a line's height: what is given to a reader is as high, or it would be taken for larger
 SPACE = 0.15  # of a line's height: a gap as wide divides words
@@ -234,7 +233,7 @@ class TagReader(Reader):
     def _tag(self, batch):
         """``{key: image}`` -> ``{key: Tagging}``, in one run of the model."""
         image, size = runtime.pad_lines(list(batch.values()))
-        probabilities = np.exp(self.run({"image": image, "size": size})["log_probs"])
+        probabilities = self.run({"image": image, "size": size})["probabilities"]
         return {
             key: self._tagging(row[: pixels.shape[1]], pixels)
             for (key, pixels), row in zip(batch.items(), probabilities, strict=True)
@@ -245,7 +244,7 @@ class TagReader(Reader):
         ink = (ink_of(pixels.mean(2)) >= INK).any(0)
         columns = voted(columns, probabilities, ink, APART * height, LONGEST * height)
         columns = smoothed(columns, SHORTEST * height)
-        columns = trimmed(columns, ink, SLACK * height, SHORTEST * height)
+        columns = trimmed(columns, ink, SHORTEST * height)
         columns = joined(columns, WIDEST * height)
         sure = np.take_along_axis(probabilities, columns[:, None].astype(int), 1)[:, 0]
         return self.tagging_of(columns, sure)
