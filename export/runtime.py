@@ -841,19 +841,32 @@ def pad_lines(images):
 
 
 def prefix_beam_search(log_probs, beam_width, threshold=1e-4):
-    """The likeliest labelling, summed over its alignments, among ``beam_width`` kept at each frame.
+    """The likeliest labelling, summed over its alignments: the first of ``prefix_beams`` and its score."""
+    return prefix_beams(log_probs, beam_width, threshold)[0]
 
-    CTC prefix beam search (Graves & Jaitly 2014; Hannun et al. 2014, algorithm 1), in the log domain
-    and without a language model. Label 0 is the blank.
+
+def prefix_beams(log_probs, beam_width, threshold=1e-4, bonus=None):
+    """The likeliest labellings, summed over their alignments, among ``beam_width`` kept at each frame.
+
+    CTC prefix beam search (Graves & Jaitly 2014; Hannun et al. 2014, algorithm 1), in the log domain.
+    Label 0 is the blank.
 
     Args:
         log_probs: float ``[time, labels]``.
         beam_width: int, 1 or more.
         threshold: labels less probable than this in a frame do not extend a prefix there.
+        bonus: takes a labelling, gives what is added to its log probability, such as a language model's; None
+            adds nothing.
 
     Returns:
-        (labels, log_prob): a tuple of ints and the natural logarithm of its probability.
+        A list of (labels, log_prob), best first: a tuple of ints, and the natural logarithm of its
+        probability, with what is added.
     """
+    bonus = bonus or (lambda labels: 0.0)
+
+    def score(item):
+        return _log_add(*item[1]) + bonus(item[0])
+
     # Prefix: log probabilities of its alignments that end in a blank, and in its last label.
     beams = {(): (0.0, -math.inf)}
     floor = math.log(threshold) if threshold else -math.inf
@@ -873,10 +886,9 @@ def prefix_beam_search(log_probs, beam_width, threshold=1e-4):
                 if before > -math.inf:
                     entry = grown[(*prefix, new)]
                     entry[1] = _log_add(entry[1], before + frame[new])
-        best = sorted(grown.items(), key=lambda item: _log_add(*item[1]), reverse=True)
+        best = sorted(grown.items(), key=score, reverse=True)
         beams = {prefix: tuple(entry) for prefix, entry in best[:beam_width]}
-    labels, ends = next(iter(beams.items()))
-    return labels, _log_add(*ends)
+    return [(prefix, score((prefix, entry))) for prefix, entry in beams.items()]
 
 
 def _log_add(a, b):

@@ -38,6 +38,20 @@ def scene():
     return image.astype("uint8")
 
 
+def formula():
+    """Strokes of x + 1, as points: float32 ``[points, 3]``."""
+    corners = [
+        [(0, 30), (30, 80)], [(30, 30), (0, 80)], [(50, 55), (90, 55)], [(70, 35), (70, 75)],
+        [(112, 20), (125, 5), (125, 85)],
+    ]  # fmt: skip
+    parts = []
+    for stroke in corners:
+        at = np.linspace(0, len(stroke) - 1, 12 * len(stroke))
+        points = np.stack([np.interp(at, range(len(stroke)), column) for column in np.transpose(stroke)], 1)
+        parts.append(np.concatenate([points, np.eye(len(points))[-1][:, None]], 1))
+    return np.concatenate(parts).astype("float32")
+
+
 def learn(task, corpus, epochs):
     """Trains a task on a corpus, without varying it, and gives the loss of each epoch."""
     import keras

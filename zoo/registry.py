@@ -17,6 +17,7 @@ FAMILIES = {  # name: what its models do
     "char_lm": "writes text, and tells how likely a text is",
     "text_classifier": "labels texts",
     "sequence_classifier": "labels sequences of numbers, such as movements",
+    "ink": "reads what a pen wrote, from its strokes",
     "script_tagger": "tells the script of every pixel column of a line",
 }
 

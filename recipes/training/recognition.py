@@ -32,8 +32,6 @@ def main(
         columns: what can be named of the columns of tables, where a corpus may be one.
         prepare: called with the task, the samples to learn from and the options before training.
     """
-    from zoo.text.characters import Vocabulary
-
     top, train, finetune = command_line.parser(doc, prog=prog)
     cls = registry.task_class(name)
     for one in (train, finetune):
@@ -69,7 +67,7 @@ def main(
     if preset:
         task = _adapt(preset, learn, options, directions)
     else:
-        vocabulary = Vocabulary.from_texts([*learn.texts, options.characters], options.direction)
+        vocabulary = cls.Vocabulary.from_texts([*learn.texts, options.characters], options.direction)
         task = cls(config, vocabulary)
     task.assets |= {file: _read(getattr(options, file)) for _, file, _ in assets if getattr(options, file)}
     too_long = task.too_long(learn)
@@ -91,7 +89,7 @@ def main(
         scores, few = task.reader.evaluate(check, **task.reader.greedy), check.sample(4)
         read = task.predict(next(few.chunks(4))[0], **task.reader.greedy)
         examples = list(zip(few.texts, read, strict=True))
-        return {"cer": scores["cer"], "wer": scores["wer"], "examples": examples}
+        return {metric.name: scores[metric.name] for metric in task.reader.metrics} | {"examples": examples}
 
     settings = setup.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
     loop.train(task, data, validation, options.output, schedule, settings)

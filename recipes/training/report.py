@@ -4,7 +4,7 @@ import csv
 
 from zoo import files
 
-SHARES = ("cer", "wer", "error")  # metrics that are shown in percent
+SHARES = ("cer", "wer", "error", "token_error_rate", "exact")  # metrics that are shown in percent
 
 
 def announce(task, learn, check, unit, known, left_out=None):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import scene
+from helpers import formula, scene
 
 import zoo
 from zoo import hub
@@ -32,6 +32,8 @@ def some_input(task, draw_line):
     if task.name == "sequence_classifier":
         steps = np.arange(60)[:, None] / 5 + np.arange(len(task.vocabulary))
         return (task.config.zero + np.sin(steps)).astype("float32")
+    if task.name == "ink":
+        return formula()
     if task.name == "captioner":
         return scene()
     return draw_line("Figure 7 shows 1991.", size=32)
@@ -48,15 +50,16 @@ def task(preset):
 
 
 def test_presets_are_there():
-    lines, speech, translation, captions, text, sequences = (
+    lines, speech, translation, captions, text, sequences, ink = (
         {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic", "script_arabic"},
         {"deep_speech_digits", "deep_speech_en", "deep_speech_de"},
         {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
         {"captioner_flickr8k"},
         {"sentiment_en", "char_lm_shakespeare", "char_lm_c", "char_lm_latex"},
         {"actions_msr3d", "wrist_activity"},
+        {"ink_formulae"},
     )
-    assert lines | speech | translation | captions | text | sequences <= set(hub.names())
+    assert lines | speech | translation | captions | text | sequences | ink <= set(hub.names())
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import scene
+from helpers import formula, scene
 from PIL import Image
 
 import zoo
@@ -80,6 +80,15 @@ def script_tagger(folder, draw_line):
         columns[ink[0] : ink[-1] + 1] = 1
         (folder / f"{i}.columns.txt").write_text("".join(map(str, columns)))
     return [str(folder / f"{i}.png") for i in range(2)], folder
+
+
+def ink(folder, draw_line):
+    points = formula()
+    for i in range(2):
+        strokes = np.split(points[:, :2] * (i + 1), np.flatnonzero(points[:, 2])[:-1] + 1)
+        about = {"strokes": [stroke.tolist() for stroke in strokes], "text": "x + 1"}
+        (folder / f"{i}.json").write_text(json.dumps(about))
+    return [str(folder / f"{i}.json") for i in range(2)], folder
 
 
 @pytest.mark.parametrize("preset", hub.names())

@@ -36,6 +36,7 @@ def encoder():
 
 def made(family, policy, **more):
     """A small task of a family, its random weights the same in every precision; ``more`` are settings."""
+    from zoo.families.ink.vocabulary import InkVocabulary
     from zoo.families.script_tagger.vocabulary import Classes
     from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
     from zoo.families.text_classifier.vocabulary import TextVocabulary
@@ -58,6 +59,10 @@ def made(family, policy, **more):
         "translator": (units, lambda: Subwords.learn(100 * TEXTS, 4 + 256 + 16)),
         "captioner": (units | {"encoder": encoder(), "pixels": "-1..1", "image_size": 32}, lambda: words),
         "char_lm": (units, lambda: Characters.learn("".join(TEXTS))),
+        "ink": (
+            {"filters": (8, 12), "kernels": (3, 3), "strides": (1, 2), "units": (12,), "dropout": 0.0},
+            lambda: InkVocabulary.from_texts(TEXTS),
+        ),
         "script_tagger": (
             {"height": 24, "filters": (8, 12, 16), "units": (12,), "dropout": 0.0},
             lambda: Classes(["background", "latin", "greek"]),
@@ -92,10 +97,13 @@ def batch(task):
         size = getattr(task.config, "image_size", 32)
         shape = (24, 300, 1) if task.name in ("line_ocr", "script_tagger") else (size, size, 3)
         given["image"] = random.integers(0, 256, (4, *shape)).astype("uint8")
+        strokes = 9 * random.standard_normal((4, 40, 2)).cumsum(1)
+        given["points"] = np.concatenate([strokes, strokes[:, :, :1] > 9], 2).astype("float32")
         corpus = SimpleNamespace(
             texts=TEXTS, sources=given["source"], references=[[text] for text in TEXTS],
             lengths=np.array([24000] * 4),
             shapes=np.array([shape[:2]] * 4), shown=lambda: 4,
+            padded=lambda size: [(given["points"], np.full(4, 40, "int32"))],
             dataset=lambda repeat: tf.data.Dataset.from_tensor_slices(given),
         )  # fmt: skip
         if task.name == "script_tagger":

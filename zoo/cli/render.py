@@ -1,8 +1,12 @@
-"""``zoo render``: draw lines of text as scanned images, or make lines with the script of every column."""
+"""``zoo render``: draw lines of text as scans, make lines with the script of every column, or ink."""
 
 
 def main(arguments):
     given = {text.partition("=")[0] for text in arguments}
+    if "--ink" in given:
+        from zoo.images.render import ink
+
+        return ink.main(arguments)
     if not given & {"--script", "--by-text"}:
         from zoo.images.render import lines
 

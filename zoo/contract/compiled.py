@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from zoo.backend import hide_gpu
+
 
 def compiled(network, function, inputs, outputs=(), rounded=None, static=()):
     """A function of dicts of tensors, on dicts of NumPy arrays.
@@ -32,6 +34,28 @@ def compiled(network, function, inputs, outputs=(), rounded=None, static=()):
         for spec in inputs
     }
     return tf.function(function, input_signature=[signature], autograph=False)
+
+
+def after_preprocessing(network, prepare, answer):
+    """A function of dicts of NumPy arrays, where preprocessing is TensorFlow's and Keras runs on JAX.
+
+    JAX compiles the network alone, once for each of the few lengths that ``prepare`` rounds to.
+
+    Args:
+        network: the ``keras.Model``, with a dict of inputs.
+        prepare: a dict of TensorFlow tensors -> a dict of such, the network's inputs among them.
+        answer: ``(output of the network, what was prepared as NumPy, inputs)`` -> the result.
+    """
+    hide_gpu()
+    import tensorflow as tf
+
+    def serve(inputs):
+        prepared = prepare({name: tf.constant(value) for name, value in inputs.items()})
+        prepared = {name: value.numpy() for name, value in prepared.items()}
+        output = network.predict_on_batch({name: prepared[name] for name in network.input})
+        return answer(output, prepared, inputs)
+
+    return serve
 
 
 def _on_jax(network, function, inputs, outputs, rounded, static):

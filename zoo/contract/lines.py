@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 
-from zoo.backend import hide_gpu
+from zoo.contract.compiled import after_preprocessing
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.images.normalise import columns_at_height
 
@@ -55,19 +55,16 @@ class OfLines:
         """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
         if keras.backend.backend() == "tensorflow":
             return super().compiled_serve
-        hide_gpu()
-        import tensorflow as tf
+        lengths = self.lengths_input
 
-        def serve(inputs):
-            # Preprocessing is TensorFlow's: JAX compiles the network alone, once for each of a few widths.
-            image, lengths = self.preprocess(
-                tf.constant(inputs["image"]), tf.constant(inputs["size"]), round_to=256
-            )
-            image, lengths = image.numpy(), lengths.numpy()
-            logits = self.network.predict_on_batch({"image": image, self.lengths_input: lengths})
-            return self.answer(logits, lengths, inputs)
+        def prepare(inputs):
+            image, counts = self.preprocess(inputs["image"], inputs["size"], round_to=256)
+            return {"image": image, lengths: counts}
 
-        return serve
+        def answer(logits, prepared, inputs):
+            return self.answer(logits, prepared[lengths], inputs)
+
+        return after_preprocessing(self.network, prepare, answer)
 
     def sample_length(self, sample):
         """Columns of the height-normalised image: what buckets go by."""

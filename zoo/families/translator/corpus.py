@@ -32,6 +32,7 @@ from zoo import files
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
 from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, stem_of, with_columns
+from zoo.formats.xml import refuse_entities
 from zoo.text.files import Utf8Check, stream_lines
 from zoo.text.normalise import normalise_sentence
 
@@ -458,7 +459,7 @@ class _TmxReader:
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
         self.parser.SkippedEntityHandler = self._entity
-        self.parser.EntityDeclHandler = self._refuse
+        refuse_entities(self.parser, path)
 
     def drain(self):
         units, self.units = self.units, []
@@ -489,10 +490,6 @@ class _TmxReader:
 
     def _entity(self, name, is_parameter):
         self._text(html.unescape(f"&{name};"))  # one that a DTD elsewhere may declare, as &nbsp;
-
-    def _refuse(self, *declaration):
-        # Text of a few declared entities, each made of many others, could fill any memory.
-        raise UserError(f"{self.path}: refused, it declares XML entities; export it again without.")
 
 
 _MARKUP = {
