@@ -80,6 +80,9 @@ def desk(tmp_path_factory, draw_line, line_folder):
     labels = "".join(f"m{i}\tp{i % 4}\t{('walk', 'run')[i % 2]}\n" for i in range(12))
     (folder / "moves" / "labels.tsv").write_text(f"id\tsubject\tlabel\n{labels}")
     shutil.copy(folder / "moves" / "m0.csv", folder / "walk.csv")
+    traces = ("0 0, 20 50", "20 0, 0 50", "40 25, 70 25", "55 10, 55 40", "90 10, 98 0, 98 50")
+    traces = "".join(f"<trace>{trace}</trace>" for trace in traces)
+    (folder / "formula.inkml").write_text(f'<ink xmlns="http://www.w3.org/2003/InkML">{traces}</ink>')
     (folder / "my_photos").mkdir()
     rows = ["image,caption"]
     for colour in ("red", "green", "blue", "yellow"):

@@ -12,6 +12,7 @@ from PIL import Image
 from zoo.families.captioner.corpus import load_captions
 from zoo.families.char_lm.corpus import load_texts
 from zoo.families.deep_speech import corpus as speech
+from zoo.families.ink.corpus import load_inks
 from zoo.families.line_ocr.corpus import load_lines
 from zoo.families.sequence_classifier.corpus import read_sequences
 from zoo.families.text_classifier.corpus import read_labelled
@@ -166,3 +167,9 @@ def test_sequences(example, tmp_path):
     found = list(read_sequences(lay_out(example, tmp_path), skipped))
     read = {one.label: one.values.tolist() for one in found}
     assert read == {"walk": [[1, 0.5], [2, 0.25]], "run": [[3, 0.5], [4, 0.25]]} and skipped == []
+
+
+@pytest.mark.parametrize("example", examples("Ink"))
+def test_ink(example, tmp_path):
+    inks = load_inks(lay_out(example, tmp_path))
+    assert set(inks.texts) == {"x + 1"} and inks.skipped == []

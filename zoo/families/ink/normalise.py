@@ -107,7 +107,7 @@ def sample_path(points, lengths, step, air, hold, multiple=1):
     up = ended * tf.cast(beyond > 0, tf.float32)
     moved = tf.concat([tf.zeros_like(place[:, :1]), place[:, 1:] - place[:, :-1]], 1) / step
     size = tf.sqrt(tf.reduce_sum(moved**2, -1, keepdims=True))
-    direction = moved / tf.maximum(size, 1e-3)
+    direction = moved / tf.maximum(size, 0.3)  # that of a step that hardly moves is a matter of rounding
     moved = moved / tf.maximum(size / 4, 1.0)  # far jumps are all alike
     features = tf.concat([moved, direction, place[:, :, 1:] - 0.5, up[:, :, None]], -1)
     within = tf.cast(number[None, :] < counts[:, None], tf.float32)

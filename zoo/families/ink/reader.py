@@ -125,7 +125,7 @@ class InkReader(Reader):
     """
 
     Vocabulary = InkVocabulary
-    reads, one, suffixes = "ink", "ink", SUFFIXES
+    reads, one, suffixes = "inks", "ink", SUFFIXES
     single = Reader.single | np.ndarray | tuple
     options = (
         Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam")),
