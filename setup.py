@@ -44,8 +44,12 @@ train = [
 # What the estimator of sequence classifiers derives from.
 sklearn = ["scikit-learn>=1.6"]
 
+# Stroke fonts (MIT), with which ink is drawn.
+strokes = ["Hershey-Fonts>=2.1"]
+
 extras = {
     "parquet": parquet,
+    "strokes": strokes,
     "sklearn": sklearn,
     "train": train,
     "gpu": [*train, "tensorflow[and-cuda]>=2.21,<2.22"],
@@ -53,6 +57,7 @@ extras = {
     "test": [
         *train,
         *sklearn,
+        *strokes,
         "jax>=0.10",
         "pytest>=9",
         "pytest-xdist>=3.7",
