@@ -187,11 +187,11 @@ def test_exports_without_a_loop(tmp_path):
     report = to_onnx(task, tmp_path / "ink.onnx")  # which compares with Keras
     assert "Loop" not in report["nodes"] and report["nodes"]["LSTM"] == 2
     exported = zoo.load(tmp_path / "ink.onnx")
-    for one, other in zip(task.predict(inks, details=True), exported(inks, details=True), strict=True):
+    for one, other in zip(task.predict(inks, details=True), exported.predict(inks, details=True), strict=True):
         assert one.text == other.text and one.confidence == pytest.approx(other.confidence, abs=1e-4)
         assert [t[2:] for t in one.tokens] == [t[2:] for t in other.tokens]
     to_onnx(task, tmp_path / "small.onnx", int8=True)
-    assert zoo.load(tmp_path / "small.onnx")(inks)
+    assert zoo.load(tmp_path / "small.onnx").predict(inks)
 
 
 # === Training ===
