@@ -187,7 +187,8 @@ def test_exports_without_a_loop(tmp_path):
     report = to_onnx(task, tmp_path / "ink.onnx")  # which compares with Keras
     assert "Loop" not in report["nodes"] and report["nodes"]["LSTM"] == 2
     exported = zoo.load(tmp_path / "ink.onnx")
-    for one, other in zip(task.predict(inks, details=True), exported.predict(inks, details=True), strict=True):
+    both = task.predict(inks, details=True), exported.predict(inks, details=True)
+    for one, other in zip(*both, strict=True):
         assert one.text == other.text and one.confidence == pytest.approx(other.confidence, abs=1e-4)
         assert [t[2:] for t in one.tokens] == [t[2:] for t in other.tokens]
     to_onnx(task, tmp_path / "small.onnx", int8=True)
