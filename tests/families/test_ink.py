@@ -50,13 +50,13 @@ TEXTS = [" ".join(text) for text in (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Twenty inks of four writers, each text twice."""
+    """Twenty inks of eight writers, each text twice."""
     folder, random = tmp_path_factory.mktemp("inks") / "made", np.random.default_rng(3)
     folder.mkdir()
     for i in range(20):
         text = TEXTS[i % 10]
         strokes = [stroke.round(1).tolist() for stroke in write(text.split(), random)]
-        about = {"strokes": strokes, "text": text, "writer": f"w{i % 4}"}
+        about = {"strokes": strokes, "text": text, "writer": f"w{i % 8}"}
         (folder / f"{i:02d}.json").write_text(json.dumps(about))
     return folder
 
