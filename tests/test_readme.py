@@ -72,6 +72,8 @@ def desk(tmp_path_factory, draw_line, line_folder):
     (folder / "sentence.txt").write_text("We went to the park.\n")
     opinions = "".join(f"good\tWe saw fine film {i}.\nbad\tWe saw dull film {i}.\n" for i in range(20))
     (folder / "reviews.tsv").write_text(f"label\ttext\n{opinions}")
+    (folder / "story.txt").write_text("Mary got the milk.\nMary went to the hallway.\n")
+    (folder / "questions.txt").write_text("Where is the milk?\n")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
     (folder / "moves").mkdir()
     for i in range(12):

@@ -19,6 +19,7 @@ FAMILIES = {  # name: what its models do
     "sequence_classifier": "labels sequences of numbers, such as movements",
     "ink": "reads what a pen wrote, from its strokes",
     "script_tagger": "tells the script of every pixel column of a line",
+    "question_answering": "answers questions on a story",
 }
 
 

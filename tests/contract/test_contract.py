@@ -36,6 +36,8 @@ def some_input(task, draw_line):
         return formula()
     if task.name == "captioner":
         return scene()
+    if task.name == "question_answering":
+        return "Where is Mary?"
     return draw_line("Figure 7 shows 1991.", size=32)
 
 
@@ -101,8 +103,9 @@ def test_reads_rendered_lines(name, draw_line):
 
 @pytest.fixture
 def decoding(task):
-    """What makes results repeatable, where some are drawn."""
-    return {"seed": 0, "length": 60} if task.name == "char_lm" else {}
+    """What makes results repeatable, where some are drawn, and what a question is on."""
+    story = "Mary moved to the bathroom. John went to the hallway."
+    return {"char_lm": {"seed": 0, "length": 60}, "question_answering": {"story": story}}.get(task.name, {})
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from zoo import cli, hub
 
 SPEECH = Path(__file__).parents[1] / "data" / "speech.ogg"
 LINES = ["The quick brown fox jumps over the lazy dog.", "Figure 7 shows 1991."]
+STORY = "Mary moved to the bathroom. John went to the hallway."
 SAID = "we went to the park and then we came home the weather was good"
 
 pytestmark = pytest.mark.slow
@@ -91,14 +92,24 @@ def ink(folder, draw_line):
     return [str(folder / f"{i}.json") for i in range(2)], folder
 
 
+def question_answering(folder, draw_line):
+    (folder / "story.txt").write_text(STORY)
+    (folder / "t.csv").write_text(f'context,question,answer\n"{STORY}",Where is Mary?,bathroom\n')
+    return ["Where is Mary?", "Where is John?"], folder / "t.csv"
+
+
+OPTIONS = {"char_lm": {"seed": 3, "length": 40}, "question_answering": {"story": STORY}}
+
+
 @pytest.mark.parametrize("preset", hub.names())
 def test_read_alike(preset, tmp_path, draw_line, monkeypatch, capsys):
     task, path = zoo.load(preset), str(tmp_path / "model.onnx")
     to_onnx(task, path, preset)
     (tmp_path / "corpus").mkdir()
     inputs, corpus = globals()[task.name](tmp_path / "corpus", draw_line)
-    flags = ["--seed", "3", "--length", "40"] if task.name == "char_lm" else []
-    options = {"seed": 3, "length": 40} if flags else {}
+    options = OPTIONS.get(task.name, {})
+    given = options | ({"story": tmp_path / "corpus" / "story.txt"} if "story" in options else {})
+    flags = [text for name, value in given.items() for text in (f"--{name}", str(value))]
     python, exported = task.predict(inputs, **options), zoo.load(path).predict(inputs, **options)
     assert python == exported and any(python)
 

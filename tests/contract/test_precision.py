@@ -37,6 +37,7 @@ def encoder():
 def made(family, policy, **more):
     """A small task of a family, its random weights the same in every precision; ``more`` are settings."""
     from zoo.families.ink.vocabulary import InkVocabulary
+    from zoo.families.question_answering.vocabulary import QuestionVocabulary
     from zoo.families.script_tagger.vocabulary import Classes
     from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
     from zoo.families.text_classifier.vocabulary import TextVocabulary
@@ -72,6 +73,10 @@ def made(family, policy, **more):
             {"units": 12, "filters": (8,), "dropout": 0.0},
             lambda: SequenceVocabulary(["x", "y"], ["cat", "dog"]),
         ),
+        "question_answering": (
+            units | {"hops": 2, "encoder": "positions"},
+            lambda: QuestionVocabulary(words, ["cat", "dog"]),
+        ),
     }[family]
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(0)
@@ -106,6 +111,10 @@ def batch(task):
             padded=lambda size: [(given["points"], np.full(4, 40, "int32"))],
             dataset=lambda repeat: tf.data.Dataset.from_tensor_slices(given),
         )  # fmt: skip
+        if task.name == "question_answering":
+            corpus.stories = [f"{one}\n{other}" for one, other in zip(TEXTS, TEXTS[::-1], strict=True)]
+            given |= {"story": corpus.stories, "answers": given["label"], "support": ["1"] * 4}
+            given["span"] = [""] * 4
         if task.name == "script_tagger":
             given["text"] = ["0\n1\n2"] * 4
             given["columns"] = np.repeat(random.integers(0, 3, (4, 10)), 30, 1).astype("uint8")
@@ -240,7 +249,7 @@ def test_all_can_be_lowered_for_cuda(family, cuda):
     program = cuda(jax.value_and_grad(loss), [variable.value for variable in variables])
     # cuDNN computes each LSTM without a mask.
     twice = "line_ocr", "script_tagger", "text_classifier", "sequence_classifier", "char_lm"
-    calls = dict.fromkeys(twice, 2) | {"translator": 1, "captioner": 1}
+    calls = dict.fromkeys(twice, 2) | {"translator": 1, "captioner": 1, "question_answering": 4}
     for name in ("@cudnn_rnn_ffi", "@cudnn_rnn_bwd_ffi"):
         assert program.count(name) == calls.get(family, 0)
     if family not in ("line_ocr", "script_tagger"):  # whose preprocessing is TensorFlow's

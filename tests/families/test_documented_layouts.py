@@ -14,6 +14,7 @@ from zoo.families.char_lm.corpus import load_texts
 from zoo.families.deep_speech import corpus as speech
 from zoo.families.ink.corpus import load_inks
 from zoo.families.line_ocr.corpus import load_lines
+from zoo.families.question_answering.corpus import read_questions
 from zoo.families.sequence_classifier.corpus import read_sequences
 from zoo.families.text_classifier.corpus import read_labelled
 from zoo.families.translator.corpus import read_parallel
@@ -173,3 +174,15 @@ def test_sequences(example, tmp_path):
 def test_ink(example, tmp_path):
     inks = load_inks(lay_out(example, tmp_path))
     assert set(inks.texts) == {"x + 1"} and inks.skipped == []
+
+
+@pytest.mark.parametrize("example", examples("Questions"))
+def test_questions(example, tmp_path):
+    skipped, modes = [], ["sentence"] if "Label" in example else ["list", "span", "sentence"]
+    path = lay_out(example, tmp_path)
+    for mode in modes:
+        found = list(read_questions(path, mode, skipped))
+        assert len(found) == 2 and skipped == []
+        assert {one["question"] for one in found} == {"Where is Mary?", "Where is John?"}
+        assert found[0]["story"][0] == "Mary moved to the bathroom."
+        assert mode != "sentence" or [one["support"] for one in found] == [[0], [1]]

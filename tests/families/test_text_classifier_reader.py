@@ -16,10 +16,10 @@ from export import runtime
 from zoo import cli
 from zoo.contract.reader import Reader
 from zoo.errors import UserError
-from zoo.families.text_classifier import plot as coloured_text
 from zoo.families.text_classifier import reader as classification
 from zoo.families.text_classifier.reader import Classification, ClassificationReader, evaluate_classifier
 from zoo.families.text_classifier.vocabulary import TextVocabulary
+from zoo.plots import words as coloured_text
 from zoo.text.words import Words
 
 TOKENS = Words("good bad great dull film".split())

@@ -130,6 +130,10 @@ def _check_inputs(options):
         if options.inputs and options.prompt is not None:
             raise UserError("a prompt is --prompt or in the files given as INPUT; leave out either")
         return
+    if not options.inputs and kind.interactive:
+        options.inputs = ["-"]
+        if sys.stdin and sys.stdin.isatty():
+            print(f"Type a {kind.one} a line; Ctrl-D ends them.", file=sys.stderr)
     if not options.inputs:
         raise UserError(f"{options.model}: reads {kind.reads}; give some as INPUT")
     if options.follow and options.plot:

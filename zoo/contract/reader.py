@@ -57,7 +57,9 @@ class Reader:
             pieces.
         suffixes: of the files that are read where a folder is given, in lower case, the usual one first.
         columns: where lines are read, ``{what: names}``: the usual names of the column of a table that holds
-            them. ``columns_help`` says that.
+            them; of several columns the last, and an input is a dict ``{what: str}`` with those of the others
+            that are there. ``columns_help`` says that.
+        interactive: where lines are read, whether they are asked for on standard input if none are given.
         single: the types of which a call takes one input without a list.
         options: tuple of ``zoo.contract.options.Option``, the keyword arguments of ``stream``.
         greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
@@ -79,6 +81,7 @@ class Reader:
     greedy = {}
     suffixes = ()
     columns, columns_help = {}, None
+    interactive = False
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
     follows = None
     plots = plot_help = None

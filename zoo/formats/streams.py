@@ -87,7 +87,8 @@ def texts(arguments, columns, named=None):
 
     Args:
         arguments: files, folders and patterns. Of tables, by the names of files, each row is a text.
-        columns: ``{what: names}``, the usual names of the column with the texts.
+        columns: ``{what: names}``, the usual names of the column with the texts; of several the last, and
+            an input is a dict with what there is of all.
         named: ``{what: column}``, the one that a person named: all are tables, and standard input, too.
     """
     for argument in arguments:
@@ -109,15 +110,15 @@ def _rows(path, columns, named, stdin=None):
     if stdin:
         data = files.gunzip(stdin.whole(), path)
     table = open_table(path, skipped, data)
-    (what,) = columns
+    *others, what = columns
 
     def bad():
         while skipped:
             yield UserError(skipped.pop(0).rstrip(".")), ""
 
-    for _, _, row in table.pick(columns, named=check_named(named, columns), free=[what]):
+    for _, _, row in table.pick(columns, others, check_named(named, columns), free=[what]):
         yield from bad()
-        yield row[what], row[what]
+        yield row[what], row if others else row[what]
     yield from bad()
 
 

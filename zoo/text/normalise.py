@@ -89,6 +89,30 @@ def normalise_caption(text, language=None):
     return " ".join(filter(None, (word.strip("'-") for word in "".join(kept).split())))
 
 
+def located_words(text):
+    """The words of ``normalise_caption``, each with its place in a text that is NFC.
+
+    Returns:
+        A list of ``(word, start, end)``, where ``text[start:end]`` is the word as it is written.
+    """
+    kept = "".join(c if c in "'’-" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    found = []
+    for match in re.finditer(r"[^ '’-](?:\S*[^ '’-])?", kept):
+        word = normalise_caption(match[0])
+        if word:
+            found.append((word, *match.span()))
+    return found
+
+
+def split_sentences(text):
+    """The sentences of a text: its lines, if it has several, else what ends with . ! ? or … and a blank."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines if len(lines) > 1 else [one for line in lines for one in _SENTENCE_END.split(line)]
+
+
+_SENTENCE_END = re.compile(r"""(?<=[.!?…])\s+|(?<=[.!?…]["'”’)\]])\s+""")
+
+
 def normalise_text(text, language=None):
     """A text in lower case, its words and marks divided by single blanks.
 

@@ -142,7 +142,7 @@ class ClassificationReader(LabellingReader):
         Raises:
             UserError: there is no word in the text, or the file cannot be written.
         """
-        from zoo.families.text_classifier.plot import draw
+        from zoo.plots.words import draw
 
         words, influence, found = self.influence(item)
         title = f"{found.label}, {found.confidence:.1%}"

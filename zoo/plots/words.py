@@ -15,7 +15,7 @@ FOR, AGAINST = (
 )  # blue and orange, which all eyes tell apart
 
 
-def draw(title, words, weights, path, positive, negative):
+def draw(title, words, weights, path, positive, negative=None):
     """Draws words in their order, on blue where their weight is positive and on orange where it is not.
 
     The largest weight has the full colour, the others as much of it as is their share.
@@ -25,7 +25,7 @@ def draw(title, words, weights, path, positive, negative):
         words: list of str.
         weights: float ``[words]``.
         path: the PNG file to write.
-        positive, negative: what the two colours mean.
+        positive, negative: what the two colours mean; None where no weight is negative.
 
     Raises:
         UserError: the file cannot be written.
@@ -34,7 +34,7 @@ def draw(title, words, weights, path, positive, negative):
     most = max(float(np.abs(weights).max()), 1e-9)
     boxes, left, top = [], MARGIN, MARGIN + 2 * LINE
     for word, weight in zip(words, weights, strict=True):
-        word = _cut(word, font)
+        word = shortened(word[:200], font, WIDTH - 2 * MARGIN)
         width = font.getlength(word)
         if left > MARGIN and left + width > WIDTH - MARGIN:
             left, top = MARGIN, top + LINE
@@ -45,6 +45,8 @@ def draw(title, words, weights, path, positive, negative):
     pen.text((MARGIN, MARGIN), title, "black", bold)
     left = MARGIN
     for text, share in ((positive, 1), (negative, -1)):
+        if text is None:
+            continue
         left = _word(pen, text, share, left, MARGIN + LINE - 2, left + font.getlength(text), font) + 2 * FONT
     for box in boxes:
         _word(pen, *box, font)
@@ -59,9 +61,8 @@ def _word(pen, word, share, left, top, right, font):
     return right
 
 
-def _cut(word, font):
-    """A word, or as much of it as is no wider than the picture."""
-    word = word[:200]
-    while font.getlength(word) > WIDTH - 2 * MARGIN:
-        word = word[: len(word) * 3 // 4] + "…"
-    return word
+def shortened(text, font, width):
+    """A text, or as much of it as is no wider than ``width`` pixels."""
+    while font.getlength(text) > width:
+        text = text[: len(text) * 3 // 4] + "…"
+    return text
