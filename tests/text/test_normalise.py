@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from zoo.text.normalise import (
     has_digits,
     language_of,
+    located_words,
     lower,
     normalise,
     normalise_caption,
     normalise_sentence,
     normalise_text,
     normalise_transcript,
+    split_sentences,
 )
 
 
@@ -120,3 +122,21 @@ def test_normalised_transcripts(text):
 def test_has_digits():
     assert all(map(has_digits, ["room 7", "x²", "½", "٣"]))
     assert not any(map(has_digits, ["", "seven", "一二", "ⅷ"]))
+
+
+def test_words_with_their_places():
+    for text in (
+        "Don't go—it's Jean-Luc's 'car'.",
+        "a - b '' -c- the 1990s, U.S. (x)",
+        "é नमस्ते ok 🙂",
+        "İs’t",
+    ):
+        found = located_words(text)
+        assert " ".join(word for word, _, _ in found) == normalise_caption(text)
+        assert [normalise_caption(text[start:end]) for _, start, end in found] == [one for one, _, _ in found]
+
+
+def test_sentences():
+    text = 'He said "Hi." Then he left! Where?  3.5 km (away.) End'
+    assert split_sentences(text) == ['He said "Hi."', "Then he left!", "Where?", "3.5 km (away.)", "End"]
+    assert split_sentences("One. Two.\n\n three\n") == ["One. Two.", "three"] and split_sentences(" ") == []
