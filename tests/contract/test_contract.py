@@ -57,7 +57,7 @@ def test_presets_are_there():
         {"deep_speech_digits", "deep_speech_en", "deep_speech_de"},
         {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
         {"captioner_flickr8k"},
-        {"sentiment_en", "char_lm_shakespeare", "char_lm_c", "char_lm_latex"},
+        {"sentiment_en", "qa_babi", "char_lm_shakespeare", "char_lm_c", "char_lm_latex"},
         {"actions_msr3d", "wrist_activity"},
         {"ink_formulae"},
     )

@@ -60,8 +60,8 @@ class Answer:
     confidence: float
     hypotheses: list
     sentences: list
-    looked_at: np.ndarray
-    words: tuple | None = None
+    looked_at: np.ndarray = dataclasses.field(compare=False)
+    words: tuple | None = dataclasses.field(default=None, compare=False)
 
     @property
     def line(self):
