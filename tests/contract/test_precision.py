@@ -248,7 +248,7 @@ def test_all_can_be_lowered_for_cuda(family, cuda):
     variables, loss = differentiable(task, *batch(task))
     program = cuda(jax.value_and_grad(loss), [variable.value for variable in variables])
     # cuDNN computes each LSTM without a mask.
-    twice = "line_ocr", "script_tagger", "text_classifier", "sequence_classifier", "char_lm"
+    twice = "line_ocr", "ink", "script_tagger", "text_classifier", "sequence_classifier", "char_lm"
     calls = dict.fromkeys(twice, 2) | {"translator": 1, "captioner": 1, "question_answering": 4}
     for name in ("@cudnn_rnn_ffi", "@cudnn_rnn_bwd_ffi"):
         assert program.count(name) == calls.get(family, 0)

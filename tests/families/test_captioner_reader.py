@@ -627,7 +627,7 @@ def test_sampling_from_the_command(model, plain, capsys):
         (["--temperature", "1", "--beam-width", "2"], "temperature is for sampling, .*"),
         (["--temperature", "-1"], "a temperature is 0 or more, not -1.0"),
         (["--seed", "1"], "top-k and seed are for sampling: give a temperature, too, or neither"),
-        (["--decoder", "beam"], ".*reads images, but --decoder is for deep_speech; leave it out"),
+        (["--decoder", "beam"], ".*reads images, but --decoder is for deep_speech.*; leave it out"),
     ],
 )
 def test_options_that_cannot_be(model, plain, options, problem, capsys):
@@ -661,8 +661,8 @@ def test_what_a_reader_of_lines_does_not_understand(
     monkeypatch.setattr(common, "load", lambda name: 1 / 0)
     assert cli.main(["predict", str(tmp_path / "seeing"), "x.png", *options]) == 2
     flag = options[0].partition("=")[0]
-    expected = f"seeing: reads images, but {flag} is for {field}; leave it out\n"
-    assert capsys.readouterr().err.endswith(expected)
+    expected = f"seeing: reads images, but {flag} is for {field}.*; leave it out\n$"
+    assert re.search(expected, capsys.readouterr().err)
 
 
 def test_one_sheet_from_the_command(model, plain, tmp_path, monkeypatch, capsys):

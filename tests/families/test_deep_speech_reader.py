@@ -720,8 +720,8 @@ def test_what_is_for_speech_only(preset, options, capsys):
     """It is refused before anything is loaded."""
     for command in (["predict", "seeing", "x.png"], ["evaluate", "seeing", "--data", "x"]):
         assert cli.main([*command, *options]) == 2
-        err = capsys.readouterr().err
-        assert f"seeing: reads images, but {options[0]} is for deep_speech; leave it out" in err
+        expected = f"seeing: reads images, but {options[0]} is for deep_speech.*; leave it out"
+        assert re.search(expected, capsys.readouterr().err)
 
 
 @pytest.fixture
