@@ -53,7 +53,7 @@ def task(preset):
 
 def test_presets_are_there():
     lines, speech, translation, captions, text, sequences, ink = (
-        {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic", "script_arabic"},
+        {"line_ocr_en", "line_ocr_latin", "line_ocr_fraktur", "line_ocr_arabic", "script_arabic"},
         {"deep_speech_digits", "deep_speech_en", "deep_speech_de"},
         {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
         {"captioner_flickr8k"},
