@@ -24,6 +24,7 @@ BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encodi
 NOT_RUN = re.compile(r"make |pip install")
 # Of training, a few steps show that the command is right.
 SHORTER = {
+    "zoo bench": " --steps 30",
     "zoo finetune line_ocr_en": " --training.epochs 1",
     "zoo train line_ocr": " --training.epochs 1",
     "recipes.deep_speech": " --training.epochs 1 --training.batch-size 2",

@@ -252,7 +252,7 @@ def test_all_can_be_lowered_for_cuda(family, cuda):
     calls = dict.fromkeys(twice, 2) | {"translator": 1, "captioner": 1, "question_answering": 4}
     for name in ("@cudnn_rnn_ffi", "@cudnn_rnn_bwd_ffi"):
         assert program.count(name) == calls.get(family, 0)
-    if family not in ("line_ocr", "script_tagger"):  # whose preprocessing is TensorFlow's
+    if family not in ("line_ocr", "script_tagger", "ink"):  # whose preprocessing is TensorFlow's
         given = task.serving.example(2, seed=1)
         known = {name: given.pop(name).item() for name in task.static}
         cuda(lambda given: task.serving.function(given | known), given)
