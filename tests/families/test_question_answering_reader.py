@@ -108,6 +108,7 @@ def test_sentences_and_spans():
         ("", STORY, "the question has no words"),
         ("Where is Ann? " * 5000, STORY, "has 15,000 words; ask one of up to 128"),
         ("Where is Zoe?", STORY, "the question has the word 'zoe', which the model has not learned"),
+        ("Where is 🙂?", STORY, "the question has the word '🙂', which the model has not learned"),
         ("Where is Ann?", "Ann went to Rome.", "sentence 1 of the story has the word 'rome'"),
         ("Where is Ann?", "Ann went.\n" * 300, "has 300 sentences; give its last 256"),
         ("Where is \udcff?", STORY, "line 1, byte 10: this is not UTF-8"),

@@ -1,6 +1,7 @@
 """What a model that answers knows of words and answers, and how a story and a question become its inputs."""
 
 import functools
+import unicodedata
 
 import numpy as np
 
@@ -49,8 +50,9 @@ class QuestionVocabulary(Labels):
         return self._rows_of(text)
 
     def strange(self, text):
-        """The words of a text that are not known: list of str."""
-        return [word for word, _, _ in located_words(text) if word not in self.words]
+        """The words of a text that are not known, and its emoji, which stand for words: list of str."""
+        words = [word for word, _, _ in located_words(text) if word not in self.words]
+        return words + [one for one in text if unicodedata.category(one) == "So"]
 
     def to_json(self):
         return {"answers": self.labels, **self.words.to_json()}
