@@ -21,10 +21,10 @@ from zoo import cli
 ROOT = Path(__file__).resolve().parents[1]
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 # Installing is what made these tests run; the two make targets are the tests themselves and the quickstart.
-NOT_RUN = re.compile(r"make |pip install")
+# The last two have tests of their own, and take their time.
+NOT_RUN = re.compile(r"make |pip install|zoo bench |studies\.running_average")
 # Of training, a few steps show that the command is right.
 SHORTER = {
-    "zoo bench": " --steps 30",
     "zoo finetune line_ocr_en": " --training.epochs 1",
     "zoo train line_ocr": " --training.epochs 1",
     "recipes.deep_speech": " --training.epochs 1 --training.batch-size 2",
