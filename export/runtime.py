@@ -862,10 +862,9 @@ def prefix_beams(log_probs, beam_width, threshold=1e-4, bonus=None):
         A list of (labels, log_prob), best first: a tuple of ints, and the natural logarithm of its
         probability, with what is added.
     """
-    bonus = bonus or (lambda labels: 0.0)
 
     def score(item):
-        return _log_add(*item[1]) + bonus(item[0])
+        return _log_add(*item[1]) + (bonus(item[0]) if bonus else 0.0)
 
     # Prefix: log probabilities of its alignments that end in a blank, and in its last label.
     beams = {(): (0.0, -math.inf)}

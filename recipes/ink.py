@@ -12,18 +12,17 @@ as `\\sin x + 1`, is learned token by token, other text character by character. 
 --hold-out, about a tenth is held out, whole writers where they are known.
 """
 
+import functools
+
 from recipes.training import command_line, recognition
+from zoo.data.splitting import level_by_folder
+
+LEVELS = functools.partial(level_by_folder, kind="writer")
 
 
 def main(arguments, prog=None):
     assets = (("--language-model", "language_model.arpa", "ARPA file of tokens, which goes with the model"),)
-    recognition.main(arguments, prog, __doc__, "ink", "inks", levels=_levels, assets=assets)
-
-
-def _levels(name):
-    """The group of an ink: its writer, where its name begins with one."""
-    _, *folders, _ = name.split("/")
-    return [("writer", folders[0])] if folders else []
+    recognition.main(arguments, prog, __doc__, "ink", "inks", levels=LEVELS, assets=assets)
 
 
 if __name__ == "__main__":

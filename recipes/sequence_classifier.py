@@ -20,7 +20,10 @@ import numpy as np
 
 from recipes.training import command_line, labels, loop, report, setup
 from recipes.training.schedule import Schedule
+from zoo.data.splitting import level_by_folder
 from zoo.errors import UserError
+
+LEVELS = functools.partial(level_by_folder, kind="subject")
 
 
 def main(arguments, prog=None):
@@ -89,13 +92,7 @@ def _corpora(options, vocabulary=None):
     def checked(corpora, progress):
         return usable(load(corpora, progress=progress))
 
-    return setup.split(usable(found), options, checked, "sequences", _levels)
-
-
-def _levels(name):
-    """The group of a sequence: its subject, where its name begins with one."""
-    _, *folders, _ = name.split("/")
-    return [("subject", folders[0])] if folders else []
+    return setup.split(usable(found), options, checked, "sequences", LEVELS)
 
 
 def _balanced(learn):
@@ -104,10 +101,11 @@ def _balanced(learn):
     Raises:
         UserError: no subjects are known.
     """
-    subjects = np.array([name.split("/")[1] if name.count("/") > 1 else "" for name in learn.names])
-    known, numbers, sizes = np.unique(subjects, return_inverse=True, return_counts=True)
-    if "" in known:
+    groups = [LEVELS(name) for name in learn.names]
+    if not all(groups):
         raise UserError("--balance-subjects: there are sequences without a subject; leave it out.")
+    subjects = [subject for ((_, subject),) in groups]
+    _, numbers, sizes = np.unique(subjects, return_inverse=True, return_counts=True)
     return learn.repeated(np.rint(np.sqrt(sizes.max() / sizes)).astype(int)[numbers])
 
 

@@ -82,10 +82,10 @@ def test_a_corpus_without_ink(tmp_path):
 
 
 def test_writers_are_held_out_whole(tmp_path):
-    from recipes.ink import _levels
+    from recipes.ink import LEVELS
 
     names = [f"c/w{i % 12}/{i}" for i in range(120)] + [f"c/{i}" for i in range(30)]
-    (held,) = hold_out(names, _levels, "inks", texts=[str(i) for i in range(150)])
+    (held,) = hold_out(names, LEVELS, "inks", texts=[str(i) for i in range(150)])
     writers = {name.split("/")[1] for name in held.names}
     assert 10 <= len(held.names) <= 30 and all(
         name in held.names for name in names if name.split("/")[1] in writers

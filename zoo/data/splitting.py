@@ -144,6 +144,17 @@ def levels_by_name(name, kind=None):
     return [(kind or _kind(key), key) for key in keys]
 
 
+def level_by_folder(name, kind):
+    """The group of a sample whose corpus names groups by folders: ``CORPUS/GROUP/NAME``; or none.
+
+    Args:
+        name: of the sample.
+        kind: what groups are: ``writer``, ``subject``.
+    """
+    _, *folders, _ = name.split("/")
+    return [(kind, folders[0])] if folders else []
+
+
 def _kind(key):
     last = _SEPARATOR.split(key.rpartition("/")[2])[-1]
     return "page" if _PAGE.fullmatch(last) else "book"

@@ -21,7 +21,7 @@ def normalise_height(image, size, height, multiple=1):
         columns of each line: ``columns_at_height``.
     """
     rows, columns = tf.cast(size[:, 0], tf.float32), tf.cast(size[:, 1], tf.float32)
-    scale = rows * (1 / height)  # given pixels per new pixel; TensorFlow exports a quotient as this product
+    scale = _scale(rows, height)
     new_columns = columns_at_height(rows, columns, height)
     width = tf.cast(tf.reduce_max(new_columns), tf.int32)
     width = (width + multiple - 1) // multiple * multiple
@@ -72,8 +72,12 @@ def normalise_height(image, size, height, multiple=1):
 
 def columns_at_height(rows, columns, height):
     """Heights and widths of lines in pixels -> columns when they are ``height`` pixels high, float32."""
-    scale = tf.cast(rows, tf.float32) * (1 / height)
-    return tf.maximum(tf.round(tf.cast(columns, tf.float32) / scale), 1.0)
+    return tf.maximum(tf.round(tf.cast(columns, tf.float32) / _scale(rows, height)), 1.0)
+
+
+def _scale(rows, height):
+    """Given pixels per new pixel, float32: the product that a quotient would become when exported."""
+    return tf.cast(rows, tf.float32) * (1 / height)
 
 
 def _new_pixel_edges(count, scale, limit):

@@ -14,7 +14,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import functools
 import os
 import time
 import typing
@@ -26,6 +25,7 @@ from zoo.audio.files import SUFFIXES, blocks, duration, pad_audio, read_audio
 from zoo.audio.pauses import LIMIT, split
 from zoo.contract.options import BEAM_WIDTH, Option
 from zoo.contract.reader import SpellingReader, is_waiting
+from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, read_arpa
 from zoo.errors import UserError
 from zoo.formats.subtitles import Srt, Vtt
 from zoo.metrics.text import evaluate_reader
@@ -35,7 +35,6 @@ from zoo.text.characters import Vocabulary
 WINDOW = 600  # seconds of audio held in memory and sorted by length at a time
 FIRST = 60  # seconds of those that are read first, so that there soon is something to see
 BATCH = 8  # pieces read at a time by each thread, those of similar length together
-LANGUAGE_MODEL = "language_model.arpa"  # the asset
 
 
 class Word(typing.NamedTuple):
@@ -73,17 +72,11 @@ class Transcript:
         return about | {"seconds": round(self.seconds, 3), "words": words}
 
 
-def _language_model(path):
-    from zoo.text.ngrams import LanguageModel
-
-    return LanguageModel.from_arpa(path)  # once, for all calls
-
-
 def _words_of(text):
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-class SpeechReader(SpellingReader):
+class SpeechReader(OfLanguageModel, SpellingReader):
     """Transcribes recordings; each result is a ``Transcript``.
 
     The arguments are those of ``Reader``; ``assets`` may hold ``language_model.arpa``.
@@ -93,14 +86,13 @@ class SpeechReader(SpellingReader):
     reads, one, unit, suffixes = "speech", "recording", "utterances", SUFFIXES
     single = SpellingReader.single | np.ndarray
     options = (
-        Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam")),
+        DECODER,
         BEAM_WIDTH,
-        Option("language_model", "ARPA file, instead of the model's own", _language_model, "FILE"),
-        Option("alpha", "weight of the language model", float, "X"),
+        Option("language_model", "ARPA file, instead of the model's own", read_arpa, "FILE"),
+        ALPHA,
         Option("beta", "bonus of each word, natural logarithm", float, "X"),
         Option("hot_words", "words to expect, divided by commas", _words_of, "WORD,WORD"),
     )
-    greedy = {"decoder": "greedy"}
     formats = SpellingReader.formats | {"srt": Srt, "vtt": Vtt}
     plots, plot_help = "one", "waveform, spectrogram, characters over time and words"
 
@@ -113,13 +105,6 @@ class SpeechReader(SpellingReader):
 
     def several(self, inputs):
         return [inputs] if _is_pair(inputs) else super().several(inputs)
-
-    @functools.cached_property
-    def language_model(self):
-        """The ``LanguageModel`` that the model ships, or None."""
-        from zoo.text.ngrams import LanguageModel
-
-        return LanguageModel.from_arpa(self.assets[LANGUAGE_MODEL]) if LANGUAGE_MODEL in self.assets else None
 
     def stream(self, inputs, errors="raise", progress=False, **decoding):
         """Iterate over the ``Transcript`` of each recording, each as soon as it is there.
@@ -193,30 +178,12 @@ class SpeechReader(SpellingReader):
         Raises:
             UserError: the arguments contradict each other, or the language model cannot be read.
         """
-        given = [language_model, alpha, beta, beam_width, hot_words or None]
-        given = any(value is not None for value in given)
-        if decoder is None:
-            decoder = "beam" if given or LANGUAGE_MODEL in self.assets else "greedy"
-        if decoder == "greedy":
-            if given:
-                raise UserError(
-                    "the greedy decoder has no beam width, language model, alpha, beta or hot words: leave "
-                    "them out, or choose the beam decoder"
-                )
+        given = language_model, alpha, beta, beam_width, hot_words or None
+        if not self.searches(decoder, given, "no beam width, language model, alpha, beta or hot words"):
             return None
-        if decoder != "beam":
-            raise UserError(f"decoder {decoder!r}: choose greedy or beam")
         from zoo.decoding.ctc_words import WordSearch
-        from zoo.text.ngrams import LanguageModel
 
-        if language_model is None:
-            language_model = self.language_model
-        elif not isinstance(language_model, LanguageModel):
-            language_model = LanguageModel.from_arpa(language_model)
-        if language_model is None and (alpha, beta) != (None, None):
-            raise UserError(
-                "alpha and beta go with a language model, and there is none: give one, or leave them out"
-            )
+        language_model = self.weighed(language_model, alpha, beta)
         settings = {"alpha": alpha, "beta": beta, "beam_width": beam_width}
         settings = {k: self.config[k] if value is None else value for k, value in settings.items()}
         for name in ("unknown_penalty", "beam_threshold", "token_threshold"):

@@ -6,7 +6,6 @@ reader(files, n_best=3, beam_width=10)
 """
 
 import dataclasses
-import functools
 import itertools
 import os
 import typing
@@ -16,6 +15,7 @@ import numpy as np
 from export.runtime import align
 from zoo.contract.options import BEAM_WIDTH, N_BEST, Option
 from zoo.contract.reader import Metric, Reader
+from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, read_arpa
 from zoo.decoding.strokes import part_strokes
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import InkVocabulary
@@ -28,7 +28,6 @@ WINDOW = 256  # inks held in memory and sorted by length at a time
 BATCH = 8  # inks read at a time by each thread
 BATCH_POINTS = 1 << 13  # padded points of a batch: sampling compares each with each sample
 BEAM = 16  # hypotheses, where there is a language model or several results are wanted
-LANGUAGE_MODEL = "language_model.arpa"  # the asset
 
 
 class Token(typing.NamedTuple):
@@ -74,12 +73,6 @@ class Writing:
         return about | {"tokens": [token.to_json() for token in self.tokens]}
 
 
-def _language_model(path):
-    from zoo.text.ngrams import LanguageModel
-
-    return LanguageModel.from_arpa(path)  # once, for all calls
-
-
 def read_ink(item, name=None):
     """The points of one ink.
 
@@ -118,7 +111,7 @@ def _strokes_of(points, name):
     return tuple(stroke[:, :2] for stroke in np.split(points, ends) if len(stroke))
 
 
-class InkReader(Reader):
+class InkReader(OfLanguageModel, Reader):
     """Reads ink; each result is a ``Writing``.
 
     The arguments are those of ``Reader``; ``assets`` may hold ``language_model.arpa``, one of tokens.
@@ -128,26 +121,18 @@ class InkReader(Reader):
     reads, one, suffixes = "inks", "ink", SUFFIXES
     single = Reader.single | np.ndarray | tuple
     options = (
-        Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam")),
+        DECODER,
         BEAM_WIDTH,
         N_BEST,
-        Option("language_model", "ARPA file of tokens, instead of the model's own", _language_model, "FILE"),
-        Option("alpha", "weight of the language model", float, "X"),
+        Option("language_model", "ARPA file of tokens, instead of the model's own", read_arpa, "FILE"),
+        ALPHA,
         Option("beta", "bonus of each token, natural logarithm", float, "X"),
     )
-    greedy = {"decoder": "greedy"}
     plots, plot_help = "one", "the strokes, each in the colour of its token"
     metrics = (
         Metric("token_error_rate", "token error rate", "{:.2%}"),
         Metric("exact", "inks read without an error", "{:.2%}"),
     )
-
-    @functools.cached_property
-    def language_model(self):
-        """The ``LanguageModel`` that the model ships, or None."""
-        from zoo.text.ngrams import LanguageModel
-
-        return LanguageModel.from_arpa(self.assets[LANGUAGE_MODEL]) if LANGUAGE_MODEL in self.assets else None
 
     def stream(self, inputs, errors="raise", progress=False, **decoding):
         """Iterate over the ``Writing`` of each ink.
@@ -196,20 +181,10 @@ class InkReader(Reader):
         Raises:
             UserError: the arguments contradict each other, or the language model cannot be read.
         """
-        given = any(value is not None for value in (beam_width, n_best, language_model, alpha, beta))
-        if decoder is None:
-            decoder = "beam" if given or LANGUAGE_MODEL in self.assets else "greedy"
-        if decoder == "greedy":
-            if given:
-                raise UserError(
-                    "the greedy decoder has one result and no beam width, language model, alpha or beta: "
-                    "leave them out, or choose the beam decoder"
-                )
+        given = beam_width, n_best, language_model, alpha, beta
+        if not self.searches(decoder, given, "one result and no beam width, language model, alpha or beta"):
             return None
-        if decoder != "beam":
-            raise UserError(f"decoder {decoder!r}: choose greedy or beam")
         from zoo.decoding.ctc_tokens import token_search
-        from zoo.text.ngrams import LanguageModel
 
         if (beam_width is not None and beam_width < 1) or (n_best is not None and n_best < 1):
             raise UserError("a beam width and a number of results are 1 or more")
@@ -218,14 +193,7 @@ class InkReader(Reader):
             raise UserError(
                 f"{n_best} results cannot be found with a beam width of {width}: give one as large, or none"
             )
-        if language_model is None:
-            language_model = self.language_model
-        elif not isinstance(language_model, LanguageModel):
-            language_model = LanguageModel.from_arpa(language_model)
-        if language_model is None and (alpha, beta) != (None, None):
-            raise UserError(
-                "alpha and beta go with a language model, and there is none: give one, or leave them out"
-            )
+        language_model = self.weighed(language_model, alpha, beta)
         alpha = self.config["alpha"] if alpha is None else alpha
         beta = self.config["beta"] if beta is None else beta
         tokens = self.vocabulary.characters
