@@ -26,11 +26,15 @@ def zoo_home(tmp_path_factory):
         yield home
 
 
+COMPILES_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+
+
 @pytest.fixture(scope="session")
 def passes_on_jax():
     """A function that runs tests in a process of their own, on JAX, and gives how many of them passed.
 
-    It takes paths, absolute or from the repository's root, and an expression for pytest's ``-k``.
+    It takes paths, absolute or from the repository's root, and an expression for pytest's ``-k``. Such tests
+    mostly wait for compilation, which takes two thirds of the time where XLA optimizes little.
     """
     pytest.importorskip("jax")
     if os.environ.get("KERAS_BACKEND") == "jax":
@@ -38,7 +42,7 @@ def passes_on_jax():
 
     def run(*paths, tests=""):
         command = [sys.executable, "-m", "pytest", "-qp", "no:cacheprovider", *map(str, paths), "-k", tests]
-        environment = os.environ | {"KERAS_BACKEND": "jax"}
+        environment = os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": COMPILES_FAST}
         root = Path(__file__).parents[1]
         found = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
         passed = re.search(r"^(\d+) passed", found.stdout, re.MULTILINE)

@@ -6,7 +6,7 @@ import pytest
 
 from zoo.data.splitting import hold_out
 from zoo.errors import UserError
-from zoo.families.ink.corpus import load_inks
+from zoo.families.ink.corpus import load_corpus, load_inks
 
 INKML = (
     '<ink xmlns="http://www.w3.org/2003/InkML"><annotation type="truth">{}</annotation>'
@@ -79,6 +79,8 @@ def test_a_corpus_without_ink(tmp_path):
         load_inks(tmp_path)
     with pytest.raises(UserError, match="no such file"):
         load_inks(tmp_path / "none")
+    with pytest.raises(UserError, match="--columns is for corpora in tables"):
+        load_corpus(tmp_path, {}, columns={"text": "x"})
 
 
 def test_writers_are_held_out_whole(tmp_path):

@@ -213,8 +213,14 @@ def named_columns(pairs):
 
 
 def check_named(named, wanted):
-    """Columns as a person named them, ``{what: column}``, or None; UserError where ``wanted`` has no such."""
+    """Columns as a person named them, ``{what: column}``, or None.
+
+    Raises:
+        UserError: one of them is not among ``wanted``, which is empty where corpora are no tables.
+    """
     for what in named or ():
+        if not wanted:
+            raise UserError("--columns is for corpora in tables; this model reads none: leave it out.")
         if what not in wanted:
             raise UserError(f"--columns {what}={named[what]}: there is no {what}; name {', '.join(wanted)}.")
     return named

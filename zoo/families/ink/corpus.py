@@ -16,6 +16,7 @@ from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import are_divided, as_tokens
 from zoo.formats.strokes import SUFFIXES, as_points, pad, read_drawn
+from zoo.formats.tables import check_named
 from zoo.text.files import decode_text
 from zoo.text.normalise import normalise
 
@@ -162,5 +163,10 @@ def load_inks(corpora, only=None, progress=False):
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):
-    """Corpora as a model reads them; ``config``, a dict, is its configuration."""
+    """Corpora as a model reads them; ``config``, a dict, is its configuration.
+
+    Raises:
+        UserError: as ``load_inks``, or there are ``columns`` of tables, which these corpora have none of.
+    """
+    check_named(columns, ())
     return load_inks(corpora, only, progress)

@@ -18,6 +18,7 @@ from export.runtime import IMAGE_SUFFIXES
 from zoo import files
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
+from zoo.formats.tables import check_named
 from zoo.images.lines import read_strip
 from zoo.text.files import decode_text, split_lines
 from zoo.text.scripts import CLASSES, COLUMNS, SYMBOLS
@@ -217,6 +218,5 @@ def load_corpus(corpora, config, only=None, progress=False, columns=None):
     Raises:
         UserError: as ``load_tagged``, or there are ``columns`` of tables, which these corpora have none of.
     """
-    if columns:
-        raise UserError("--columns is for corpora in tables, which script_tagger has none of; leave it out.")
+    check_named(columns, ())
     return load_tagged(corpora, only, progress)
