@@ -16,7 +16,7 @@ attention learns to look at them; `--model.support 0` leaves that out.
 import functools
 import sys
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -40,7 +40,9 @@ def main(arguments, prog=None):
         task = setup.load_preset(options, QuestionAnswering)
         learn, check = _corpora(options, task.config)
         task = _with_words(task, learn, options)
-        task = _with_answers(task, learn, options)
+        answers = _answers(learn, task.config)
+        kept = "a new output layer is trained"
+        task = labels.with_labels(task, answers, options.preset, kept, "answers")
     else:
         config = command_line.read_fields(options, "model", QuestionAnsweringConfig)
         learn, check = _corpora(options, config)
@@ -52,7 +54,7 @@ def main(arguments, prog=None):
     report.announce(task, learn, check, "questions", known)
 
     settings = setup.settings(task, schedule, options)
-    data = setup.pipeline(task, learn, schedule, even=True)
+    data = setup.pipeline(task, learn, schedule)
     loop.train(task, data, _validation(task, check), options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to ask it, a question a line, and to export it:")
     print(f"  zoo predict {options.output} --story story.txt")
@@ -97,13 +99,19 @@ def _words(learn):
     return {sentence for story in learn.stories for sentence in story.split("\n")} | set(learn.texts)
 
 
-def _vocabulary(config, learn, options):
+def _answers(learn, config):
+    """The answers of the list that a model chooses from; none where it does not."""
     from zoo.families.question_answering.corpus import answer_counts
+
+    return sorted(answer_counts(learn)) if config.answers == "list" else []
+
+
+def _vocabulary(config, learn, options):
     from zoo.families.question_answering.vocabulary import QuestionVocabulary
     from zoo.text.words import Words
 
     words = Words.learn(sorted(_words(learn)), options.minimum_count)
-    answers = sorted(answer_counts(learn)) if config.answers == "list" else []
+    answers = _answers(learn, config)
     if config.answers == "list" and len(answers) < 2:
         raise UserError(
             f"All questions to learn from have the answer {answers[0]!r}; give some with another."
@@ -121,17 +129,6 @@ def _with_words(task, learn, options):
     print(f"{len(missing)} words that {options.preset} lacks are learned, too.")
     words = task.vocabulary.words.extended(missing)
     return task.with_vocabulary(QuestionVocabulary(words, task.vocabulary.labels))
-
-
-def _with_answers(task, learn, options):
-    """The preset, whose output layer starts anew where there is an answer that it lacks."""
-    from zoo.families.question_answering.corpus import answer_counts
-
-    answers = sorted(answer_counts(learn)) if task.config.answers == "list" else []
-    if all(answer in task.vocabulary for answer in answers):
-        return task
-    print(f"Your answers differ from those of {options.preset}: a new output layer is trained.")
-    return task.with_answers(answers)
 
 
 def _validation(task, check):

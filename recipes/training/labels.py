@@ -53,7 +53,7 @@ def told(task, found):
     return ", ".join(f"{found[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
 
 
-def with_labels(task, labels, preset, kept):
+def with_labels(task, labels, preset, kept, noun="labels"):
     """The preset, whose output layer starts anew where there is a label that it lacks.
 
     Args:
@@ -61,8 +61,9 @@ def with_labels(task, labels, preset, kept):
         labels: list of str, those to learn.
         preset: its name.
         kept: what becomes of it, for people.
+        noun: what labels are called there.
     """
     if all(label in task.vocabulary for label in labels):
         return task
-    print(f"Your labels differ from those of {preset}: {kept}.")
+    print(f"Your {noun} differ from those of {preset}: {kept}.")
     return task.with_labels(labels)

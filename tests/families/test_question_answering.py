@@ -18,6 +18,7 @@ from zoo.families.question_answering.network import (
     ENCODERS,
     QuestionAnswering,
     QuestionAnsweringConfig,
+    look_in_turn,
 )
 from zoo.families.question_answering.vocabulary import QuestionVocabulary, find_span, story_words
 from zoo.text.words import Words
@@ -169,7 +170,7 @@ def test_what_a_sample_is(answers, stories):
         assert story_words(story)[int(one["right"].argmax(0)[0])][0] == corpus.answers[0]
         assert one["right"].sum() == 2
     else:
-        assert one["support"].argmax() == place and one["support"].sum() == 1
+        assert (one["support"].argmax(0) == place).all() and one["support"].sum() == task.config.hops
         assert answers == "list" or one["right"].argmax() == place
         assert answers == "sentence" or PLACES[one["answer"]] == corpus.answers[0]
     varied = np.concatenate(
@@ -179,22 +180,34 @@ def test_what_a_sample_is(answers, stories):
     assert task.corpus_lengths(corpus)[0] == task.sample_length(one) == len(one["story"])
 
 
+def test_hops_look_in_turn():
+    for places, wanted in (
+        ([], [[], [], []]),
+        ([2], [[2], [2], [2]]),
+        ([2, 0], [[2], [0], [0]]),
+        ([3, 0, 2, 1], [[3], [0], [1, 2]]),
+    ):
+        look = np.zeros((4, 3))
+        look_in_turn(look, places)
+        assert [np.flatnonzero(hop).tolist() for hop in look.T] == wanted
+
+
 def test_the_loss():
-    """Cross-entropy of what is right, and of the hops' mean attention on what supports it."""
+    """Cross-entropy of what is right, and of each hop's attention on what supports it."""
     attention = np.log([[[0.5, 0.5], [0.9, 0.1]]]).astype("float32")
-    looked = -np.log(0.7)
+    looked = -np.log(0.5 * 0.1) / 2
     for labels, logits, wanted in (
         ({"answer": np.array([1])}, [[0.3, 0.7]], -np.log(0.7)),
         ({"right": np.array([[1.0, 1.0]], "float32")}, [[0.3, 0.7]], 0),
         ({"right": np.array([[[1, 0], [0, 1]]], "float32")}, [[[0.3, 0.7], [0.4, 0.6]]], -np.log(0.3 * 0.6)),
     ):
         predicted = {"logits": np.log(np.array(logits, "float32")), "attention": attention}
-        labels["support"] = np.array([[1.0, 0.0]], "float32")
+        labels["support"] = np.array([[[1.0, 0.0], [0.0, 1.0]]], "float32")
         for support in (0.0, 2.0):
             model = small(support=support).training_model()
             loss = float(model.compute_loss(y=labels, y_pred=predicted))
             assert loss == pytest.approx(wanted + support * looked, abs=1e-5)
-        labels["support"] = np.zeros((1, 2), "float32")  # nobody knows
+        labels["support"] = np.zeros((1, 2, 2), "float32")  # nobody knows
         assert float(model.compute_loss(y=labels, y_pred=predicted)) == pytest.approx(wanted, abs=1e-5)
 
 

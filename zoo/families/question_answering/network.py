@@ -161,9 +161,9 @@ class QuestionAnswering(Task):
 
     # === Training ===
 
-    def with_answers(self, answers):
+    def with_labels(self, labels):
         """A model that reads as this one and has yet to learn these answers, a list of str."""
-        vocabulary = QuestionVocabulary(self.vocabulary.words, answers)
+        vocabulary = QuestionVocabulary(self.vocabulary.words, labels)
         new = type(self)(self.config, vocabulary, assets=self.assets)
         learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
         new.set_weights(new.weights() | learned)
@@ -176,9 +176,9 @@ class QuestionAnswering(Task):
     def encode_sample(self, sample):
         """A corpus sample as the pipeline keeps it.
 
-        ``story`` ``[items, words]``, ``question`` ``[words]``, ``support`` float ``[items]``, ones for what
-        is to be looked at, and what is right: ``answer``, a row of the list, or float ``right`` ``[items]``
-        or ``[items, 2]``, ones for sentences or for first and last word.
+        ``story`` ``[items, words]``, ``question`` ``[words]``, ``support`` float ``[items, hops]``, ones for
+        what each hop is to look at, and what is right: ``answer``, a row of the list, or float ``right``
+        ``[items]`` or ``[items, 2]``, ones for sentences or for first and last word.
         """
         import tensorflow as tf
 
@@ -187,17 +187,18 @@ class QuestionAnswering(Task):
         def encode(story, question, answers, support, span):
             sentences = story.decode().split("\n")
             items = self.vocabulary.items(sentences, mode)
-            supports = np.zeros(len(items), np.float32)
-            right = np.int32(0)
+            look = np.zeros((len(items), self.config.hops), np.float32)
+            places = list(map(int, support.split()))
             if mode == "span":
                 right = np.zeros((len(items), 2), np.float32)
                 right[list(map(int, span.split())), (0, 1)] = 1
+            elif mode == "sentence":
+                look[places] = 1
+                right = look[:, 0]
             else:
-                supports[list(map(int, support.split()))] = 1
-                right = supports
-            if mode == "list":
+                look_in_turn(look, places)
                 right = np.int32(self.vocabulary.row(answers.decode().partition("\n")[0]))
-            return items, self.vocabulary.question(question.decode()), supports, right
+            return items, self.vocabulary.question(question.decode()), look, right
 
         kind = tf.int32 if mode == "list" else tf.float32
         given = [sample[name] for name in ("story", "text", "answers", "support", "span")]
@@ -208,7 +209,7 @@ class QuestionAnswering(Task):
         return {
             "story": tf.ensure_shape(story, (None, None)),
             "question": tf.ensure_shape(question, (None,)),
-            "support": tf.ensure_shape(support, (None,)),
+            "support": tf.ensure_shape(support, (None, self.config.hops)),
             "answer" if mode == "list" else "right": tf.ensure_shape(right, shape),
         }
 
@@ -419,8 +420,8 @@ class Answering(TrainingModel):
     """``network`` with the cross-entropy of its answers, and of its attention, in nats a question.
 
     The labels are ``answer``, int32 ``[batch]``, or ``right``, float ``[batch, items]`` or ``[batch, items,
-    2]`` with ones for what is right, any of which is; and ``support``, float ``[batch, items]``, ones for the
-    items that support the answer, none where nobody knows: the hops together are to look at them alike.
+    2]`` with ones for what is right, any of which is; and ``support``, float ``[batch, items, hops]``, ones for
+    the items that each hop is to look at, none where nobody knows (strong supervision: Weston et al. 2015).
 
     Args:
         network: gives ``logits`` and ``attention``, the logarithms of its weights ``[batch, hops, items]``.
@@ -442,14 +443,30 @@ class Answering(TrainingModel):
             losses = losses if len(losses.shape) == 1 else ops.sum(losses, -1)
         if self.support:
             looked, usable_too = self.usable(y_pred["attention"])
-            looked = ops.logsumexp(looked, 1) - np.log(looked.shape[1]).astype("float32")
-            known = ops.sum(y["support"], 1)
-            missed = -ops.sum(y["support"] * ops.maximum(looked, _LEAST), 1) / ops.maximum(known, 1)
+            wanted = ops.transpose(y["support"], (0, 2, 1))
+            missed = -ops.sum(wanted * ops.maximum(looked, _LEAST), (1, 2))
+            missed = missed / ops.maximum(ops.sum(wanted, (1, 2)), 1)
             losses, usable = losses + self.support * missed, ops.logical_and(usable, usable_too)
         return ops.mean(self.counted(losses, usable))
 
 
 _LEAST = -30.0  # of a logarithm of a probability
+
+
+def look_in_turn(look, places):
+    """Let hops look at the supporting sentences one after the other, as a chain of reasons goes.
+
+    The last hop looks at all that are left; where there are more hops, they stay at the last sentence.
+
+    Args:
+        look: float ``[items, hops]``, zeros, where ones are put.
+        places: list of int, the supporting sentences in their order.
+    """
+    hops = look.shape[1]
+    for number, place in enumerate(places):
+        look[place, min(number, hops - 1)] = 1
+    if places:
+        look[places[-1], len(places) :] = 1
 
 
 TASK = QuestionAnswering
