@@ -420,8 +420,9 @@ class Answering(TrainingModel):
     """``network`` with the cross-entropy of its answers, and of its attention, in nats a question.
 
     The labels are ``answer``, int32 ``[batch]``, or ``right``, float ``[batch, items]`` or ``[batch, items,
-    2]`` with ones for what is right, any of which is; and ``support``, float ``[batch, items, hops]``, ones for
-    the items that each hop is to look at, none where nobody knows (strong supervision: Weston et al. 2015).
+    2]`` with ones for what is right, any of which is; and ``support``, float ``[batch, items, hops]``, ones
+    for the items that each hop is to look at, none where nobody knows (strong supervision: Weston et al.
+    2015, "Memory Networks").
 
     Args:
         network: gives ``logits`` and ``attention``, the logarithms of its weights ``[batch, hops, items]``.
