@@ -129,6 +129,13 @@ def test_lines(heading, example, tmp_path):
             image.with_suffix(".gt.txt").write_text(f"in {image.stem}")
         assert load_lines(folder / "train.txt").texts == [f"in {n}" for n in ("01", "02", "01", "02", "01")]
         return
+    if heading == "Whole pages":
+        line = '<TextLine><Coords points="5,0 55,0 55,20"/><TextEquiv><Unicode>{}</Unicode></TextEquiv>'
+        line += "</TextLine>"
+        for i, xml in enumerate(sorted((tmp_path / "set").rglob("*.xml"))):
+            xml.write_text(f"<PcGts><Page><TextRegion>{line.format(f'page {i}')}</TextRegion></Page></PcGts>")
+        assert sorted(load_lines(folder).texts) == ["page 0", "page 1"]
+        return
     if heading == "A transcript beside each image":
         (folder / "my_lines/faust/0001/01.gt.txt").write_text("it was the age")
     found = load_lines(folder)
@@ -158,7 +165,7 @@ def test_captions(heading, example, tmp_path):
 def test_there_are_examples():
     sections = ("Lines of text", "Captions", "Speech", "Translation", "Labels", "Plain text")
     counts = [len(examples(section)) for section in sections]
-    assert counts == [10, 7, 8, 8, 6, 1]
+    assert counts == [11, 7, 8, 8, 6, 1]
     assert [len(headed(section)) for section in sections[:2]] == counts[:2]
 
 

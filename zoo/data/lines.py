@@ -1,8 +1,8 @@
-"""Images of single text lines with their transcripts, as they lie on disks: in pairs of files or in lists.
+"""Images of single text lines with their transcripts, as they lie on disks: in pairs, in lists, on pages.
 
-The layouts are those of ``zoo.data.listed``, and ``NAME.gt.txt``, or without any such ``NAME.txt``, beside
-``NAME.png|jpg|tif|webp|…``, as OCRopus, Calamari, kraken and tesstrain have them; of OCRopus's
-``NAME.bin.png`` and ``NAME.nrm.png`` one is read.
+The layouts are those of ``zoo.data.listed``, those of whole pages of ``zoo.data.pages``, and ``NAME.gt.txt``,
+or without any such ``NAME.txt``, beside ``NAME.png|jpg|tif|webp|…``, as OCRopus, Calamari, kraken and
+tesstrain have them; of OCRopus's ``NAME.bin.png`` and ``NAME.nrm.png`` one is read.
 """
 
 import re
@@ -10,6 +10,7 @@ import re
 import numpy as np
 
 from zoo.data import listed
+from zoo.data.pages import DescribedPages
 from zoo.errors import UserError
 from zoo.images.lines import read_written
 from zoo.text.normalise import normalise
@@ -37,10 +38,21 @@ def read_pairs(path, skipped, kind=KIND):
     Yields:
         ``(name, pixels, text)``: name without suffix, grey uint8 ``[height, width, 1]``, normalised text.
     """
-    names = set()
-    for found, data in listed.DescribedImages(path, kind, skipped).read():
+    names, pages = set(), DescribedPages(path, skipped)
+    for name, pixels, text in pages.read():
+        where = f"{path}: {name}"
         try:
-            text = _one_line(found, path)
+            text = _one_line(text, where)
+            pixels = read_written(pixels, where)
+            _check_upright(pixels, text, where)
+        except UserError as error:
+            skipped.append(str(error))
+            continue
+        names.add(name.lstrip("./"))
+        yield name.lstrip("./"), _grey(pixels), text
+    for found, data in listed.DescribedImages(path, kind, skipped, pages.images).read():
+        try:
+            text = _transcript(found, path)
             pixels = read_written(data, f"{path}: {found.member}")
             _check_upright(pixels, text, f"{path}: {found.member}")
         except UserError as error:
@@ -50,20 +62,29 @@ def read_pairs(path, skipped, kind=KIND):
         if name in names:  # NAME.png and NAME.jpg of a list
             name = found.member.lstrip("./")
         names.add(name)
-        yield name, np.round(pixels.mean(-1, keepdims=True)).astype(np.uint8), text
+        yield name, _grey(pixels), text
 
 
-def _one_line(found, path):
-    """The normalised transcript. UserError if it is none of one line."""
+def _grey(pixels):
+    return np.round(pixels.mean(-1, keepdims=True)).astype(np.uint8)
+
+
+def _transcript(found, path):
+    """The normalised transcript of an image. UserError if it is none of one line."""
     texts = list(dict.fromkeys(found.texts))
     beside = found.source.lower().endswith(".txt") and KIND.key(found.source) == KIND.key(found.member)
     of = f"{path}: {found.source}" if beside else f"{path}: {found.member} in {found.source}"
     if len(texts) > 1:
         raise UserError(f"{path}: {found.member} is listed with {len(texts)} transcripts; give it one.")
-    lines = [line for line in re.split(r"\r\n?|\n", texts[0]) if line.strip()]
+    return _one_line(texts[0], of)
+
+
+def _one_line(text, of):
+    """The normalised text of one line. UserError if it is more than that; ``of`` begins its sentence."""
+    lines = [line for line in re.split(r"\r\n?|\n", text) if line.strip()]
     if len(lines) > 1:
         raise UserError(f"{of} has {len(lines)} lines of text; give one line for each image.")
-    text = normalise(lines[0])
+    text = normalise(lines[0]) if lines else ""
     if not text:
         raise UserError(f"{of} is empty.")
     return text

@@ -124,12 +124,13 @@ class DescribedImages:
         path: the corpus.
         kind: a ``Kind``.
         skipped: a list; a sentence is appended for each thing that cannot be used.
+        others: images of the corpus that are read in another way.
 
     Attributes:
         images: ``{member: Found}``, without those of Parquet tables.
     """
 
-    def __init__(self, path, kind, skipped):
+    def __init__(self, path, kind, skipped, others=()):
         self.path, self.kind, self.skipped = path, kind, skipped
         self.images, self._tables, self._unusable = {}, [], set()
         self._told, self._more = {}, Counter()
@@ -138,7 +139,8 @@ class DescribedImages:
         def wanted(member):
             low = member.lower()
             if low.endswith(IMAGE_SUFFIXES):
-                images.append(member)
+                if member not in others:
+                    images.append(member)
             elif low.endswith(".parquet"):
                 self._tables.append(member)
             return is_list(low) or low.endswith((*kind.beside, ".txt"))
@@ -458,7 +460,7 @@ def located(path, kind):
     if parquet:
         return files.FileList({name: path}, path), label
     data, skipped = read_data(path), []
-    entries = entries_of(name, data, kind, path, skipped, lambda image: _on_disk(image, folder) is not None)
+    entries = entries_of(name, data, kind, path, skipped, lambda image: on_disk(image, folder) is not None)
     members = {name: path}
     if entries is None:
         named = [line.strip() for line in split_lines(decode_text(data, path)) if line.strip()]
@@ -473,7 +475,7 @@ def located(path, kind):
     first = None
     for reference in dict.fromkeys(named):
         reference = reference.replace("\\", "/")
-        place = _on_disk(reference, folder)
+        place = on_disk(reference, folder)
         if place is None:
             first = first or reference
             continue
@@ -494,7 +496,7 @@ def located(path, kind):
     return files.FileList(members, path), label
 
 
-def _on_disk(reference, folder):
+def on_disk(reference, folder):
     """The file that a list in ``folder`` means by a path, with or without its suffix; or None.
 
     Where it leads nowhere, its ends are looked for beside the list, which may have moved.
@@ -537,7 +539,7 @@ def unusable(path, kind, unit, reason, wanted):
     if packed:
         wanted = f"give {packed[0]} itself, or unpack it"
     elif counts[".xml"] and not lists:
-        wanted = f"if the XML is of pages (PAGE, ALTO), cut the lines out; {wanted}"
+        wanted = f"if the XML is of pages, export it as ALTO or PAGE; {wanted}"
     elif lists and lists[0].lower().endswith(("json", "jsonl")):
         wanted = f"give objects with {keys} in {lists[0]}, or {wanted}"
     elif lists:

@@ -1,0 +1,112 @@
+"""Lines cut out of pages."""
+
+import numpy as np
+import pytest
+
+from zoo.errors import UserError
+from zoo.formats.pages import Line, Page, nowhere
+from zoo.images.cutting import cut, cut_lines
+
+PAPER, INK = 240, 20
+NONE = nowhere()
+
+
+def page(*marks, size=(200, 300)):
+    """A page, uint8 ``[height, width, 1]``, with ink in ``(left, top, right, bottom)``."""
+    pixels = np.full((*size, 1), PAPER, np.uint8)
+    for left, top, right, bottom in marks:
+        pixels[top:bottom, left:right] = INK
+    return pixels
+
+
+def outline(left, top, right, bottom):
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], float)
+
+
+def places(image):
+    """The box of the ink of an image: left, top, right, bottom."""
+    rows, columns = np.nonzero(image[:, :, 0] < 130)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def test_a_level_line_is_what_stands_there():
+    pixels = page((50, 60, 100, 70), (50, 90, 100, 100))
+    found = cut(pixels, outline(40, 50, 140, 80), np.array([(40, 70), (140, 70.0)]), 30)
+    assert found.shape == (34, 104, 1) and places(found) == (12, 12, 62, 22)
+    inner = found[2:-2, 2:-2]
+    np.testing.assert_array_equal(inner[:30, :100], pixels[50:80, 40:140])
+
+
+def test_what_is_outside_of_the_outline_is_paper():
+    pixels = page((50, 60, 100, 70), (120, 50, 140, 60))
+    polygon = np.array([(40, 50), (110, 50), (110, 62), (140, 62), (140, 80), (40, 80)], float)
+    found = cut(pixels, polygon, NONE, 30)
+    assert places(found)[2] <= 62 and found[2:, 80:].min() == PAPER
+
+
+def test_a_slanted_line_becomes_level():
+    size, angle = (300, 400), np.radians(12)
+    pixels = page(size=size)
+    for x in range(60, 340):  # strokes 14 high on a rising baseline
+        y = round(200 - (x - 60) * np.tan(angle))
+        pixels[y - 14 : y, x] = INK
+    ends = np.array([(60, 200), (340, 200 - 280 * np.tan(angle))])
+    polygon = np.concatenate([ends - [0, 24], (ends + [0, 8])[::-1]])
+    found = cut(pixels, polygon, ends, 30)
+    left, top, right, bottom = places(found)
+    assert 12 <= bottom - top <= 18 and abs(right - left - 280 / np.cos(angle)) < 6
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_turned_pages(turns):
+    """Of a page on its side or upside down, lines are read along their baseline."""
+    pixels, polygon = page((50, 60, 100, 70), (50, 50, 60, 60)), outline(40, 45, 110, 80)
+    baseline = np.array([(40, 70), (110, 70.0)])
+    wanted = cut(pixels, polygon, baseline, 30)
+    high, wide = pixels.shape[:2]
+    for _ in range(turns):
+        pixels = np.rot90(pixels)
+        polygon, baseline = (np.stack([one[:, 1], wide - one[:, 0]], 1) for one in (polygon, baseline))
+        high, wide = wide, high
+    found = cut(np.ascontiguousarray(pixels), polygon, baseline, 30)
+    assert found.shape == wanted.shape
+    assert np.abs(found.astype(int) - wanted).mean() < 12
+
+
+def test_a_baseline_drawn_from_its_end():
+    pixels, polygon = page((50, 60, 100, 70), (50, 50, 60, 60)), outline(40, 45, 110, 76)
+    baseline = np.array([(40, 70), (110, 70.0)])
+    wanted = cut(pixels, polygon, baseline, 30)
+    np.testing.assert_array_equal(cut(pixels, polygon, baseline[::-1], 30), wanted)
+
+
+def test_baselines_alone_and_boxes_alone():
+    pixels = page((50, 60, 100, 70), (50, 90, 100, 100))
+    lines = [
+        Line("a", "a", NONE, np.array([(40, 70), (140, 70.0)])),
+        Line("b", "b", NONE, np.array([(40, 100), (140, 100.0)])),
+        Line("c", "c", outline(40, 50, 140, 80), NONE),
+        Line("d", "d", NONE, NONE),
+        Line("e", "e", outline(400, 400, 500, 500), NONE),
+    ]
+    found = [image for _, image in cut_lines(pixels, Page("", None, lines), "p.xml")]
+    assert [places(image)[3] - places(image)[1] for image in found[:3]] == [10, 10, 10]
+    assert str(found[3]) == "p.xml: it has neither an outline nor a baseline"
+    assert str(found[4]) == "p.xml: it lies outside of the image"
+
+
+def test_points_beyond_the_page_and_outlines_that_cross_themselves():
+    pixels = page((50, 60, 100, 70))
+    found = cut(pixels, outline(-40, 50, 900, 80), NONE, 30)
+    assert found.shape[1] == 300 + 4 and places(found)[0] == 52
+    crossing = np.array([(40, 50), (140, 80), (140, 50), (40, 80)], float)
+    assert places(cut(pixels, crossing, NONE, 30)) == places(cut(pixels, outline(40, 50, 140, 80), NONE, 30))
+
+
+def test_the_image_of_another_size():
+    pixels = page((100, 120, 200, 140), size=(400, 600))
+    line = Line("a", "a", outline(40, 50, 140, 80), np.array([(40, 70), (140, 70.0)]))
+    ((_, found),) = cut_lines(pixels, Page("", (300, 200), [line]), "p.xml")
+    assert places(found)[2] - places(found)[0] == 100
+    with pytest.raises(UserError, match=r"p.xml: the image has 600x400 pixels, its XML is of 300x300"):
+        list(cut_lines(pixels, Page("", (300, 300), [line]), "p.xml"))

@@ -1,0 +1,111 @@
+"""Pages of text as XML tells them: where each line stands, and what it says. ALTO, PAGE, hOCR and ABBYY's.
+
+All are read into the same ``Page``, whose lines are in reading order; coordinates are the file's own.
+"""
+
+import dataclasses
+import re
+
+import numpy as np
+
+from zoo.errors import UserError
+
+NUMBER = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
+
+
+@dataclasses.dataclass
+class Line:
+    """A line of a page.
+
+    Attributes:
+        name: its id in the file, or "".
+        text: what it says, as the file has it; None where nothing is told.
+        polygon: float32 ``[points, 2]``, x and y of its outline; a bounding box where the file has no more.
+        baseline: float32 ``[points, 2]``, on which the letters stand, from where it begins. Either may have
+            no points.
+    """
+
+    name: str
+    text: str | None
+    polygon: np.ndarray
+    baseline: np.ndarray
+
+
+@dataclasses.dataclass
+class Page:
+    """A page.
+
+    Attributes:
+        image: the image's name, as the file has it; "" where it names none.
+        size: ``(width, height)`` of what coordinates refer to; None where the file does not say.
+        lines: list of ``Line`` in reading order.
+    """
+
+    image: str
+    size: tuple | None
+    lines: list
+
+
+def read_pages(data, name):
+    """The pages of a file.
+
+    Args:
+        data: its bytes.
+        name: what begins the sentence of an error.
+
+    Returns:
+        A list of ``Page``; None where the file is XML of another kind, or no XML at all.
+
+    Raises:
+        UserError: it is ALTO, PAGE, hOCR or ABBYY's XML and cannot be read.
+    """
+    from zoo.formats.pages import abbyy, alto, hocr, page_xml
+    from zoo.formats.xml import read_xml
+
+    start = data[:65536]
+    if b"ocr_page" in start:
+        return hocr.pages(data, name)
+    kinds = {b"alto": alto, b"PcGts": page_xml, b"document": abbyy}
+    tag = re.search(rb"<(?:\w+:)?(alto|PcGts|document)[\s/>]", start)
+    if tag is None or (tag[1] == b"document" and b"FineReader" not in start):
+        return None
+    return kinds[tag[1]].pages(read_xml(data, name), name)
+
+
+def numbers(text):
+    """The numbers in a text, as list of float: coordinates are divided by blanks, commas or both."""
+    return [float(one) for one in NUMBER.findall(text or "")]
+
+
+def points(text, name):
+    """``x,y x,y`` or ``x y x y`` -> float32 ``[points, 2]``.
+
+    Raises:
+        UserError: there is one number too many.
+    """
+    found = numbers(text)
+    if len(found) % 2:
+        raise UserError(f"{name}: a coordinate has no partner in {text.strip()[:40]!r}; export it again")
+    return np.array(found, np.float32).reshape(-1, 2)
+
+
+def box(left, top, right, bottom):
+    """The outline of a bounding box, float32 ``[4, 2]``."""
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
+
+
+def nowhere():
+    """No points: float32 ``[0, 2]``."""
+    return np.zeros((0, 2), np.float32)
+
+
+def in_order(lines, wanted):
+    """Things in the order that a file gives for their ids, those of which it says nothing last.
+
+    Args:
+        lines: list of ``(id, thing)``.
+        wanted: list of ids.
+    """
+    places = {one: place for place, one in enumerate(dict.fromkeys(wanted))}
+    ordered = sorted(lines, key=lambda pair: places.get(pair[0], len(places)))
+    return [thing for _, thing in ordered]
