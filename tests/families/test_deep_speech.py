@@ -17,8 +17,8 @@ import soundfile
 from zoo.audio.augment import augment_speech
 from zoo.audio.files import pad_audio
 from zoo.contract import task as tasks
+from zoo.data.speech import load_speech
 from zoo.errors import UserError
-from zoo.families.deep_speech.corpus import load_speech
 from zoo.families.deep_speech.network import DeepSpeech, DeepSpeechConfig
 from zoo.families.deep_speech.splice import Aligned, Splicer, find_words
 from zoo.layers.spectrogram import SpecAugment

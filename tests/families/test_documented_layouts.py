@@ -9,9 +9,9 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
+from zoo.data import speech
 from zoo.families.captioner.corpus import load_captions
 from zoo.families.char_lm.corpus import load_texts
-from zoo.families.deep_speech import corpus as speech
 from zoo.families.ink.corpus import load_inks
 from zoo.families.line_ocr.corpus import load_lines
 from zoo.families.question_answering.corpus import read_questions

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from recipes import synthetic_speech
+from zoo.data.speech import load_speech
 from zoo.errors import UserError
-from zoo.families.deep_speech.corpus import load_speech
 
 SENTENCES = [
     f"Satz {word} ist <kurz> & gut." for word in "eins zwei drei vier fünf sechs sieben acht".split()

@@ -61,7 +61,7 @@ class Splicer:
 
         Args:
             task: the ``DeepSpeech``.
-            corpus: a ``zoo.families.deep_speech.corpus.Speech``, named ``CORPUS/SPEAKER/ID``.
+            corpus: a ``zoo.data.speech.Speech``, named ``CORPUS/SPEAKER/ID``.
             share: as above.
 
         Raises:

@@ -12,9 +12,9 @@ import pytest
 import soundfile
 
 from zoo.data import prepared as corpora
+from zoo.data import speech
+from zoo.data.speech import load_speech
 from zoo.errors import UserError
-from zoo.families.deep_speech import corpus as speech
-from zoo.families.deep_speech.corpus import load_speech
 
 TEXTS = {
     "ann-1-0": "We call it bear.",
@@ -342,7 +342,7 @@ def test_parts_of_a_long_recording(tmp_path):
 
 
 def test_recordings_come_at_the_rate_that_is_asked_for(corpus):
-    usual, half = load_speech(corpus), speech.load_corpus(corpus, {"sampling_rate": 8000})
+    usual, half = load_speech(corpus), load_speech(corpus, rate=8000)
     assert (usual.rate, half.rate) == (16000, 8000) and half.names == usual.names
     assert half.lengths.tolist() == (usual.lengths // 2).tolist()
     for found in (usual, half):
