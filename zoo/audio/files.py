@@ -2,6 +2,9 @@
 
 import contextlib
 import io
+import os
+import struct
+import sys
 
 import numpy as np
 import soundfile
@@ -265,3 +268,73 @@ def _as_floats(array, name):
         f"{name} is {array.dtype} of shape {array.shape}; give float, int16, int32 or uint8 of shape "
         "[samples] or [samples, channels]."
     )
+
+
+# === Writing ===
+
+WRITES = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+_ENDLESS = 0xFFFFFFFF  # what programs that write to a pipe put in place of a length
+
+
+class SoundWriter:
+    """Writes sounds one behind the other into one file, which appears when it is whole.
+
+    Use it in a ``with`` block. Where nothing is added, there is no file.
+
+    Args:
+        path: the file, whose suffix is one of ``WRITES``; "-" is standard output, as WAV.
+        rate: samples a second.
+        pause: seconds of silence between sounds.
+
+    Raises:
+        UserError: the suffix is another, standard output is a terminal, or the file cannot be written.
+    """
+
+    def __init__(self, path, rate, pause=0.0):
+        self.path, self.rate = str(path), rate
+        self._silence = np.zeros(round(pause * rate), np.float32)
+        self._stack, self._file = contextlib.ExitStack(), None
+        if self.path == "-":
+            if sys.stdout is None or sys.stdout.isatty():
+                raise UserError("sound is not for a terminal; give --output FILE.wav, or a pipe behind -")
+        elif os.path.splitext(self.path)[1].lower() not in WRITES:
+            raise UserError(f"{self.path}: sound is written as {', '.join(WRITES)}; give such a name")
+
+    def add(self, result):
+        """Write what has an ``audio``, float ``[samples]`` in -1..1."""
+        if self._file is None:
+            self._open()
+        else:
+            self._write(self._silence)
+        self._write(result.audio)
+
+    def _open(self):
+        if self.path == "-":
+            self._file = sys.stdout.buffer
+            header = struct.pack(
+                "<4sI8sIHHIIHH4sI", b"RIFF", _ENDLESS, b"WAVEfmt ", 16, 1, 1, self.rate, 2 * self.rate, 2, 16,
+                b"data", _ENDLESS,
+            )  # fmt: skip
+            self._file.write(header)
+            return
+        from zoo.files import atomic_write
+
+        kind, coding = WRITES[os.path.splitext(self.path)[1].lower()]
+        file = self._stack.enter_context(atomic_write(self.path))
+        sound = soundfile.SoundFile(file, "w", self.rate, 1, coding, format=kind)
+        self._file = self._stack.enter_context(sound)
+
+    def _write(self, samples):
+        if self.path == "-":
+            whole = np.clip(np.round(np.asarray(samples) * 32768), -32768, 32767).astype("<i2")
+            self._file.write(whole.tobytes())
+            self._file.flush()
+            return
+        for at in range(0, len(samples), _BLOCK):  # libsndfile overflows its stack on long Vorbis writes
+            self._file.write(samples[at : at + _BLOCK])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return self._stack.__exit__(*error)

@@ -1,8 +1,9 @@
 """Log-mel spectrograms of raw audio, in operations that ONNX converts exactly, and their augmentation."""
 
 import keras
-import numpy as np
 from keras import layers, ops
+
+from zoo.audio.mel import fourier, triangles
 
 NORMALISE = (None, "bands", "whole")
 
@@ -61,7 +62,8 @@ class LogMelSpectrogram(layers.Layer):
             raise ValueError(f"normalise is 'bands', 'whole' or None, not {normalise!r}")
         if frame_length > fft_length:
             raise ValueError(f"frame_length {frame_length} is longer than fft_length {fft_length}")
-        self._kernel, self._bands = self._fourier(), self._triangles()
+        self._kernel = fourier(frame_length, fft_length)[:, None, :]
+        self._bands = triangles(sampling_rate, fft_length, mels, fmin, fmax)
 
     @property
     def constants(self):
@@ -91,32 +93,6 @@ class LogMelSpectrogram(layers.Layer):
             variance = ops.sum(ops.where(valid, ops.square(x), 0.0), axis=axes, keepdims=True) / count
             x = x * ops.rsqrt(variance + 1e-3)  # silence becomes 0, and its rounding is not blown up
         return ops.where(valid, x, 0.0), lengths
-
-    def _fourier(self):
-        """``[frame, 1, 2 * bins]``: the windowed cosines and sines."""
-        n = np.arange(self.frame_length)[:, None]
-        angle = 2 * np.pi / self.fft_length * (n * np.arange(self.fft_length // 2 + 1) % self.fft_length)
-        window = 0.5 - 0.5 * np.cos(2 * np.pi * n / self.frame_length)
-        kernel = window * np.concatenate([np.cos(angle), -np.sin(angle)], axis=1)
-        return kernel[:, None, :].astype("float32")
-
-    def _triangles(self):
-        """``[bins, mels]``: the weight of each frequency of the transform in each band."""
-
-        def mel(hertz):
-            return 2595 * np.log10(1 + np.asarray(hertz) / 700)
-
-        half = self.sampling_rate / 2
-        fmax = half if self.fmax is None else self.fmax
-        if not 0 <= self.fmin < fmax <= half:
-            raise ValueError(f"fmin {self.fmin} and fmax {fmax} are not in order between 0 and {half}")
-        edges = np.linspace(mel(self.fmin), mel(fmax), self.mels + 2)
-        low, peak, high = edges[:-2], edges[1:-1], edges[2:]
-        bins = mel(np.linspace(0, half, self.fft_length // 2 + 1))[:, None]
-        bands = np.maximum(0, np.minimum((bins - low) / (peak - low), (high - bins) / (high - peak)))
-        if not bands.any(axis=0).all():
-            raise ValueError(f"{self.mels} mels are too many for a transform of {self.fft_length} samples")
-        return bands.astype("float32")
 
     def compute_output_spec(self, audio, lengths):
         batch, samples = audio.shape
