@@ -152,7 +152,8 @@ def examples(task):
 def compare(subject, pairs):
     """Compares an exported model's outputs with those of Keras.
 
-    Float outputs may differ by ``TOLERANCE``, relative to max(1, |value|); equal infinities are equal, and so
+    Float outputs may differ by ``TOLERANCE``, or as ``Serving.tolerances`` says, relative to max(1, |value|);
+    equal infinities are equal, and so
     is NaN where Keras gives NaN. Integers, booleans and strings must be equal.
 
     Of a task, ``attention`` may differ by ``ATTENTION_TOLERANCE``, and ``log_probs`` relative to the greatest
@@ -187,13 +188,13 @@ def compare(subject, pairs):
         again = []
         for spec in serving.outputs:
             one, other = expected[spec.name], found[spec.name]
-            apart, limit = _apart(one, other), TOLERANCE
+            apart, limit = _apart(one, other), serving.tolerances.get(spec.name, TOLERANCE)
             if serving.of_task:
                 apart = _apart(one, other, at_least=_scale(spec, one))
                 apart[~_meant(spec, expected)] = 0
                 if spec.name not in ("log_probs", "lengths"):
                     apart[tied] = 0
-                limit = ATTENTION_TOLERANCE if spec.name == "attention" else TOLERANCE
+                limit = ATTENTION_TOLERANCE if spec.name == "attention" else limit
             if serving.rounded and (apart > limit).any():
                 again = again or [serving.rounded(inputs, seed) for seed in range(ROUNDINGS)]
                 moved = np.max([_apart(one, values[spec.name]) for values in again], axis=0)
@@ -242,17 +243,27 @@ def _apart(one, other, at_least=None):
 def difference(task, pairs):
     """How far a model with coarser weights is off: of ``log_probs`` if there are any, or of all floats.
 
+    What is as long as the model itself decides, such as sound, is compared where it is equally long.
+
     Returns:
         The greatest difference, relative to max(1, |value|).
 
     Raises:
         ExportError: an output is missing, has another shape or dtype, or is not finite.
     """
-    worst = 0.0
+    worst, given = 0.0, {size for spec in task.serving.inputs for size in spec.shape}
     for _, expected, found in pairs:
         compared = [spec for spec in task.serving.outputs if spec.name == "log_probs"]
         for spec in compared or task.serving.outputs:
             one, other = expected[spec.name], found.get(spec.name)
+            own = [isinstance(size, str) and size not in given for size in spec.shape]
+            if task.serving.decides_lengths and other is not None and one.shape != other.shape:
+                sizes = zip(one.shape, other.shape, own, strict=True)
+                one = np.zeros([b if free else a for a, b, free in sizes], one.dtype)
+                _check_shape(spec, one, other)
+                if not np.isfinite(other).all():
+                    raise ExportError(f"Coarser weights make {spec.name!r} overflow; export without them")
+                continue
             _check_shape(spec, one, other)
             if not np.issubdtype(one.dtype, np.floating):
                 continue

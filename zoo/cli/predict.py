@@ -1,5 +1,6 @@
 """``zoo predict``: read inputs with a model. Options, formats and plots are those of the model's reader."""
 
+import contextlib
 import itertools
 import sys
 
@@ -25,34 +26,58 @@ def add_arguments(parser, arguments):
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help=about)
     parser.add_argument("--format", choices=kind.formats, default="text", help="default: text")
     if kind.takes == "lines":
+        parser.add_argument("--text", metavar="TEXT", help=f"one of the {kind.reads}, instead of INPUT")
         parser.add_argument("--columns", metavar="WHAT=COLUMN", help=f"read tables: {kind.columns_help}")
+    if kind.writes:
+        listed = ", ".join(f"FILE{suffix}" for suffix in kind.writes)
+        parser.add_argument("--output", metavar="FILE", help=f"{listed}, or - for standard output")
     if kind.follows:
         parser.add_argument("--follow", action="store_true", help=f"give {kind.follows}")
     if kind.plots:
         parser.add_argument("--plot", metavar="FILE.png", help=f"draw {kind.plot_help}")
     common.add_options(parser, kind, evaluates=False)
-    parser.set_defaults(plot=None, n_best=None, follow=False)
+    parser.set_defaults(plot=None, n_best=None, follow=False, output=None, text=None)
 
 
 def run(options):
     """Exit status 0; 3 where some inputs could not be read, 2 where none could be."""
     _check_inputs(options)
     reader = common.loaded(options).reader
-    told = _Told(reader.formats[options.format](options.n_best, reader.takes == "lines"))
+    with contextlib.ExitStack() as stack:
+        written = options.output and stack.enter_context(reader.writer(options.output))
+        formatted = reader.formats[options.format](options.n_best, reader.takes == "lines")
+        # Standard output is either's.
+        told = _Told(formatted if options.output != "-" else _Nothing(), written)
+        _tell(reader, options, told)
+    return told.status
+
+
+def _tell(reader, options, told):
     if reader.takes == "prompts":
         _write(reader, options, told)
     elif options.follow:
         _follow(reader, options, told)
     else:
         _read(reader, options, told)
-    return told.status
+
+
+class _Nothing(streams.Text):
+    """A format that shows no result."""
+
+    def add(self, item, result):
+        pass
+
+    fail = add
 
 
 class _Told:
-    """What is told of each input: its result on standard output, or what is wrong with it."""
+    """What is told of each input: its result on standard output, or what is wrong with it.
 
-    def __init__(self, output):
-        self.output, self.good, self.failed = output, 0, 0
+    ``written``, where it is not None, gets the results, too.
+    """
+
+    def __init__(self, output, written=None):
+        self.output, self.written, self.good, self.failed = output, written, 0, 0
 
     @property
     def status(self):
@@ -60,6 +85,8 @@ class _Told:
 
     def result(self, name, result):
         self.good += 1
+        if self.written:
+            self.written.add(result)
         self.output.add(name, result)
         sys.stdout.flush()
 
@@ -76,6 +103,8 @@ def _read(reader, options, told):
     if reader.takes == "lines":
         named = named_columns(options.columns and [options.columns])
         sources = streams.texts(options.inputs, reader.columns, named)
+        if options.text is not None:
+            sources = [("--text", streams.Feed([(options.text, options.text)]))]
     else:
         sources = [(None, streams.paths(options.inputs, reader.suffixes))]
     if single := _single(options):
@@ -130,11 +159,16 @@ def _check_inputs(options):
         if options.inputs and options.prompt is not None:
             raise UserError("a prompt is --prompt or in the files given as INPUT; leave out either")
         return
-    if not options.inputs and kind.interactive:
+    if options.text is not None:
+        if options.inputs:
+            raise UserError("a text is --text or in the files given as INPUT; leave out either")
+    elif not options.inputs and kind.interactive:
         options.inputs = ["-"]
         if sys.stdin and sys.stdin.isatty():
             print(f"Type a {kind.one} a line; Ctrl-D ends them.", file=sys.stderr)
-    if not options.inputs:
+    if kind.writes and not (options.output or options.plot):
+        raise UserError(f"{options.model}: where is the result to go? give --output FILE{kind.writes[0]}")
+    if not options.inputs and options.text is None:
         raise UserError(f"{options.model}: reads {kind.reads}; give some as INPUT")
     if options.follow and options.plot:
         raise UserError("--plot draws a recording that is whole; leave out --follow, or --plot")

@@ -65,6 +65,8 @@ class Reader:
         greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
             them.
         formats: ``{name: class}``, what ``zoo predict --format`` may be.
+        writes: suffixes of the files into which ``zoo predict --output`` writes what no format shows, such as
+            sound, the usual one first; None where the formats show all.
         follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
             where there is no such method. It takes an iterable of lines, or a path, and gives results that
             have the times in ``line`` and in ``to_json``.
@@ -83,7 +85,7 @@ class Reader:
     columns, columns_help = {}, None
     interactive = False
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
-    follows = None
+    writes = follows = None
     plots = plot_help = None
     metrics = ()
 
@@ -138,6 +140,16 @@ class Reader:
 
     def stream(self, inputs, errors="raise", progress=False, **decoding):
         """Iterate over the results, in the order of the inputs. Arguments as in a call."""
+        raise NotImplementedError
+
+    def writer(self, path):
+        """What writes results into a file; see ``writes``.
+
+        A context manager with ``add(result)``; the file is there when it ends, if there was a result.
+
+        Raises:
+            UserError: its suffix is none of ``writes``, or it cannot be written.
+        """
         raise NotImplementedError
 
     def picture(self, item, path, **decoding):

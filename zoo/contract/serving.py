@@ -23,6 +23,8 @@ class Serving:
         decoding_loops: how many loops its decoding needs; an export with more has to say why.
         of_task: whether output names have the meanings that ``export.verify`` knows: ``lengths``,
             ``log_probs``, ``tokens``, ``scores``, ``attention``.
+        tolerances: ``{output: how far it may differ}``, of those in which rounding grows from step to step.
+        decides_lengths: whether the model itself decides how long an output is, such as sound.
         rounded: ``rounded(inputs, seed)`` gives outputs as they are where all numbers are rounded a little
             otherwise, or None.
     """
@@ -33,4 +35,6 @@ class Serving:
     example: callable
     decoding_loops: int = 0
     of_task: bool = True
+    tolerances: dict = dataclasses.field(default_factory=dict)
+    decides_lengths: bool = False
     rounded: callable = None
