@@ -47,10 +47,14 @@ sklearn = ["scikit-learn>=1.6"]
 # Stroke fonts (MIT), with which ink is drawn.
 strokes = ["Hershey-Fonts>=2.1"]
 
+# What spells out the numbers of texts that are read aloud (LGPL).
+voice = ["num2words>=0.5.14"]
+
 extras = {
     "parquet": parquet,
     "strokes": strokes,
     "sklearn": sklearn,
+    "voice": voice,
     "train": train,
     "gpu": [*train, "tensorflow[and-cuda]>=2.21,<2.22"],
     "jax": [*train, "jax>=0.10"],
@@ -58,6 +62,7 @@ extras = {
         *train,
         *sklearn,
         *strokes,
+        *voice,
         "jax>=0.10",
         "pytest>=9",
         "pytest-xdist>=3.7",

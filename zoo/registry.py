@@ -20,6 +20,7 @@ FAMILIES = {  # name: what its models do
     "ink": "reads what a pen wrote, from its strokes",
     "script_tagger": "tells the script of every pixel column of a line",
     "question_answering": "answers questions on a story",
+    "speech_synthesis": "reads texts aloud",
 }
 
 

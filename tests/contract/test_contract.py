@@ -38,6 +38,8 @@ def some_input(task, draw_line):
         return scene()
     if task.name == "question_answering":
         return "Where is Mary?"
+    if task.name == "speech_synthesis":
+        return "Am 3. Mai kam er nach Hause."
     return draw_line("Figure 7 shows 1991.", size=32)
 
 

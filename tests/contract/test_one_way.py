@@ -98,6 +98,12 @@ def question_answering(folder, draw_line):
     return ["Where is Mary?", "Where is John?"], folder / "t.csv"
 
 
+def speech_synthesis(folder, draw_line):
+    shutil.copy(SPEECH, folder / "a.ogg")
+    (folder / "transcripts.tsv").write_text("id\ttranscript\na\tWir gingen nach Hause.\n")
+    return ["Wir gingen nach Hause.", "Am 3. Mai."], folder
+
+
 OPTIONS = {"char_lm": {"seed": 3, "length": 40}, "question_answering": {"story": STORY}}
 
 
@@ -115,6 +121,8 @@ def test_read_alike(preset, tmp_path, draw_line, monkeypatch, capsys):
 
     details = [item.to_json() for item in task.predict(inputs, details=True, **options)]
     for model in (preset, path):
+        if task.reader.writes:
+            flags = ["--output", str(tmp_path / "out.wav")]
         if task.reader.takes == "files":
             given = inputs
         elif task.reader.takes == "lines":

@@ -77,6 +77,11 @@ def made(family, policy, **more):
             units | {"hops": 2, "encoder": "positions"},
             lambda: QuestionVocabulary(words, ["cat", "dog"]),
         ),
+        "speech_synthesis": (
+            {"embedding": 8, "encoder_units": 6, "duration_units": 4, "prosody_units": 4, "decoder_units": 8}
+            | {"dropout": 0.0},
+            lambda: Vocabulary.from_texts(["^", *TEXTS]),
+        ),
     }[family]
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(0)
@@ -84,6 +89,9 @@ def made(family, policy, **more):
     task = cls(cls.Config(**settings | more), vocabulary())
     random = np.random.default_rng(1)
     task.set_weights({k: v + 0.2 * random.standard_normal(v.shape) for k, v in task.weights().items()})
+    if family == "speech_synthesis":
+        mel, prosody = random.normal(-3, 2, (60, task.config.mels)), random.normal(5, 1, (30, 3))
+        task.set_scale([{"mel": mel, "prosody": prosody}])
     return task
 
 
@@ -115,6 +123,10 @@ def batch(task):
             corpus.stories = [f"{one}\n{other}" for one, other in zip(TEXTS, TEXTS[::-1], strict=True)]
             given |= {"story": corpus.stories, "answers": given["label"], "support": ["1"] * 4}
             given["span"] = [""] * 4
+        if task.name == "speech_synthesis":
+            task.alignments = {
+                (text, 24000): (f"^{text}", 5, np.full(len(text) + 1, 3, "int32")) for text in TEXTS
+            }
         if task.name == "script_tagger":
             given["text"] = ["0\n1\n2"] * 4
             given["columns"] = np.repeat(random.integers(0, 3, (4, 10)), 30, 1).astype("uint8")

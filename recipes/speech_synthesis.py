@@ -1,0 +1,165 @@
+"""A voice: train or fine-tune a network that reads texts aloud.
+
+    python -m recipes.speech_synthesis train    --data kerstin_de.tar.gz --output RUN
+    python -m recipes.speech_synthesis finetune --preset voice_de_kerstin --data my_voice/ --output RUN
+
+CORPUS: a folder or tar of audio with a table (`transcripts.tsv`, or of any program), with NAME.txt beside
+NAME.wav, or in the layout of LJSpeech, LibriSpeech, Common Voice, DeepSpeech, NeMo or Kaldi, or tfds:NAME;
+`@4` shows a small one four times an epoch. It has one speaker, and transcripts with their marks; numbers are
+spelled out. Without --validation or --hold-out, a tenth of the utterances is held out.
+
+A recogniser of the language (`--model.recogniser`) hears where each letter is. So an hour or two of one voice
+are enough: there is no attention to learn.
+"""
+
+import dataclasses
+import functools
+import sys
+
+import numpy as np
+
+from recipes.training import command_line, loop, report, setup
+from recipes.training.schedule import Schedule
+from zoo import registry
+from zoo.errors import UserError
+
+CHECKED = 12  # utterances that are spoken after each epoch
+SCALED = 200  # utterances by which bands, pitch and loudness are scaled
+
+
+def main(arguments, prog=None):
+    from zoo.families.speech_synthesis.network import SpeechSynthesis, SpeechSynthesisConfig
+    from zoo.text.characters import Vocabulary
+
+    top, train, finetune = command_line.parser(__doc__, prog=prog)
+    for one in (train, finetune):
+        command_line.add_hold_out(one, "utterances")
+        command_line.add_columns(one, "audio", "transcript", "seconds", "offset")
+        command_line.add_fields(one, "model", SpeechSynthesisConfig, preset=one is finetune)
+    options = top.parse_args(arguments)
+    schedule = command_line.read_fields(options, "training", Schedule)
+    setup.set_up(schedule)
+
+    preset = setup.load_preset(options, SpeechSynthesis) if options.action == "finetune" else None
+    config = preset.config if preset else command_line.read_fields(options, "model", SpeechSynthesisConfig)
+    learn, check = _corpora(options, config)
+    alignments = _aligned(learn, config)
+    texts = [symbols for symbols, _, _ in alignments.values()]
+    if preset:
+        task = preset
+        missing = sorted(set("".join(texts)) - set(task.vocabulary.characters))
+        if missing:
+            task = task.with_vocabulary(task.vocabulary.extended(missing))
+    else:
+        task = SpeechSynthesis(config, Vocabulary.from_texts(texts))
+    task.alignments = alignments
+    learn = learn.select(_of(learn, alignments).__contains__)
+    if not preset:
+        few = learn.sample(SCALED)
+        encode = (
+            dict(
+                zip(
+                    ("mel", "prosody"), task.encode(sample["audio"], sample["text"].decode())[2:], strict=True
+                )
+            )
+            for sample in few.dataset().as_numpy_iterator()
+        )
+        task.set_scale(list(encode))
+    report.announce(task, learn, check, "utterances", f"{len(task.vocabulary)} symbols")
+
+    settings = setup.settings(task, schedule, options)
+    data = setup.pipeline(task, learn, schedule)
+    loop.train(task, data, _validation(task, check), options.output, schedule, settings)
+    print(f"The best model is in {options.output}/best; to hear it, a text a line, and to export it:")
+    print(f"  zoo predict {options.output} text.txt --output speech.wav")
+    print(f"  zoo export {options.output} --output {task.name}.onnx")
+
+
+def _corpora(options, config):
+    """Utterances to learn from and to validate on."""
+    load = functools.partial(
+        registry.load_corpus, "speech_synthesis", config=dataclasses.asdict(config),
+        columns=command_line.columns(options),
+    )  # fmt: skip
+    corpus = load(options.data, progress=True)
+    for sentence in corpus.skipped[:5]:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    print(f"{len(corpus)} utterances, {len(corpus.skipped)} skipped.")
+    texts = dict(zip(corpus.names, corpus.texts, strict=True))
+    return setup.split(corpus, options, load, "utterances", lambda name: [("text", texts[name])])
+
+
+def _of(corpus, alignments):
+    """The names of the utterances that have an alignment."""
+    every = zip(corpus.names, corpus.texts, corpus.lengths.tolist(), strict=True)
+    return {name for name, text, samples in every if (text, samples) in alignments}
+
+
+def _aligned(corpus, config):
+    """What ``SpeechSynthesis.alignments`` is, of the utterances in which the recogniser finds their text."""
+    import soxr
+
+    import zoo
+    from zoo.audio.files import pad_audio
+    from zoo.families.speech_synthesis.durations import symbol_durations
+    from zoo.families.speech_synthesis.network import log_mel_of
+    from zoo.families.speech_synthesis.normalise import spell, symbols
+
+    recogniser = zoo.load(config.recogniser)
+    if recogniser.name != "deep_speech":
+        raise UserError(f"--model.recogniser {config.recogniser}: this hears no speech; give one that does.")
+    log_mel = log_mel_of(config)
+    labels = {character: i + 1 for i, character in enumerate(recogniser.vocabulary.characters)}
+    rate, own = recogniser.config.sampling_rate, config.sampling_rate
+    seconds, hop = recogniser.config.samples_per_frame / rate, config.hop / own
+    found, failed = {}, []
+    names = iter(corpus.names)
+    for recordings, texts in corpus.chunks(16):
+        heard = [one if rate == own else soxr.resample(one, own, rate) for one in recordings]
+        audio, lengths = pad_audio(heard)
+        served = recogniser.compiled_serve({"audio": audio, "audio_lengths": lengths})
+        rows = zip(np.asarray(served["log_probs"]), np.asarray(served["lengths"]), strict=True)
+        for samples, text, (log_probs, frames), name in zip(recordings, texts, rows, names, strict=False):
+            energy = log_mel(samples).mean(1)
+            said = symbols(spell(text, config.language))
+            one = said and symbol_durations(
+                said, log_probs[:frames], labels, seconds, energy, hop, 0.5 * config.frame_length / own
+            )
+            if one:
+                found[text, len(samples)] = (said, *one)
+            else:
+                failed.append(f"{name}: {config.recogniser} does not hear its transcript in it.")
+    for sentence in failed[:5]:
+        print(f"left out: {sentence}", file=sys.stderr)
+    if not found:
+        raise UserError(f"No utterance is left: {failed[0]}")
+    total = sum(durations.sum() for _, _, durations in found.values()) * hop
+    print(
+        f"{config.recogniser} found the letters of {len(found)} utterances ({total / 60:.0f} minutes); "
+        f"{len(failed)} are left out."
+    )
+    return found
+
+
+def _validation(task, check):
+    """The function called after each epoch: some of what is held out is spoken, and compared."""
+    few = check.sample(CHECKED)
+
+    def validation():
+        scores = task.reader.evaluate(few, recogniser="")
+        texts = list(few.texts)[:3]
+        found = task.predict(texts, details=True, errors="return")
+        said = [
+            str(one) if isinstance(one, UserError) else f"{one.text} {one.seconds:.1f} s" for one in found
+        ]
+        return {
+            "mel_distortion": scores["mel_distortion"],
+            "pace": scores["pace"],
+            "examples": list(zip(texts, said, strict=True)),
+        }
+
+    return validation
+
+
+if __name__ == "__main__":
+    command_line.command(main)
