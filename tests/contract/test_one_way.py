@@ -139,8 +139,9 @@ def test_read_alike(preset, tmp_path, draw_line, monkeypatch, capsys):
             assert one["confidence"] == pytest.approx(other["confidence"], abs=2e-3)
 
     wanted = task.evaluate(corpus)
+    near = 1e-2 if task.reader.writes else 1e-4  # phases that are found in turns carry rounding on
     for model in (preset, path):
         assert cli.main(["evaluate", model, "--data", str(corpus), "--format", "json"]) == 0
         report = json.loads(capsys.readouterr().out)
         for metric in task.reader.metrics:
-            assert report[metric.name] == pytest.approx(wanted[metric.name], abs=1e-4)
+            assert report[metric.name] == pytest.approx(wanted[metric.name], abs=near)
