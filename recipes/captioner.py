@@ -19,11 +19,10 @@ with all their captions.
 
 import dataclasses
 import functools
-import re
 import sys
 from pathlib import Path
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, describing, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -64,13 +63,7 @@ def main(arguments, prog=None):
     from zoo.families.captioner.network import Captioner, CaptionerConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)
-    train.add_argument(
-        "--encoder-weights", default="imagenet", metavar="imagenet|none|FILE",
-        help=".npz with arrays named layer.variable, or .h5; default: imagenet, downloaded",
-    )  # fmt: skip
-    train.add_argument(
-        "--encoder-model", metavar="FILE.keras", help="an encoder of your own, with its weights"
-    )
+    describing.add_encoder(train, "imagenet")
     train.add_argument(
         "--minimum-count", type=int, default=5, metavar="N", help="learn words that occur N times, default 5"
     )
@@ -90,7 +83,7 @@ def main(arguments, prog=None):
     if options.action == "train":
         task, config = None, command_line.read_fields(options, "model", CaptionerConfig)
         if options.encoder_model:
-            own = _own_encoder(options.encoder_model)
+            own = describing.own_encoder(options.encoder_model)
             config = dataclasses.replace(config, encoder=own.to_json(), image_size=own.inputs[0].shape[1])
     else:
         task = setup.load_preset(options, Captioner)
@@ -99,7 +92,7 @@ def main(arguments, prog=None):
     load_corpus = functools.partial(
         load_captions, size=config.image_size, columns=command_line.columns(options)
     )
-    learn, check = _split(load_corpus(options.data, progress=True), options, load_corpus)
+    learn, check = describing.split(load_corpus(options.data, progress=True), options, load_corpus, "images")
     for sentence in learn.skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
     if task is None:
@@ -130,7 +123,7 @@ def main(arguments, prog=None):
 
     def train_stage(name, data, schedule, by="perplexity"):
         folder = output if name == last else output / name
-        loop.train(task, data, _validation(task, check, schedule, by), folder, schedule, settings)
+        loop.train(task, data, describing.validation(task, check, schedule, by), folder, schedule, settings)
 
     if first.epochs or last == "frozen":
         train_stage("frozen", setup.pipeline(task, learn, first), first)
@@ -150,62 +143,6 @@ def main(arguments, prog=None):
     print(f"The best model is in {output}/best; to caption images with it, and to export it:")
     print(f"  zoo predict {output} photo.jpg")
     print(f"  zoo export {output} --output {task.name}.onnx")
-
-
-def _validation(task, check, schedule, by):
-    """The function called after each epoch; by the first of its scores, ``by``, the best epoch is chosen."""
-    some = check.sample(300)
-    if by == "cider":  # captions that please need not be likely ones
-
-        def judge(scores):
-            return {"minus_cider": -scores["cider"]}
-    else:
-        data = setup.pipeline(task, check, schedule, check=True)
-
-        def judge(scores):
-            return {"perplexity": task.perplexity(data.once())}
-
-    def validation():
-        scores = task.reader.evaluate(some, **task.reader.greedy)
-        images, references = next(some.sample(3).chunks(3))
-        said = task.predict(images, **task.reader.greedy)
-        return judge(scores) | {
-            "bleu4": scores["bleu4"],
-            "cider": scores["cider"],
-            "examples": list(zip((captions[0] for captions in references), said, strict=True)),
-        }
-
-    return validation
-
-
-def _split(corpus, options, load_corpus):
-    """Images to learn from and to validate on: of each corpus by its splits where it has some."""
-    from zoo.data.splitting import hold_out
-
-    corpus = corpus.select(lambda name: not re.search("/test[^/]*/", name))
-    if options.validation or options.hold_out:
-        return setup.split(corpus, options, load_corpus, "images", lambda name: [])
-    is_held, held = re.compile("/(dev|val)[^/]*/").search, set()
-    found = hold_out(corpus.names, lambda name: [], "images")
-    for one in found:
-        names = {name for name in corpus.names if name.startswith(f"{one.corpus}/")}
-        own = set(filter(is_held, names))
-        if own and own != names:
-            one.names, one.groups = own, "by its splits"
-        held |= one.names
-    return setup.part(corpus, held, options, "images", "; ".join(map(str, found)))
-
-
-def _own_encoder(path):
-    import keras
-
-    try:
-        model = keras.saving.load_model(path, compile=False)  # safe mode: executes nothing
-    except Exception as error:  # whatever a broken file makes of zipfile and Keras
-        raise UserError(f"{path}: no Keras model can be read ({str(error).splitlines()[0]}).") from error
-    if [len(one.shape) for one in model.inputs or ()] != [4]:
-        raise UserError(f"{path}: this model does not take images; give one from [batch, side, side, 3].")
-    return model
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from PIL import Image, ImageDraw
 import zoo
 from recipes import captioner as recipe
 from zoo.errors import UserError
-from zoo.families.captioner.network import IMAGE_AT, Captioner, CaptionerConfig, vary_image
+from zoo.families.captioner.network import Captioner, CaptionerConfig, vary_image
 from zoo.families.captioner.reward import SelfCritical
 from zoo.layers import KINDS
+from zoo.layers.describing import SEEN_AT
 from zoo.layers.encoders import load_weights, make_encoder
 from zoo.metrics.captions import CiderD
 from zoo.text.words import Words
@@ -173,7 +174,7 @@ def test_preprocessing_is_the_applications_own():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("image_at", IMAGE_AT)
+@pytest.mark.parametrize("image_at", SEEN_AT)
 def test_a_batch_is_each_image_alone(image_at, scenes):
     task = small(image_at=image_at)
     noise = np.random.default_rng(3).random((3, 5, len(task.vocabulary)))
@@ -192,7 +193,7 @@ def test_a_batch_is_each_image_alone(image_at, scenes):
 @pytest.mark.parametrize(
     ("image_at", "cell"),
     [
-        *((image_at, "lstm") for image_at in IMAGE_AT),
+        *((image_at, "lstm") for image_at in SEEN_AT),
         *(("attention", cell) for cell in KINDS),
         ("every_step", "gru"),
     ],
@@ -213,7 +214,7 @@ def test_serving_says_what_the_network_says(image_at, cell, scenes):
 
 def test_where_the_lstm_gets_to_know_the_image(scenes):
     """Beside each word, or before the first one only: a changed image changes later inputs, or none."""
-    every, first = (small(image_at=at, spread=0.1)._decoder for at in ("every_step", "first_step"))
+    every, first = (small(image_at=at, spread=0.1).decoder for at in ("every_step", "first_step"))
     assert every._recurrent.layer.cell.kernel.shape[0] == 2 * first._recurrent.layer.cell.kernel.shape[0]
     random = np.random.default_rng(0)
     one, other = random.normal(size=(2, 1, 8)).astype("float32")
@@ -249,7 +250,7 @@ def test_the_search_finds_the_best_of_all(scenes):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="exporting is TensorFlow's")
-@pytest.mark.parametrize("image_at", IMAGE_AT)
+@pytest.mark.parametrize("image_at", SEEN_AT)
 def test_exports(image_at, tmp_path):
     """Compared with Keras for the same images and the same noise."""
     from export import to_onnx, to_savedmodel
@@ -384,7 +385,7 @@ class Data:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("image_at", IMAGE_AT)
+@pytest.mark.parametrize("image_at", SEEN_AT)
 def test_drawn_captions_are_those_served(image_at, scenes):
     task = small(image_at=image_at)
     images = np.stack(scenes[0][:3])

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from zoo.data import prepared as corpora
+from zoo.data.captions import read_captioned
 from zoo.errors import UserError
-from zoo.families.captioner.corpus import load_captions, read_captioned
-from zoo.images.photos import read_photo
+from zoo.families.captioner.corpus import KIND, load_captions
+from zoo.images.photos import photo_as_jpeg, read_photo
 
 SIZE = 32
 COLOURS = {"a.jpg": "red", "b.jpg": "lime", "c.png": "blue", "d.jpg": "white"}
@@ -69,7 +70,8 @@ def pack(path, contents):
 def read(path, size=SIZE):
     """``({name: captions}, skipped)`` of a corpus, without preparing it."""
     skipped = []
-    return {name: captions for name, _, captions in read_captioned(path, size, skipped)}, skipped
+    found = read_captioned(path, lambda data, name: photo_as_jpeg(data, size, name=name), skipped, KIND)
+    return {name: captions for name, _, captions in found}, skipped
 
 
 def tokens(pairs=PAIRS):

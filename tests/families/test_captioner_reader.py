@@ -15,13 +15,14 @@ from PIL import Image
 from export import runtime
 from zoo import cli
 from zoo.cli import common
+from zoo.contract import descriptions
+from zoo.contract.descriptions import BEAMS, MAX_LENGTH, Caption
 from zoo.contract.reader import Reader
 from zoo.errors import UserError
-from zoo.families.captioner import plot as contact_sheet
-from zoo.families.captioner import reader as captioning
-from zoo.families.captioner.plot import GAP, LINE, SIDE
-from zoo.families.captioner.reader import BATCH, BEAMS, MAX_LENGTH, Caption, CaptionReader
+from zoo.families.captioner.reader import CaptionReader
+from zoo.plots import sheets as contact_sheet
 from zoo.plots.drawing import open_font
+from zoo.plots.sheets import GAP, LINE, SIDE
 from zoo.text.words import Words
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 160, 50), "blue": (30, 60, 220), "white": (250, 250, 250)}
@@ -122,7 +123,7 @@ def test_order_windows_and_batches(make_reader):
     reader, (photos, texts) = make_reader(), draw_many(150)
     assert reader(iter(photos)) == texts
     sizes = [len(call["image"]) for call in reader.run.calls]
-    assert sum(sizes) == 150 and max(sizes) == BATCH and len(sizes) == 4 + 4 + 2
+    assert sum(sizes) == 150 and max(sizes) == CaptionReader.most and len(sizes) == 4 + 4 + 2
     assert {call["max_length"].item() for call in reader.run.calls} == {MAX_LENGTH}
 
 
@@ -159,7 +160,7 @@ def test_kinds_of_images(make_reader, files):
 
 
 def test_results_come_before_the_last_image(make_reader, monkeypatch):
-    monkeypatch.setattr(captioning, "WINDOW", 4)
+    monkeypatch.setattr(CaptionReader, "window", 4)
 
     def photos():
         yield from draw_many(4)[0]
@@ -291,8 +292,8 @@ def test_the_same_seed_draws_the_same_whatever_the_batches(make_reader, monkeypa
     photos, texts = draw_many(40)
     drawn = make_reader()(photos, details=True, temperature=0.7, seed=3)
     for threads, window, batch in [(1, 64, 16), (3, 7, 16), (2, 64, 3)]:
-        monkeypatch.setattr(captioning, "WINDOW", window)
-        monkeypatch.setattr(captioning, "BATCH", batch)
+        monkeypatch.setattr(CaptionReader, "window", window)
+        monkeypatch.setattr(CaptionReader, "most", batch)
         assert make_reader(threads)(photos, details=True, temperature=0.7, seed=3) == drawn
     assert [found.text.split()[0] for found in drawn] == [text.split()[0] for text in texts]
     assert len({found.text.partition(" ")[2] for found in drawn}) > 30  # each has noise of its own
@@ -315,7 +316,7 @@ def test_the_noise_is_uniform(make_reader):
 def test_several_samples_of_each_image(make_reader):
     reader, (photos, _) = make_reader(), draw_many(10)
     (first, *_) = found = reader(photos, details=True, temperature=1, n_best=5, seed=2)
-    assert all(len(call["image"]) <= BATCH for call in reader.run.calls)
+    assert all(len(call["image"]) <= CaptionReader.most for call in reader.run.calls)
     assert sum(len(call["image"]) for call in reader.run.calls) == 50
     assert all(len({text for text, _ in caption.hypotheses}) > 2 for caption in found)
     assert (first.text, first.score) == first.hypotheses[0] and first.words == first.text.split()
@@ -425,7 +426,7 @@ def test_texts_are_wrapped(tmp_path):
 
 def test_pictures_that_cannot_be(make_reader, tmp_path, monkeypatch):
     reader, (photos, _) = make_reader(), draw_many(3)
-    monkeypatch.setattr(captioning, "SHEET", 2)
+    monkeypatch.setattr(descriptions, "SHEET", 2)
     for images in ([], photos):
         with pytest.raises(UserError, match=rf"x\.png: .* from 1 to 2 images, not {len(images)}"):
             reader.picture(images, tmp_path / "x.png")

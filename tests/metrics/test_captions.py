@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.families.captioner.reader import evaluate_captioner
+from zoo.contract.descriptions import evaluate_describer
 from zoo.metrics.captions import bleu, cider, rouge_l
 
 # Four images, and what pycocoevalcap 1.2 (Bleu, Rouge and Cider) gives for them.
@@ -289,10 +289,11 @@ class Corpus:
 
 
 def test_report_over_a_corpus():
-    report = evaluate_captioner(
-        lambda images: [HYPOTHESES[image[0, 0, 0]].upper() + " !" for image in images], Corpus()
+    report = evaluate_describer(
+        lambda images: [HYPOTHESES[image[0, 0, 0]].upper() + " !" for image in images], Corpus(), "images"
     )
     assert [report.pop(f"bleu{n}") for n in range(1, 5)] == pytest.approx(BLEU, abs=1e-6)
     assert report.pop("rouge_l") == pytest.approx(ROUGE_L) and report.pop("cider") == pytest.approx(CIDER)
     assert report.pop("images_per_second") == 4 / report.pop("seconds")
+    assert report.pop("exact") == sum(h in r for h, r in zip(HYPOTHESES, REFERENCES, strict=True)) / 4
     assert report == {"images": 4, "captions": 10, "skipped": Corpus.skipped}

@@ -106,7 +106,7 @@ def _read(reader, options, told):
         if options.text is not None:
             sources = [("--text", streams.Feed([(options.text, options.text)]))]
     else:
-        sources = [(None, streams.paths(options.inputs, reader.suffixes))]
+        sources = [(None, streams.paths(options.inputs, reader.suffixes, reader.part_suffixes))]
     if single := _single(options):
         sources = [_only(sources, single, reader)]
     for source, feed in sources:
@@ -122,7 +122,8 @@ def _read(reader, options, told):
             elif isinstance(result, Exception) and source:
                 told.error(name, result, f"{source}, ")
             elif isinstance(result, Exception):
-                told.error(name, streams.told(name, result, reader.suffixes, reader.reads))
+                why = streams.told(name, result, reader.suffixes, reader.reads, reader.part_suffixes)
+                told.error(name, why)
             else:
                 if options.plot and reader.plots == "one":
                     reader.picture(item, options.plot, **decoding)

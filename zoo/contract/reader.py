@@ -56,6 +56,7 @@ class Reader:
             "prompts", where each is a whole text to continue: ``write(prompt, **decoding)`` gives that in
             pieces.
         suffixes: of the files that are read where a folder is given, in lower case, the usual one first.
+        part_suffixes: of files of which a whole folder is one input, as of the frames of a video.
         columns: where lines are read, ``{what: names}``: the usual names of the column of a table that holds
             them; of several columns the last, and an input is a dict ``{what: str}`` with those of the others
             that are there. ``columns_help`` says that.
@@ -81,7 +82,7 @@ class Reader:
     single = str | bytes | os.PathLike
     options = ()
     greedy = {}
-    suffixes = ()
+    suffixes, part_suffixes = (), ()
     columns, columns_help = {}, None
     interactive = False
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}

@@ -52,6 +52,10 @@ class Kind:
         clean: a text of a list -> str, empty where nothing is said.
         variants: what may stand before an image's suffix and is no part of its name, best first.
         splits: a regular expression for the names of files that list the images of a split, its group 1.
+        thing: what is described, where that is no image but a video; "image" stands for it in what follows.
+        suffixes: of the files of such.
+        part_suffixes: of files of which a folder is one such, as of a video's frames; it is named by the
+            folder.
     """
 
     noun: str
@@ -66,11 +70,19 @@ class Kind:
     clean: object = str.strip
     variants: tuple = ("",)
     splits: str | None = None
+    thing: str = "image"
+    suffixes: tuple = IMAGE_SUFFIXES
+    part_suffixes: tuple = ()
+
+    @property
+    def one(self):
+        """The thing, for messages: "an image"."""
+        return f"a{'n' * (self.thing[0] in 'aeiou')} {self.thing}"
 
     @property
     def wanted(self):
         """``{what: names}``, what can be named of the columns of tables: the image and the text."""
-        return {"image": self.image_columns, self.option: self.columns}
+        return {self.thing: self.image_columns, self.option: self.columns}
 
     def naming(self, named):
         """This kind with columns as a person named them, ``{what: column}``, or None."""
@@ -97,7 +109,7 @@ class Kind:
         return self.variants.index(found), image
 
     def _ends(self):
-        return *self.beside, self.fallback, *IMAGE_SUFFIXES
+        return *self.beside, self.fallback, *self.suffixes
 
 
 @dataclasses.dataclass
@@ -134,20 +146,22 @@ class DescribedImages:
         self.path, self.kind, self.skipped = path, kind, skipped
         self.images, self._tables, self._unusable = {}, [], set()
         self._told, self._more = {}, Counter()
-        images = []
+        images, self._parts = [], {}
 
         def wanted(member):
             low = member.lower()
-            if low.endswith(IMAGE_SUFFIXES):
+            if low.endswith(kind.suffixes):
                 if member not in others:
                     images.append(member)
+            elif kind.part_suffixes and low.endswith(kind.part_suffixes) and "/" in member:
+                self._parts.setdefault(posixpath.dirname(member), []).append(member)
             elif low.endswith(".parquet"):
                 self._tables.append(member)
             return is_list(low) or low.endswith((*kind.beside, ".txt"))
 
         texts = dict(files.open_members(path, wanted, skipped))
         by_key, by_name = {}, {}
-        for image in sorted(images, key=kind.rank):
+        for image in sorted([*images, *self._parts], key=kind.rank):
             by_key.setdefault(kind.key(image), []).append(image)
             for name in {_base(image), posixpath.basename(kind.key(image))}:
                 by_name.setdefault(name, []).append(image)
@@ -171,9 +185,26 @@ class DescribedImages:
         self._complain(by_key, pairs, strong or [t for t in weak if used and pairs and not NOTE.search(t)])
 
     def read(self):
-        """Iterate over ``(found, data)``: a ``Found`` and the image's bytes, one in memory at a time."""
-        for member, data in files.open_members(self.path, self.images.__contains__, self.skipped):
-            yield self.images[member], data
+        """Iterate over ``(found, data)``: a ``Found`` and the image's bytes, one in memory at a time.
+
+        The bytes of what has parts are ``{member: bytes}`` of these.
+        """
+        whole = {part: folder for folder in self.images for part in self._parts.get(folder, ())}
+        gathered = {}
+
+        def wanted(member):
+            return member in whole or (member in self.images and member not in self._parts)
+
+        for member, data in files.open_members(self.path, wanted, self.skipped):
+            folder = whole.get(member)
+            if folder is None:
+                yield self.images[member], data
+                continue
+            gathered.setdefault(folder, {})[member] = data
+            if len(gathered[folder]) == len(self._parts[folder]):
+                yield self.images[folder], gathered.pop(folder)
+        for folder, parts in gathered.items():  # some of which could not be read
+            yield self.images[folder], parts
         for member in self._tables:
             yield from self._read_parquet(member)
 
@@ -289,7 +320,7 @@ class DescribedImages:
                 data = image.get("bytes") if isinstance(image, dict) else image
                 texts = [text for text in map(self.kind.clean, strings(said)) if text]
                 if not isinstance(data, bytes) or not texts:
-                    what = "image in it" if not isinstance(data, bytes) else self.kind.noun
+                    what = f"{self.kind.thing} in it" if not isinstance(data, bytes) else self.kind.noun
                     self.skipped.append(f"{self.path}: {member}, row {number} has no {what}.")
                     continue
                 name = path_of(image).strip("/.")
@@ -300,7 +331,8 @@ class DescribedImages:
             self.skipped.append(_sentence(error))
         if not number:
             self.skipped.append(
-                f"{self.path}: {member}: there are no rows with the columns image and {self.kind.columns[0]}."
+                f"{self.path}: {member}: there are no rows with the columns {self.kind.thing} and "
+                f"{self.kind.columns[0]}."
             )
 
     # === Telling ===
@@ -328,7 +360,7 @@ class DescribedImages:
         self._tell(_ORPHAN, [text for text in beside if text not in pairs])
         for form, those in self._told.items():
             those = list(those)
-            say = form.replace("NOUN", self.kind.noun)
+            say = form.replace("NOUN", self.kind.noun).replace("THING", self.kind.thing)
             self.skipped += told(self.path, say, those, self._more[form])
 
 
@@ -349,10 +381,10 @@ def told(path, form, those, more=0):
 _GONE = "{} is listed, but it is not there, or in several folders"
 _NEVER = "{} is of a split, but has neither file nor NOUN"
 _SILENT = "{} has no NOUN"
-_ORPHAN = "{} has no image"
+_ORPHAN = "{} has no THING"
 _EMPTY = "the NOUN of {} is empty"
 _BLANK = "{} is empty"
-_DOUBLE = "{} was left out, another image has its name"
+_DOUBLE = "{} was left out, another THING has its name"
 NOTE = re.compile(r"(^|/)(readme|licen[sc]e|copying|notes?|changelog|authors)[^/]*$", re.IGNORECASE)
 
 
@@ -460,13 +492,16 @@ def located(path, kind):
     if parquet:
         return files.FileList({name: path}, path), label
     data, skipped = read_data(path), []
-    entries = entries_of(name, data, kind, path, skipped, lambda image: on_disk(image, folder) is not None)
+    entries = entries_of(
+        name, data, kind, path, skipped, lambda image: on_disk(image, folder, kind.suffixes) is not None
+    )
     members = {name: path}
     if entries is None:
         named = [line.strip() for line in split_lines(decode_text(data, path)) if line.strip()]
-        if not named or not all(line.lower().endswith(IMAGE_SUFFIXES) for line in named):
+        if not named or not all(line.lower().endswith(kind.suffixes) for line in named):
             raise UserError(
-                f"{path}: this is no list of images; write on each line an image, a tab and its {kind.noun}, "
+                f"{path}: this is no list of {kind.thing}s; write on each line {kind.one}, a tab and its "
+                f"{kind.noun}, "
                 f"or give a table whose first line is {kind.header}."
             )
         members = {}
@@ -475,7 +510,7 @@ def located(path, kind):
     first = None
     for reference in dict.fromkeys(named):
         reference = reference.replace("\\", "/")
-        place = on_disk(reference, folder)
+        place = on_disk(reference, folder, kind.suffixes)
         if place is None:
             first = first or reference
             continue
@@ -486,22 +521,22 @@ def located(path, kind):
             for end in (*kind.beside, kind.fallback):
                 if end and os.path.isfile(stem + end):
                     members[kind.key(reference) + end] = stem + end
-    if not any(member.lower().endswith(IMAGE_SUFFIXES) for member in members):
+    if not any(member.lower().endswith(kind.suffixes) for member in members):
         if first is None and skipped:
             raise UserError(skipped[0].rstrip("."))
         raise UserError(
-            f"{path}: none of its images is there, the first is {first}; put it beside them, or give the "
-            "folder of both."
+            f"{path}: none of its {kind.thing}s is there, the first is {first}; put it beside them, or give "
+            "the folder of both."
         )
     return files.FileList(members, path), label
 
 
-def on_disk(reference, folder):
+def on_disk(reference, folder, suffixes=IMAGE_SUFFIXES):
     """The file that a list in ``folder`` means by a path, with or without its suffix; or None.
 
     Where it leads nowhere, its ends are looked for beside the list, which may have moved.
     """
-    ends = [""] if reference.lower().endswith(IMAGE_SUFFIXES) else IMAGE_SUFFIXES
+    ends = [""] if reference.lower().endswith(suffixes) else suffixes
     near = [os.path.join(folder, part, tail) for tail in _tails(reference) for part in ("", _IMAGES)]
     places = [os.path.join(folder, reference), os.path.join(folder, _IMAGES, reference), reference, *near]
     return next((place + end for place in places for end in ends if os.path.isfile(place + end)), None)
@@ -529,7 +564,7 @@ def unusable(path, kind, unit, reason, wanted):
     if found:
         return UserError(f"{path}: none of its {found} {unit} can be used ({reason}).")
     if names and reason == "it is empty":
-        reason = "none of its files is an image"
+        reason = f"none of its files is {kind.one}"
     counts = Counter(posixpath.splitext(name)[1].lower() or "file without suffix" for name in names)
     there = " and ".join(f"{count} {suffix}" for suffix, count in counts.most_common(4))
     there = f"there {'is' if there.startswith('1 ') else 'are'} {there}; " if there else ""

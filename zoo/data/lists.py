@@ -12,12 +12,12 @@ Images may be named without their suffix.
 
 import codecs
 import dataclasses
+import functools
 import itertools
 import json
 import posixpath
 import re
 
-from export.runtime import IMAGE_SUFFIXES
 from zoo import files
 from zoo.errors import UserError
 from zoo.formats.tables import column, open_table
@@ -152,12 +152,15 @@ def _loads(text):
 
 
 # An image and its text, with a tab, a comma or a blank between; Flickr's lists number the captions.
-_NAMED = "|".join(re.escape(suffix[1:]) for suffix in IMAGE_SUFFIXES)
-_IMAGE = re.compile(rf"\.({_NAMED})\b", re.IGNORECASE)
-_LINE = re.compile(
-    rf"""\s*(["']?)(?P<image>[^\t]*?\.({_NAMED}))\1(?:\#\d+)?(?P<gap>\t|[ ]*[,;|][ ]*|[ ]+|$)(?P<text>.*)""",
-    re.IGNORECASE | re.VERBOSE,
-)
+@functools.cache
+def _named(suffixes):
+    """Patterns of a suffix, and of a line whose name ends in one of them."""
+    named = "|".join(re.escape(suffix[1:]) for suffix in suffixes)
+    image = rf"""\s*(["']?)(?P<image>[^\t]*?\.({named}))\1(?:\#\d+)?"""
+    line = rf"{image}(?P<gap>\t|[ ]*[,;|][ ]*|[ ]+|$)(?P<text>.*)"
+    return re.compile(rf"\.({named})\b", re.IGNORECASE), re.compile(line, re.IGNORECASE | re.VERBOSE)
+
+
 _SHORT = re.compile(r"(?P<image>[^\t]+(?=\t)|[^\s,;|]+)(?P<gap>\t|[ ]*[,;|][ ]*|[ ]+)(?P<text>.*)")
 _SEVERAL = re.compile(r"(?P<image>\[\s*\".*?\"\s*\])(?P<gap>\t)(?P<text>.*)")  # PaddleOCR's, of one text
 
@@ -167,6 +170,7 @@ class _Reader:
 
     def __init__(self, kind, where, skipped, is_image):
         self.kind, self.where, self.skipped, self.is_image = kind, where, skipped, is_image
+        self._suffix, self._line = _named(kind.suffixes)
 
     def table(self, data):
         first, _, rest = files.gunzip(data, self.where)[:65536].lstrip().partition(b"\n")
@@ -180,11 +184,11 @@ class _Reader:
         if image is not None and said and image not in said:
             return self._rows(table, image, said, complaints)
         first, second = (line.partition(b"\n")[0].decode(errors="replace").strip() for line in (first, rest))
-        names_images = not self._match(first) and _IMAGE.search(second)
+        names_images = not self._match(first) and self._suffix.search(second)
         if image is None and not (len(titles) > 2 and names_images):
             return None
         shown = ", ".join(title[:30] for title in titles[:10])
-        what, lacks = ("image", "image") if image is None else (self.kind.option, self.kind.noun)
+        what, lacks = (self.kind.thing,) * 2 if image is None else (self.kind.option, self.kind.noun)
         self.skipped.append(
             f"{self.where}: its first line names no {lacks} ({shown}); start it with {self.kind.header}, or "
             f"say which it is: --columns {what}=NAME."
@@ -207,12 +211,14 @@ class _Reader:
     def lines(self, text):
         few = [line for _, line in itertools.islice(_numbered(text), _FEW)]
         texts = [match["text"] for match in map(self._match, few) if match]
-        if 2 * len(texts) <= len(few) or not any(texts) or all(map(_LINE.match, texts)):  # pairs of images
+        if (
+            2 * len(texts) <= len(few) or not any(texts) or all(map(self._line.match, texts))
+        ):  # pairs of images
             return None
         return self._of_lines(_numbered(text))
 
     def _match(self, line):
-        match = _SEVERAL.fullmatch(line) or _LINE.fullmatch(line)
+        match = _SEVERAL.fullmatch(line) or self._line.fullmatch(line)
         if match:
             return match
         match = _SHORT.fullmatch(line)
@@ -224,7 +230,8 @@ class _Reader:
             match = self._match(line)
             if not match:
                 self.skipped.append(
-                    f"{self.where}: line {number} names no image; write its name, a tab and its text."
+                    f"{self.where}: line {number} names no {self.kind.thing}; write its name, a tab and its "
+                    "text."
                 )
             elif re.match(r'\[\{"(transcription|points)"', match["text"]):
                 pages += 1
@@ -253,7 +260,10 @@ class _Reader:
                 ) from error
             return self._objects(self._json_lines(text))
         if isinstance(stored, dict):
-            for layout in (self._coco, self._karpathy, self._mmocr, self._by_file, self._single):
+            layouts = (
+                self._coco, self._msr_vtt, self._karpathy, self._mmocr, self._by_file, self._single,
+            )  # fmt: skip
+            for layout in layouts:
                 found = layout(stored)
                 if found is not None:
                     return found
@@ -300,13 +310,13 @@ class _Reader:
     def _single(self, stored):
         """One object, of a list that has one alone."""
         named = [value for key, value in _lower_keys(stored).items() if key in self.kind.image_columns]
-        if any(isinstance(value, str) and value.lower().endswith(IMAGE_SUFFIXES) for value in named):
+        if any(isinstance(value, str) and value.lower().endswith(self.kind.suffixes) for value in named):
             return self._objects([("its object", stored)])
         return None
 
     def _by_file(self, stored):
         """docTR's labels: ``{"img_1.png": "text"}``."""
-        if not stored or not all(k.lower().endswith(IMAGE_SUFFIXES) or self.is_image(k) for k in stored):
+        if not stored or not all(k.lower().endswith(self.kind.suffixes) or self.is_image(k) for k in stored):
             return None
         if all(isinstance(value, dict) and "polygons" in value for value in stored.values()):
             raise UserError(
@@ -335,6 +345,16 @@ class _Reader:
                 self.skipped.append(f"{self.where}: annotation {number} has no {self.kind.columns[0]}.")
             for text in texts:
                 yield Entry(names.get(one.get("image_id"), f"id {one.get('image_id')}"), text)
+
+    def _msr_vtt(self, stored):
+        """MSR-VTT's: videos with their splits, and sentences on them."""
+        rows, videos = stored.get("sentences"), stored.get("videos")
+        if not isinstance(rows, list) or not any("video_id" in one for one in rows if isinstance(one, dict)):
+            return None
+        videos = [one for one in videos or () if isinstance(one, dict)]
+        splits = {one.get("video_id"): one.get("split") for one in videos}
+        rows = [one | {"split": splits.get(one.get("video_id"))} for one in rows if isinstance(one, dict)]
+        return self._objects((f"sentence {i}", row) for i, row in enumerate(rows, 1))
 
     def _karpathy(self, stored):
         images = stored.get("images")

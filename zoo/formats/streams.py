@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import os
+import posixpath
 import re
 import select
 import sys
@@ -59,7 +60,7 @@ class Feed:
         return self._waiting is None or self._waiting()
 
 
-def paths(arguments, suffixes):
+def paths(arguments, suffixes, part_suffixes=()):
     """A ``Feed`` of files: their paths and, for "-", what is on standard input.
 
     That is a path a line, or the bytes of one file, which is called "-" then. What is the name of a folder
@@ -70,12 +71,12 @@ def paths(arguments, suffixes):
     def items():
         for argument in arguments:
             if argument != "-":
-                yield from ((path, path) for path in expanded(argument, suffixes))
+                yield from ((path, path) for path in expanded(argument, suffixes, parts=part_suffixes))
             elif _is_file(stdin.start()):
                 yield "-", stdin.whole()
             else:
                 for line in stdin.lines(blank=False):
-                    yield from ((path, path) for path in expanded(line, suffixes))
+                    yield from ((path, path) for path in expanded(line, suffixes, parts=part_suffixes))
 
     return Feed(items(), stdin.waiting)
 
@@ -137,33 +138,35 @@ def _named(lines):
     return ((line, line) for line in lines)
 
 
-def expanded(argument, suffixes, tables=False):
+def expanded(argument, suffixes, tables=False, parts=()):
     """The paths that an argument stands for: list of str.
 
     Of a folder these are the files with ``suffixes`` in it and below, and ``tables`` if asked for; of a
     pattern those that it matches, in the order of their names. What is neither, or stands for nothing, is its
-    own only path.
+    own only path. So is a folder in which there are files that end as ``parts`` say, which are one input.
     """
     if os.path.isdir(argument):
         try:
             names = files.names_in(argument)
+            whole = {posixpath.dirname(name) for name in names if parts and _ends(name, parts)}
             names = [name for name in names if _ends(name, suffixes) or (tables and is_table(name))]
+            names = sorted([*names, *whole])
         except UserError:  # see ``told``
             names = []
-        return [os.path.join(argument, name) for name in names] or [argument]
+        return [os.path.join(argument, name).rstrip("/") for name in names] or [argument]
     if glob.has_magic(argument) and not os.path.lexists(argument):
         found = sorted(glob.glob(argument, recursive=True))
-        return [path for one in found for path in expanded(one, suffixes, tables)] or [argument]
+        return [path for one in found for path in expanded(one, suffixes, tables, parts)] or [argument]
     return [argument]
 
 
-def told(name, error, suffixes, reads):
+def told(name, error, suffixes, reads, part_suffixes=()):
     """What to tell of an input that a reader could not read: its error, or one that knows what was given.
 
     Args:
         name: what ``paths`` calls the input.
         error: the reader's UserError.
-        suffixes, reads: those of the reader.
+        suffixes, reads, part_suffixes: those of the reader.
     """
     if name is None:
         return error
@@ -173,6 +176,8 @@ def told(name, error, suffixes, reads):
         try:
             names = files.names_in(name)
         except UserError as error:
+            return error
+        if part_suffixes and any(_ends(name, part_suffixes) for name in names):
             return error
         there = f"holds {', '.join(names[:3])}{', …' * (len(names) > 3)}" if names else "is empty"
         return UserError(

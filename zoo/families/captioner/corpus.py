@@ -17,33 +17,17 @@ So is such a list alone, a Parquet table, a pattern or list of images, or ``tfds
 public set with an image and captions. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
-import dataclasses
-import itertools
-import posixpath
-
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
-from zoo.data.samples import LocalCorpus, Samples, feature_of
+from zoo.data.captions import CaptionedSamples, normalising, read_captioned
+from zoo.data.samples import LocalCorpus, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
 from zoo.images.photos import photo_as_jpeg, read_photo
-from zoo.text.files import split_lines
 from zoo.text.normalise import language_of, normalise_caption
-
-_FEW = 100  # images of a Parquet table tell its language
-
-
-def _normalising(language=None):
-    """The fields of a ``Kind`` whose captions are of a language, as ``normalise_caption`` has it."""
-
-    def clean(caption):
-        return normalise_caption(caption, language)
-
-    return {"clean": clean, "parts": lambda text: list(map(clean, split_lines(text)))}
-
 
 KIND = listed.Kind(
     noun="caption",
@@ -52,7 +36,7 @@ KIND = listed.Kind(
     option="caption",
     several=True,
     splits=r"(?i:.*(train|dev|val|test).*mages.*\.txt)",
-    **_normalising(),
+    **normalising(),
 )
 
 
@@ -78,7 +62,10 @@ class CaptionCorpus(LocalCorpus):
         self.size, self.kind = size, kind
 
     def samples(self):
-        for name, image, captions in read_captioned(self.path, self.size, self.skipped, self.kind):
+        def read(data, name):
+            return photo_as_jpeg(data, self.size, name=name)
+
+        for name, image, captions in read_captioned(self.path, read, self.skipped, self.kind):
             yield {"image": image, "text": "\n".join(captions), "name": name}
 
     def unusable(self, reason):
@@ -86,72 +73,19 @@ class CaptionCorpus(LocalCorpus):
         return listed.unusable(self.path, self.kind, "captioned images", reason, wanted)
 
 
-def read_captioned(path, size, skipped, kind=KIND):
-    """Iterate over the captioned images of a corpus, one image in memory at a time.
-
-    Args:
-        path: the folder, archive or ``FileList``.
-        size: side of the squares to which images are stretched, in pixels.
-        skipped: a list; a sentence is appended for each image, list and line of one that cannot be used.
-        kind: ``KIND``, perhaps with columns that a person named.
-
-    Yields:
-        ``(name, image, captions)``: ``SPLIT/FILE``, or the image's path in the corpus where no split is
-        known; the bytes of an RGB JPEG file; the normalised captions, a list of str, one at least.
-    """
-    names, described = set(), _described(path, kind, skipped)
-    for found, data in described.read():
-        try:
-            image = photo_as_jpeg(data, size, name=f"{path}: {found.member}")
-        except UserError as error:
-            skipped.append(str(error))
-            continue
-        file = found.member.lstrip("./")
-        name = f"{found.split}/{posixpath.basename(file)}" if found.split else file
-        if name in names:
-            name = f"{found.split}/{file}"
-        names.add(name)
-        yield name, image, found.texts
-
-
-def _described(path, kind, skipped):
-    """The ``DescribedImages`` of a corpus, whose captions are normalised as its language has it."""
-    told = []
-    described = listed.DescribedImages(path, kind, told)
-    said = list(told)
-    few = described.images.values() or [found for found, _ in itertools.islice(described.read(), _FEW)]
-    if language := language_of(text for found in few for text in found.texts):
-        return listed.DescribedImages(path, dataclasses.replace(kind, **_normalising(language)), skipped)
-    skipped += said
-    described.skipped = skipped
-    return described
-
-
 # === Prepared corpora ===
 
 
-class CaptionSamples(Samples):
-    """Some captioned images of one or more prepared corpora.
-
-    Attributes:
-        names: ``CORPUS/SPLIT/FILE`` of every image, or ``CORPUS/`` and its path in the corpus where no split
-            is known; the corpus is named as its file without suffixes.
-        texts: its normalised captions (see ``zoo.text.normalise.normalise_caption``), one on each line.
-        references: lists of these captions, one for each image.
-        skipped: sentences on images and captions that could not be used.
+class CaptionSamples(CaptionedSamples):
+    """Some captioned images of one or more prepared corpora; see ``zoo.data.captions.CaptionedSamples``.
 
     ``dataset`` gives ``image`` uint8 ``[size, size, 3]`` and ``text``.
     """
 
     noun = "image"
     version = 6
-    named = None  # columns that a person named
     suffixes = IMAGE_SUFFIXES
     size = None  # side of the images in pixels; `load_captions` makes a class for each
-
-    def __init__(self, sources, chosen=None):
-        super().__init__(sources, chosen)
-        self.references = [text.split("\n") for text in self.texts]
 
     @classmethod
     def local(cls, path):
@@ -170,14 +104,6 @@ class CaptionSamples(Samples):
     @classmethod
     def uniform(cls, builder):
         return _public(builder, cls.size)
-
-    @staticmethod
-    def measures(sample):
-        return []
-
-    @staticmethod
-    def complaint(name, text):
-        return None if text else f"{name} has no caption."
 
     def chunks(self, size):
         """Iterate over ``(images, references)``: lists of up to ``size`` uint8 arrays and lists of str."""

@@ -34,7 +34,7 @@ def contact_sheet(items, path, columns=4):
     _draw(cells, path, columns, font)
 
 
-def attention_sheet(image, words, attention, path, columns=4):
+def attention_sheet(image, words, attention, path, columns=4, smooth=True):
     """Draws an image once for each word of its caption, light where the model looked to write it.
 
     Args:
@@ -43,17 +43,18 @@ def attention_sheet(image, words, attention, path, columns=4):
         attention: float ``[words, rows, columns]``: how much of each part of the image was seen.
         path: the PNG file to write.
         columns: images side by side, at most.
+        smooth: as of ``attended``.
 
     Raises:
         UserError: as ``contact_sheet``.
     """
     font = open_font(FONT)
     titles = [[(line, "black") for line in _wrapped(word, font)] for word in words]
-    seen = [attended(image, weights) for weights in attention]
+    seen = [attended(image, weights, smooth) for weights in attention]
     _draw(list(zip(seen, titles, strict=True)), path, columns, font, above=True)
 
 
-def attended(image, weights):
+def attended(image, weights, smooth=True):
     """The image darkened where it was not looked at.
 
     The grid is made as large as the image by bicubic interpolation; its largest weight leaves the image as
@@ -62,12 +63,14 @@ def attended(image, weights):
     Args:
         image: uint8 ``[height, width, 3]``.
         weights: float ``[rows, columns]``, 0 or more.
+        smooth: if not, each cell of the grid is as light all over: where cells are pictures of their own.
 
     Returns:
         uint8 ``[height, width, 3]``.
     """
     grid = Image.fromarray(np.float32(weights / weights.max()))
-    mask = grid.resize(image.shape[1::-1], Image.Resampling.BICUBIC)
+    how = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    mask = grid.resize(image.shape[1::-1], how)
     light = DARK + (1 - DARK) * np.clip(np.asarray(mask), 0, 1)
     return np.uint8(np.rint(image * light[:, :, None]))
 
