@@ -41,6 +41,9 @@ train = [
     "importlib_resources>=6",  # tensorflow-datasets imports it without asking for it
 ]
 
+# What reads videos; animated images and folders of frames need nothing more.
+videos = ["av>=14"]
+
 # What the estimator of sequence classifiers derives from.
 sklearn = ["scikit-learn>=1.6"]
 
@@ -55,6 +58,7 @@ extras = {
     "strokes": strokes,
     "sklearn": sklearn,
     "voice": voice,
+    "videos": videos,
     "train": train,
     "gpu": [*train, "tensorflow[and-cuda]>=2.21,<2.22"],
     "jax": [*train, "jax>=0.10"],
@@ -63,6 +67,7 @@ extras = {
         *sklearn,
         *strokes,
         *voice,
+        *videos,
         "jax>=0.10",
         "pytest>=9",
         "pytest-xdist>=3.7",

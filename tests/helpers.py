@@ -38,6 +38,14 @@ def scene():
     return image.astype("uint8")
 
 
+def filmed():
+    """Something dark that moves to the left over grass, uint8 ``[12, 60, 80, 3]``."""
+    frames = np.tile(np.uint8([60, 140, 50]), (12, 60, 80, 1))
+    for i, frame in enumerate(frames):
+        frame[20:44, 50 - 3 * i : 56 - 3 * i] = 10
+    return frames
+
+
 def formula():
     """Strokes of x + 1, as points: float32 ``[points, 3]``."""
     corners = [

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import filmed
 from PIL import Image
 
 from zoo import cli
@@ -34,6 +35,7 @@ SHORTER = {
     "recipes.char_lm": " --training.epochs 1 --training.batch-size 2 --model.units 16",
     "zoo train sequence_classifier": " --training.epochs 1 --model.units 8",
     "recipes.text_classifier": " --training.epochs 1 --model.units 8",
+    "recipes.video_captioner": " --training.epochs 1",
     "recipes.captioner": " --training.epochs 1 --training.batch-size 2 --tuning.epochs 1"
     " --tuning.batch-size 2",
 }
@@ -73,6 +75,8 @@ def desk(tmp_path_factory, draw_line, line_folder):
     (folder / "sentence.txt").write_text("We went to the park.\n")
     opinions = "".join(f"good\tWe saw fine film {i}.\nbad\tWe saw dull film {i}.\n" for i in range(20))
     (folder / "reviews.tsv").write_text(f"label\ttext\n{opinions}")
+    frames = [Image.fromarray(frame) for frame in filmed()]
+    frames[0].save(folder / "clip.gif", save_all=True, append_images=frames[1:], duration=100)
     (folder / "story.txt").write_text("Mary got the milk.\nMary went to the hallway.\n")
     (folder / "questions.txt").write_text("Where is the milk?\n")
     (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)

@@ -14,6 +14,7 @@ FAMILIES = {  # name: what its models do
     "deep_speech": "transcribes speech",
     "translator": "translates sentences",
     "captioner": "describes images in a sentence",
+    "video_captioner": "tells in a sentence what happens in videos",
     "char_lm": "writes text, and tells how likely a text is",
     "text_classifier": "labels texts",
     "sequence_classifier": "labels sequences of numbers, such as movements",

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import formula, scene
+from helpers import filmed, formula, scene
 
 import zoo
 from zoo import hub
@@ -36,6 +36,8 @@ def some_input(task, draw_line):
         return formula()
     if task.name == "captioner":
         return scene()
+    if task.name == "video_captioner":
+        return filmed()
     if task.name == "question_answering":
         return "Where is Mary?"
     if task.name == "speech_synthesis":
@@ -58,7 +60,7 @@ def test_presets_are_there():
         {"line_ocr_en", "line_ocr_latin", "line_ocr_fraktur", "line_ocr_arabic", "script_arabic"},
         {"deep_speech_digits", "deep_speech_en", "deep_speech_de"},
         {"translator_en_de", "translator_en_fr", "translator_en_de_fixed_context"},
-        {"captioner_flickr8k"},
+        {"captioner_flickr8k", "video_moving_digits"},
         {"sentiment_en", "qa_babi", "char_lm_shakespeare", "char_lm_c", "char_lm_latex"},
         {"actions_msr3d", "wrist_activity"},
         {"ink_formulae"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import formula, scene
+from helpers import filmed, formula, scene
 from PIL import Image
 
 import zoo
@@ -47,6 +47,13 @@ def captioner(folder, draw_line):
     Image.fromarray(scene()).save(folder / "a.png")
     (folder / "captions.csv").write_text("image,caption\na.png,a green field\n")
     return [str(folder / "a.png")], folder
+
+
+def video_captioner(folder, draw_line):
+    pictures = [Image.fromarray(frame) for frame in filmed()]
+    pictures[0].save(folder / "a.gif", save_all=True, append_images=pictures[1:], duration=100)
+    (folder / "captions.csv").write_text("video,caption\na.gif,a one moves left\n")
+    return [str(folder / "a.gif")], folder
 
 
 def char_lm(folder, draw_line):

@@ -59,6 +59,11 @@ def made(family, policy, **more):
         ),
         "translator": (units, lambda: Subwords.learn(100 * TEXTS, 4 + 256 + 16)),
         "captioner": (units | {"encoder": encoder(), "pixels": "-1..1", "image_size": 32}, lambda: words),
+        "video_captioner": (
+            units | {"encoder": encoder(), "pixels": "-1..1", "frame_size": 32, "frames": 6}
+            | {"frame_units": 12, "read_units": 12},
+            lambda: words,
+        ),
         "char_lm": (units, lambda: Characters.learn("".join(TEXTS))),
         "ink": (
             {"filters": (8, 12), "kernels": (3, 3), "strides": (1, 2), "units": (12,), "dropout": 0.0},
@@ -110,6 +115,7 @@ def batch(task):
         size = getattr(task.config, "image_size", 32)
         shape = (24, 300, 1) if task.name in ("line_ocr", "script_tagger") else (size, size, 3)
         given["image"] = random.integers(0, 256, (4, *shape)).astype("uint8")
+        given["video"] = random.integers(0, 256, (4, 6, 32, 32, 3)).astype("uint8")
         strokes = 9 * random.standard_normal((4, 40, 2)).cumsum(1)
         given["points"] = np.concatenate([strokes, strokes[:, :, :1] > 9], 2).astype("float32")
         corpus = SimpleNamespace(
@@ -263,6 +269,7 @@ def test_all_can_be_lowered_for_cuda(family, cuda):
     # cuDNN computes each LSTM without a mask.
     twice = "line_ocr", "ink", "script_tagger", "text_classifier", "sequence_classifier", "char_lm"
     calls = dict.fromkeys(twice, 2) | {"translator": 1, "captioner": 1, "question_answering": 4}
+    calls["video_captioner"] = 3
     for name in ("@cudnn_rnn_ffi", "@cudnn_rnn_bwd_ffi"):
         assert program.count(name) == calls.get(family, 0)
     if family not in ("line_ocr", "script_tagger", "ink"):  # whose preprocessing is TensorFlow's

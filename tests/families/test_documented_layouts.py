@@ -18,6 +18,7 @@ from zoo.families.question_answering.corpus import read_questions
 from zoo.families.sequence_classifier.corpus import read_sequences
 from zoo.families.text_classifier.corpus import read_labelled
 from zoo.families.translator.corpus import read_parallel
+from zoo.families.video_captioner.corpus import load_videos
 
 PAGE = (Path(__file__).parents[2] / "docs/corpora.md").read_text(encoding="utf-8")
 
@@ -162,11 +163,38 @@ def test_captions(heading, example, tmp_path):
     }[heading]  # fmt: skip
 
 
+VIDEO_LISTS = {
+    "A table of videos": "captions.csv", "MSR-VTT": "videodatainfo.json", "Objects of videos": "label.json",
+    "Lines of videos": "AllVideoDescriptions.txt",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("heading, example", headed("Videos").items())
+def test_videos(heading, example, tmp_path):
+    frames = [Image.new("L", (16, 16), shade) for shade in (0, 90)]
+    (tmp_path / "clips" / "b").mkdir(parents=True)
+    for name in "ab":
+        frames[0].save(tmp_path / "clips" / f"{name}.gif", save_all=True, append_images=frames[1:])
+    if heading in VIDEO_LISTS:
+        (tmp_path / VIDEO_LISTS[heading]).write_text(example)
+    else:
+        said = re.findall(r"^(\S+\.txt) +(.*)\n((?: {8}.*\n)*)", example, re.MULTILINE)
+        for name, first, more in said:
+            (tmp_path / name).write_text("\n".join([first, *re.findall(r"^ +(.*?)(?:  |$)", more, re.M)]))
+        (tmp_path / "clips" / "b.gif").unlink()
+        for i, frame in enumerate(frames):
+            frame.save(tmp_path / "clips" / "b" / f"{i + 1}.png")
+    found = load_videos(tmp_path, size=8, most=2)
+    assert found.skipped == [] and len(found) == 2
+    assert [len(those) for those in found.references] == [2, 1]
+    assert "two children play in the sand" in found.texts[1]
+
+
 def test_there_are_examples():
-    sections = ("Lines of text", "Captions", "Speech", "Translation", "Labels", "Plain text")
+    sections = ("Lines of text", "Captions", "Videos", "Speech", "Translation", "Labels", "Plain text")
     counts = [len(examples(section)) for section in sections]
-    assert counts == [11, 7, 8, 8, 6, 1]
-    assert [len(headed(section)) for section in sections[:2]] == counts[:2]
+    assert counts == [11, 7, 5, 8, 8, 6, 1]
+    assert [len(headed(section)) for section in sections[:3]] == counts[:3]
 
 
 @pytest.mark.parametrize("example", examples("Sequences of numbers"))

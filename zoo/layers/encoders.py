@@ -1,4 +1,5 @@
-"""Encoders of images: convolutional networks of ``keras.applications``, or one's own, and their weights."""
+"""Encoders of images: convolutional networks of ``keras.applications``, small ones of plain convolutions, or
+one's own; and their weights."""
 
 import ast
 from pathlib import Path
@@ -41,7 +42,8 @@ def make_encoder(encoder, size):
 
     Args:
         encoder: a network of ``keras.applications``, with arguments where it takes some, such as
-            ``MobileNet(alpha=0.75)``; or any Keras model, as its ``to_json()``.
+            ``MobileNet(alpha=0.75)``; ``ConvNet``, see ``conv_net``; or any Keras model, as its
+            ``to_json()``.
         size: side of its images.
 
     Returns:
@@ -101,10 +103,44 @@ def _application(encoder):
             raise ValueError("an argument without its name")
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError, MemoryError) as error:
         raise UserError(f"encoder {encoder!r}: write a name, or a name(argument=value).") from error
+    if name == "ConvNet":
+        return conv_net, standardised, arguments
     for module in vars(keras.applications).values():
         if hasattr(module, name) and hasattr(module, "preprocess_input"):
             return getattr(module, name), module.preprocess_input, arguments
     raise UserError(f"encoder {name}: keras.applications has no such network; see its documentation.")
+
+
+def standardised(image):
+    """Each image of ``[batch, height, width, 3]`` less its mean, divided by its standard deviation."""
+    image = image / 255
+    image -= ops.mean(image, (1, 2, 3), keepdims=True)
+    return image / ops.sqrt(ops.mean(ops.square(image), (1, 2, 3), keepdims=True) + 1e-3)
+
+
+def conv_net(
+    filters=(32, 64, 128, 128), strides=(2, 2, 2, 2), include_top=False, input_shape=None, weights=None
+):
+    """A small network to be trained from nothing: convolutions with ReLU, 5x5 first, then 3x3.
+
+    Args:
+        filters, strides: of each convolution.
+        include_top, input_shape, weights: as of ``keras.applications``; it has neither top nor weights.
+
+    Raises:
+        ValueError: it is asked for them, or numbers of filters and strides differ.
+    """
+    if include_top or weights:
+        raise ValueError("ConvNet has no top and no weights to begin with")
+    if len(filters) != len(strides) or not filters:
+        raise ValueError("ConvNet needs as many strides as filters")
+    image = x = keras.Input(input_shape)
+    for i, (number, stride) in enumerate(zip(filters, strides, strict=True), 1):
+        x = layers.Conv2D(
+            number, 3 if i > 1 else 5, stride, "same", activation="relu", kernel_initializer="he_normal",
+            name=f"conv_{i}",
+        )(x)  # fmt: skip
+    return keras.Model(image, x, name="conv_net")
 
 
 def load_weights(model, encoder, source):

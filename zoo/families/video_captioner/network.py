@@ -1,0 +1,278 @@
+"""Video captioning: a video -> what happens in it, in words.
+
+Venugopalan et al. 2015, "Sequence to Sequence – Video to Text" (S2VT): a convolutional network turns each
+frame into features, a recurrent layer reads them in the order of time, another writes the sentence word by
+word. Before each word it looks at all frames (Yao et al. 2015, "Describing Videos by Exploiting Temporal
+Structure").
+
+The way of a video: uint8 RGB frames -> the encoder's features of each -> the states of the frames, in both
+directions of time -> scores of the next word, with the words before as given (``network``), or as found or
+drawn (``serving``). Or features of frames that another program made come in.
+"""
+
+import dataclasses
+import functools
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo.contract.compiled import compiled
+from zoo.contract.config import check_choices
+from zoo.contract.describer import Describer
+from zoo.contract.serving import TensorSpec
+from zoo.layers import KINDS, Bidirectional, make_recurrent
+from zoo.layers.describing import SEEN_AT, DescribingDecoder
+from zoo.layers.encoders import PIXELS, Preprocess, make_encoder
+
+FRAME_AS = ("mean", "grid")
+FEATURES = "features"  # in place of an encoder's name
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoCaptionerConfig:
+    """What a video captioner is made of.
+
+    Attributes:
+        encoder: what sees each frame: a network of ``keras.applications``, such as ``MobileNet(alpha=0.75)``;
+            ``ConvNet(filters=(24, 48), strides=(2, 2))``, plain convolutions; any Keras model as its
+            ``to_json()``; or ``features``, where features of the frames come in as ``.npy``.
+        pixels: the range in which the encoder takes them: ``0..255``, ``0..1``, ``-1..1``, or ``own``, as its
+            ``preprocess_input`` makes them.
+        encoder_learns: whether training reaches the encoder. If not, its features are computed once for each
+            video and kept.
+        frame_size: side of the square that frames are stretched to.
+        frames: how many frames of a video are looked at, at most, evenly spread over time.
+        features: how many features a frame has, where they come in.
+        frame_as: what of the encoder's grid a frame's features are: its ``mean``, or all of the ``grid``,
+            which tells where things are.
+        frame_units: features of a frame after a dense layer, which recurrent layers read.
+        differences: recurrent layers read how these differ from those of the frame before, too, as motion
+            is an input of its own in two-stream networks (Simonyan & Zisserman 2014).
+        read_units: units of the recurrent layer that reads frames, in each direction of time.
+        seen_at: where the recurrent layer that writes gets to know the frames: ``first_step``, as if they
+            were the word before the first; ``every_step``, beside each word; ``attention``, where it begins,
+            and in each step by a look at all frames (Yao et al. 2015).
+        cell: kind of the recurrent layers.
+        units: units of the recurrent layer that writes.
+        embedding: size of the vectors that stand for words.
+        tied_embeddings: the output layer's rows are the embeddings.
+        dropout: share of values dropped from embeddings and before the output.
+        label_smoothing: share of the target's probability that is spread over all words (Szegedy et al. 2016,
+            section 7).
+        beam_width: width of the beam search: how many hypotheses it keeps. See ``zoo.decoding.search``.
+        length_penalty: of the beam search; more favours long sentences, 0 is none.
+    """
+
+    encoder: str = "ConvNet(filters=(16, 32, 48, 64), strides=(2, 2, 2, 1))"
+    pixels: str = "own"
+    encoder_learns: bool = True
+    frame_size: int = 56
+    frames: int = 10
+    features: int = 0
+    frame_as: str = "grid"
+    frame_units: int = 128
+    differences: bool = True
+    read_units: int = 128
+    seen_at: str = "attention"
+    cell: str = "lstm"
+    units: int = 192
+    embedding: int = 64
+    tied_embeddings: bool = False
+    dropout: float = 0.2
+    label_smoothing: float = 0.05
+    beam_width: int = 3
+    length_penalty: float = 1.0
+
+    def __post_init__(self):
+        check_choices(self, seen_at=SEEN_AT, cell=KINDS, pixels=PIXELS, frame_as=FRAME_AS)
+        if self.frames < 2:
+            raise ValueError(f"frames is 2 or more, not {self.frames}")
+        if (self.encoder == FEATURES) != (self.features > 0):
+            raise ValueError("features is more than 0 where the encoder is features, and only there")
+
+
+class VideoCaptioner(Describer):
+    """A video captioner. See ``Task`` and ``Describer`` for what it offers."""
+
+    name = "video_captioner"
+    Config = VideoCaptionerConfig
+    rounded = Describer.rounded | {"frames": 16}
+    places = ("frames",)
+
+    # === Network ===
+
+    def build_network(self):
+        config = self.config
+        before = keras.Input((None, None), dtype="int32", name="before")
+        lengths = keras.Input((), dtype="int32", name="lengths")
+        self._dense = layers.Dense(config.frame_units, activation="relu", name="frame")
+        recurrent = make_recurrent(config.cell, config.read_units)
+        self._read = Bidirectional(recurrent, name="read")
+        self.decoder = DescribingDecoder(
+            len(self.vocabulary), config.seen_at, config.cell, config.units, config.embedding,
+            config.tied_embeddings, config.dropout, name="decoder",
+        )  # fmt: skip
+        if config.encoder == FEATURES:
+            self.encoder, width = None, config.features
+        else:
+            self.encoder = make_encoder(config.encoder, config.frame_size)
+            self._preprocess = Preprocess(config.encoder, config.pixels, name="preprocess")
+            self._unfold = UnfoldFrames(name="unfold")
+            grid = self.encoder.output.shape[1:]
+            width = grid[-1] if config.frame_as == "mean" else int(np.prod(grid))
+        features = keras.Input((None, width), name="features")
+        given = {"features": features, "lengths": lengths, "before": before}
+        self._telling = keras.Model(given, self._tell(features, lengths, before), name="telling")
+        if self.encoder is None:
+            return keras.Model(given, self._tell(features, lengths, before), name=self.name)
+        side = config.frame_size
+        video = keras.Input((None, side, side, 3), dtype="uint8", name="video")
+        given = {"video": video, "lengths": lengths, "before": before}
+        return keras.Model(given, self._tell(self._see(video), lengths, before), name=self.name)
+
+    def _see(self, video):
+        """``[batch, frames, frame_size, frame_size, 3]``, 0 to 255 -> ``[batch, frames, features]``."""
+        side = self.config.frame_size
+        # Keras's TimeDistributed loops over the batch where the number of frames is not known.
+        frames = ops.reshape(video, (-1, side, side, 3))
+        # Batch normalisation keeps the statistics of the images that the encoder has learned from.
+        seen = self.encoder(self._preprocess(frames), training=False)
+        return self._unfold(ops.mean(seen, (1, 2)) if self.config.frame_as == "mean" else seen, video)
+
+    def _states(self, features, lengths):
+        """Features of frames -> ``[batch, frames, 2 * read_units]``, zeros beyond each length."""
+        x = self._dense(features)
+        if self.config.differences:
+            x = ops.concatenate([x, x - ops.concatenate([x[:, :1], x[:, :-1]], 1)], -1)
+        return self._read(x, lengths)
+
+    def _tell(self, features, lengths, before):
+        return self.decoder(self._states(features, lengths), before, lengths)
+
+    # === Decoding ===
+
+    @property
+    def sees(self):
+        lengths = TensorSpec("lengths", "int32", ("batch",))
+        if self.encoder is None:
+            return TensorSpec("features", "float32", ("batch", "frames", self.config.features)), lengths
+        return TensorSpec("video", "uint8", ("batch", "frames", "height", "width", 3)), lengths
+
+    def seen(self, inputs):
+        """The states of frames of any size; of each video as many as ``lengths`` says."""
+        lengths = inputs["lengths"]
+        if self.encoder is None:
+            return self._states(inputs["features"], lengths), lengths
+        video, side = inputs["video"], self.config.frame_size
+        frames, shape = ops.shape(video)[1], ops.shape(video)[2:]
+        video = ops.reshape(ops.cast(video, "float32"), (-1, *shape))
+        video = ops.image.resize(video, (side, side), interpolation="bilinear")
+        return self._states(self._see(ops.reshape(video, (-1, frames, side, side, 3))), lengths), lengths
+
+    def sees_example(self, batch, seed):
+        random, side = np.random.default_rng(seed), self.config.frame_size
+        lengths = random.integers(2, 7, batch).astype("int32")
+        time = lengths.max()
+        if self.encoder is None:
+            features = random.standard_normal((batch, time, self.config.features))
+            return {"features": features.astype("float32"), "lengths": lengths}
+        height, width = (side, side) if seed % 2 else random.integers(side // 2, 2 * side, 2)
+        # Waves that move, as what is filmed is smooth, too.
+        frame, row, column = np.indices((time, height, width))[..., None] / side
+        across, down, on, phase = random.uniform(-9, 9, (4, batch, 1, 1, 1, 3))
+        video = 127.5 + 127.5 * np.sin(across * column + down * row + on * frame * 3 + phase)
+        return {"video": video.astype("uint8"), "lengths": lengths}
+
+    # === Training ===
+
+    def training_model(self):
+        """What is to be trained with its cross-entropy, for ``fit`` on the pipeline's batches."""
+        if self.encoder is not None:
+            for layer in self.encoder.layers:
+                normalises = isinstance(layer, layers.BatchNormalization)
+                layer.trainable = self.config.encoder_learns and not normalises
+        return super().training_model()
+
+    @property
+    def learns(self):
+        return self.network if self._sees_frames else self._telling
+
+    @property
+    def _sees_frames(self):
+        """Whether training sees frames, not features."""
+        return self.encoder is not None and self.config.encoder_learns
+
+    @functools.cached_property
+    def _features(self):
+        """The compiled encoder, on one video as NumPy."""
+        side = self.config.frame_size
+        see = compiled(
+            self.network,
+            lambda inputs: {"features": self._see(inputs["video"])},
+            [TensorSpec("video", "uint8", (1, "frames", side, side, 3))],
+            rounded={"frames": self.config.frames},
+        )
+        return lambda video: np.asarray(see({"video": video[None]})["features"])[0, : len(video)].astype(
+            "float16"
+        )
+
+    def encode_seen(self, sample):
+        """The ``video``, or the ``features`` of its frames, where those are what is learned from."""
+        import tensorflow as tf
+
+        if self.encoder is None or self._sees_frames:
+            return {name: sample[name] for name in ("video", "features") if name in sample}
+        features = tf.numpy_function(self._features, [sample["video"]], tf.float16, stateful=False)
+        return {"features": tf.ensure_shape(features, self._telling.input["features"].shape[1:])}
+
+    def augment_sample(self, sample, seed):
+        """Lights videos anew, all frames alike; features are as they are."""
+        return sample | {"video": vary_video(sample["video"], seed)} if "video" in sample else sample
+
+    def collate_seen(self, batch, round_to):
+        import tensorflow as tf
+
+        name = "video" if "video" in batch else "features"
+        seen, lengths = batch[name], batch["video_lengths" if name == "video" else "feature_lengths"]
+        if round_to > 8:  # few shapes: see the pipeline
+            more = self.config.frames - tf.shape(seen)[1]
+            seen = tf.pad(seen, [(0, 0), (0, more), *[(0, 0)] * (len(seen.shape) - 2)])
+        return {name: seen, "lengths": lengths}
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class UnfoldFrames(layers.Layer):
+    """What was computed of each frame, ``[batch * frames, ...]``, by videos: ``[batch, frames, features]``.
+
+    The second input is ``[batch, frames, ...]``, the videos.
+    """
+
+    def call(self, x, video):
+        return ops.reshape(x, (ops.shape(video)[0], ops.shape(video)[1], int(np.prod(x.shape[1:]))))
+
+    def compute_output_spec(self, x, video):
+        return keras.KerasTensor((*video.shape[:2], int(np.prod(x.shape[1:]))), x.dtype)
+
+
+def vary_video(video, seed):
+    """A video with other colours and contrast, the same in all frames; where things are stays.
+
+    Args:
+        video: uint8 ``[frames, height, width, 3]``.
+        seed: int ``[2]``; the same gives the same.
+
+    Returns:
+        uint8, of the same shape.
+    """
+    import tensorflow as tf
+
+    draw = tf.random.stateless_uniform((8,), seed)
+    varied = tf.cast(video, tf.float32)
+    varied = (varied - 128) * (0.7 + 0.5 * draw[0]) * (0.85 + 0.3 * draw[1:4]) + 128 + 60 * (draw[4] - 0.5)
+    negative = draw[5] < 0.25  # dark things on light grounds for light ones on dark grounds
+    varied = tf.where(negative, 255 - varied, varied)
+    return tf.cast(tf.clip_by_value(tf.round(varied), 0, 255), tf.uint8)
+
+
+TASK = VideoCaptioner
