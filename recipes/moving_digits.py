@@ -335,6 +335,17 @@ def written_by(part):
     return [inks[data.target[first:last] == value] for value in range(10)]
 
 
+def photographs(folder):
+    """The paths of the images in a folder; none where it is None. Raises UserError where none is in it."""
+    if folder is None:
+        return []
+    names = sorted(files.names_in(folder))
+    found = [str(Path(folder, name)) for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+    if not found:
+        raise UserError(f"--grounds {folder}: there is no image in it; give a folder of some.")
+    return found
+
+
 def save_gif(frames, path):
     """uint8 ``[frames, height, width, 3]`` -> a GIF file with the colours of its first frame."""
     first = Image.fromarray(frames[0]).quantize(256)
@@ -366,12 +377,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     if options.count < 1:
         raise UserError(f"--count {options.count}: give 1 or more.")
-    inks, grounds = written_by(options.part), []
-    if options.grounds:
-        names = files.names_in(options.grounds)
-        grounds = [str(Path(options.grounds, n)) for n in sorted(names) if n.lower().endswith(IMAGE_SUFFIXES)]
-        if not grounds:
-            raise UserError(f"--grounds {options.grounds}: there is no image in it; give a folder of some.")
+    inks, grounds = written_by(options.part), photographs(options.grounds)
     with (
         files.atomic_folder(options.output, marker="captions.csv") as folder,
         concurrent.futures.ThreadPoolExecutor() as pool,

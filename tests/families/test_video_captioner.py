@@ -31,7 +31,7 @@ WORDS = Words(["a", "square", "moves", *COLOURS, *STEPS])
 
 def clip(colour, way, number=0):
     """A square that moves by two pixels a frame: uint8 ``[frames, 16, 16, 3]``; and what is to be said."""
-    frames = np.full((FRAMES - number % 2, SIDE, SIDE, 3), 60 + 20 * (number % 3), "uint8")
+    frames = np.full((FRAMES - number % 2, SIDE, SIDE, 3), 60, "uint8")
     down, right = STEPS[way]
     for i, frame in enumerate(frames):
         top, left = 6 + down * (i - 2), 6 + right * (i - 2)
@@ -87,8 +87,8 @@ def test_learns_twenty_videos_by_heart(corpus):
     task = small()
     data = load_videos(corpus, size=SIDE, most=FRAMES)
     assert len(data) == 20 and not data.skipped
-    losses = learn(task, data, 70)
-    report = task.reader.evaluate(data, beam_width=1)
+    losses = learn(task, data, 90)
+    report = task.reader.evaluate(data)  # as below: JAX compiles once
     assert report["exact"] == 1 and losses[-1] < 0.1, losses[-1]
     assert report["bleu4"] == pytest.approx(100) and report["videos"] == 20
 
@@ -120,8 +120,19 @@ def test_configuration():
         wrong = {name: value}
         with pytest.raises(ValueError, match=name.replace("encoder", "features")):
             VideoCaptionerConfig(**wrong)
-    with pytest.raises(UserError, match="as many strides"):
+    with pytest.raises(UserError, match="as many strides and kernels"):
         small(encoder="ConvNet(filters=(8,), strides=(2, 2))")
+
+
+def test_points_tell_what_is_where():
+    from zoo.layers.pooling import FeaturePoints
+
+    image = np.zeros((1, 5, 9, 2), "float32")
+    image[0, 4, 2, 0] = 3  # below, left of the middle
+    image[0, 0, 0, 1] = image[0, 0, 8, 1] = 2
+    found = np.asarray(FeaturePoints()(image))[0].reshape(4, 2)
+    np.testing.assert_allclose(found, [[3, 2], [1, -1], [-0.5, 0], [0, 1]], atol=2e-3)
+    assert not np.asarray(FeaturePoints()(np.zeros_like(image)))[0, :6].any()
 
 
 def test_training_lights_videos_anew():
@@ -153,7 +164,8 @@ def test_exported_it_says_the_same(settings, tmp_path):
     given = [frames[:, 0, :6, 0].astype("float32") / 99 if features else frames for frames, _ in some(4)]
     exported = zoo.load(tmp_path / "a.onnx")
     wanted, found = (model.predict(given, details=True, n_best=2) for model in (task, exported))
-    assert [one.text for one in found] == [one.text for one in wanted] and any(one.text for one in found)
+    said = [[text for text, _ in one.hypotheses] for one in wanted]
+    assert [[text for text, _ in one.hypotheses] for one in found] == said and any(map(any, said))
     task.save(tmp_path / "task")
     assert zoo.load(tmp_path / "task").config == task.config
 
@@ -166,7 +178,7 @@ def test_features_are_computed_once_where_the_encoder_stays(corpus):
     data = load_videos(corpus, size=SIDE, most=FRAMES)
     sample = next(iter(data.dataset()))
     kept = next(iter(data.dataset().map(task.encode_sample)))
-    assert set(kept) == {"captions", "features"} and kept["features"].shape == (FRAMES, 4 * 4 * 8)
+    assert set(kept) == {"captions", "features"} and kept["features"].shape == (FRAMES, 4 * 8)
     seen = np.asarray(task._see(sample["video"].numpy()[None]))[0]
     np.testing.assert_allclose(kept["features"].numpy(), seen, atol=2e-3 * np.abs(seen).max())
     batch = {name: value[None] for name, value in kept.items()} | {"feature_lengths": tf.constant([FRAMES])}
@@ -185,7 +197,7 @@ NEW = ["--model.encoder", TINY["encoder"], "--model.units", 12, "--model.frame-u
 def test_the_recipe_goes_on_after_a_kill_and_fine_tunes(tmp_path, corpus, capsys):
     from recipes import video_captioner
 
-    new = ["train", "--data", corpus, *NEW, *ALWAYS, "--training.epochs", 40, "--output", tmp_path / "run"]
+    new = ["train", "--data", corpus, *NEW, *ALWAYS, "--training.epochs", 4, "--output", tmp_path / "run"]
     command = [sys.executable, "-m", "recipes.video_captioner", *map(str, new)]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     while not (tmp_path / "run" / "history.csv").exists():
@@ -194,7 +206,7 @@ def test_the_recipe_goes_on_after_a_kill_and_fine_tunes(tmp_path, corpus, capsys
     running.send_signal(signal.SIGKILL)
     running.wait()
     done = len((tmp_path / "run" / "history.csv").read_text().splitlines()) - 1
-    assert 1 <= done < 40
+    assert 1 <= done < 4
 
     def run(*arguments):
         keras.utils.clear_session()  # variables get the names that a new process would give them

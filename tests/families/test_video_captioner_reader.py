@@ -144,7 +144,8 @@ def test_what_cannot_be_read_is_one_sentence(model, videos, capsys):
     problems = {
         "one.gif": "it has one frame", "broken.gif": "animation is damaged", "empty": "this folder is empty",
         "unequal": "of unequal size", "long.npy": "more than 10,000 frames",
-        "none.npy": "there is no frame in it", "pickle.npy": "no array can be read", "gone.mp4": "cannot be read",
+        "none.npy": "there is no frame in it", "pickle.npy": "no array can be read",
+        "gone.mp4": "cannot be read",
     }  # fmt: skip
     for name, problem in problems.items():
         assert cli.main(["predict", model, str(videos / name)]) == 2

@@ -118,26 +118,25 @@ def standardised(image):
     return image / ops.sqrt(ops.mean(ops.square(image), (1, 2, 3), keepdims=True) + 1e-3)
 
 
-def conv_net(
-    filters=(32, 64, 128, 128), strides=(2, 2, 2, 2), include_top=False, input_shape=None, weights=None
-):
-    """A small network to be trained from nothing: convolutions with ReLU, 5x5 first, then 3x3.
+def conv_net(filters, strides, kernels=None, include_top=False, input_shape=None, weights=None):
+    """A small network of convolutions with ReLU, to be trained from nothing.
 
     Args:
-        filters, strides: of each convolution.
+        filters, strides, kernels: of each convolution; by default kernels are 5x5 first, then 3x3.
         include_top, input_shape, weights: as of ``keras.applications``; it has neither top nor weights.
 
     Raises:
-        ValueError: it is asked for them, or numbers of filters and strides differ.
+        ValueError: it is asked for them, or the numbers of filters, strides and kernels differ.
     """
     if include_top or weights:
         raise ValueError("ConvNet has no top and no weights to begin with")
-    if len(filters) != len(strides) or not filters:
-        raise ValueError("ConvNet needs as many strides as filters")
+    kernels = kernels or (5, *[3] * (len(filters) - 1))
+    if not len(filters) == len(strides) == len(kernels) > 0:
+        raise ValueError("ConvNet needs as many strides and kernels as filters")
     image = x = keras.Input(input_shape)
-    for i, (number, stride) in enumerate(zip(filters, strides, strict=True), 1):
+    for i, (number, stride, kernel) in enumerate(zip(filters, strides, kernels, strict=True), 1):
         x = layers.Conv2D(
-            number, 3 if i > 1 else 5, stride, "same", activation="relu", kernel_initializer="he_normal",
+            number, kernel, stride, "same", activation="relu", kernel_initializer="he_normal",
             name=f"conv_{i}",
         )(x)  # fmt: skip
     return keras.Model(image, x, name="conv_net")

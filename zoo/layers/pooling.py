@@ -1,4 +1,4 @@
-"""Many to one: what all steps of a sequence say, as one vector."""
+"""Many to one: what all steps of a sequence say, or all places of an image, as one vector."""
 
 import keras
 from keras import layers, ops
@@ -46,3 +46,30 @@ class Pooling(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "method": self.method, "directions": self.directions}
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class FeaturePoints(layers.Layer):
+    """What an encoder found in an image, and where: of each feature four numbers, in float32.
+
+    These are its largest value, the row and the column of the centre of its mass (-1 to 1), and how far it is
+    spread around that; mass is the square of a value. Such points bind what to where, as those of the spatial
+    softmax do (Levine et al. 2016, "End-to-End Training of Deep Visuomotor Policies", section 5.1),
+    without a temperature.
+
+    Input: ``x`` ``[batch, rows, columns, depth]``, 0 or more. Output: ``[batch, 4 * depth]``.
+    """
+
+    def call(self, x):
+        x = ops.cast(x, "float32")
+        row = ops.linspace(-1.0, 1.0, x.shape[1])[None, :, None, None]
+        column = ops.linspace(-1.0, 1.0, x.shape[2])[None, None, :, None]
+        mass = ops.square(x)
+        mass = mass / (ops.sum(mass, (1, 2), keepdims=True) + 1e-6)
+        down, right = (ops.sum(mass * place, (1, 2), keepdims=True) for place in (row, column))
+        spread = ops.sum(mass * (ops.square(row - down) + ops.square(column - right)), (1, 2))
+        where = [down[:, 0, 0], right[:, 0, 0], ops.sqrt(spread + 1e-6)]
+        return ops.concatenate([ops.max(x, (1, 2)), *where], -1)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((x.shape[0], 4 * x.shape[3]), "float32")

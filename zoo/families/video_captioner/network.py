@@ -24,8 +24,9 @@ from zoo.contract.serving import TensorSpec
 from zoo.layers import KINDS, Bidirectional, make_recurrent
 from zoo.layers.describing import SEEN_AT, DescribingDecoder
 from zoo.layers.encoders import PIXELS, Preprocess, make_encoder
+from zoo.layers.pooling import FeaturePoints
 
-FRAME_AS = ("mean", "grid")
+FRAME_AS = ("mean", "grid", "points")
 FEATURES = "features"  # in place of an encoder's name
 
 
@@ -44,8 +45,9 @@ class VideoCaptionerConfig:
         frame_size: side of the square that frames are stretched to.
         frames: how many frames of a video are looked at, at most, evenly spread over time.
         features: how many features a frame has, where they come in.
-        frame_as: what of the encoder's grid a frame's features are: its ``mean``, or all of the ``grid``,
-            which tells where things are.
+        frame_as: what of the encoder's grid a frame's features are: its ``mean``; all of the ``grid``, which
+            tells where things are; or ``points``, what is there and where, see
+            ``zoo.layers.pooling.FeaturePoints``.
         frame_units: features of a frame after a dense layer, which recurrent layers read.
         differences: recurrent layers read how these differ from those of the frame before, too, as motion
             is an input of its own in two-stream networks (Simonyan & Zisserman 2014).
@@ -64,13 +66,13 @@ class VideoCaptionerConfig:
         length_penalty: of the beam search; more favours long sentences, 0 is none.
     """
 
-    encoder: str = "ConvNet(filters=(16, 32, 48, 64), strides=(2, 2, 2, 1))"
+    encoder: str = "ConvNet(filters=(16, 32, 64, 64, 32), strides=(2, 2, 2, 1, 1), kernels=(5, 3, 3, 3, 1))"
     pixels: str = "own"
     encoder_learns: bool = True
     frame_size: int = 56
     frames: int = 10
     features: int = 0
-    frame_as: str = "grid"
+    frame_as: str = "points"
     frame_units: int = 128
     differences: bool = True
     read_units: int = 128
@@ -120,7 +122,8 @@ class VideoCaptioner(Describer):
             self._preprocess = Preprocess(config.encoder, config.pixels, name="preprocess")
             self._unfold = UnfoldFrames(name="unfold")
             grid = self.encoder.output.shape[1:]
-            width = grid[-1] if config.frame_as == "mean" else int(np.prod(grid))
+            self._points = FeaturePoints(name="points")
+            width = {"mean": grid[-1], "grid": int(np.prod(grid)), "points": 4 * grid[-1]}[config.frame_as]
         features = keras.Input((None, width), name="features")
         given = {"features": features, "lengths": lengths, "before": before}
         self._telling = keras.Model(given, self._tell(features, lengths, before), name="telling")
@@ -138,7 +141,11 @@ class VideoCaptioner(Describer):
         frames = ops.reshape(video, (-1, side, side, 3))
         # Batch normalisation keeps the statistics of the images that the encoder has learned from.
         seen = self.encoder(self._preprocess(frames), training=False)
-        return self._unfold(ops.mean(seen, (1, 2)) if self.config.frame_as == "mean" else seen, video)
+        if self.config.frame_as == "mean":
+            seen = ops.mean(seen, (1, 2))
+        elif self.config.frame_as == "points":
+            seen = self._points(seen)
+        return self._unfold(seen, video)
 
     def _states(self, features, lengths):
         """Features of frames -> ``[batch, frames, 2 * read_units]``, zeros beyond each length."""

@@ -1,0 +1,95 @@
+"""An encoder of frames that finds digits, to begin the training of a video captioner with.
+
+    python -m recipes.digit_finder --output finder.npz
+    python -m recipes.video_captioner train --data clips --encoder-weights finder.npz \
+        --model.encoder-learns False --output RUN
+
+What the sentences of some thousand clips teach of ten digits is little: most of a sentence is on how they
+move. So the encoder learns first, from single frames of clips that `recipes.moving_digits` makes up, which
+digit is where (of each cell of its grid the digit whose centre it holds, or none), as encoders of photographs
+learn from ImageNet. Writers are those to learn from; `--encoder` is that of the captioner.
+"""
+
+import argparse
+
+import numpy as np
+
+from recipes import moving_digits
+from recipes.training import command_line
+from zoo import files
+from zoo.errors import UserError
+
+FRAMES = 5  # of each clip
+NONE = 0.1  # weight of a cell that holds no digit
+
+
+def stills(random, inks, grounds, clips):
+    """Frames, uint8 ``[frames, SIDE, SIDE, 3]``, and where digits are: a list of ``[(value, x, y)]``."""
+    frames, places = [], []
+    for _ in range(clips):
+        clip = moving_digits.make_clip(random, inks, grounds)
+        for at in random.choice(len(clip.frames), FRAMES, replace=False):
+            frames.append(clip.frames[at])
+            places.append([(one.value, *one.centre[at]) for one in clip.digits if one.visible[at]])
+    return np.stack(frames), places
+
+
+def cells(places, rows, columns):
+    """The class of each cell, int32 ``[frames, rows, columns]``: 0 for none, a digit's value and one."""
+    found = np.zeros((len(places), rows, columns), np.int32)
+    for grid, digits in zip(found, places, strict=True):
+        for value, x, y in digits:
+            row, column = int(y / moving_digits.SIDE * rows), int(x / moving_digits.SIDE * columns)
+            grid[min(row, rows - 1), min(column, columns - 1)] = 1 + value
+    return found
+
+
+def main(arguments):
+    from zoo.families.video_captioner.network import VideoCaptionerConfig
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--encoder", default=VideoCaptionerConfig.encoder, help="as --model.encoder has it")
+    parser.add_argument("--clips", type=int, default=8000, metavar="N", help="to see, default 8000")
+    parser.add_argument("--epochs", type=int, default=6, metavar="N", help="default 6")
+    parser.add_argument("--grounds", metavar="FOLDER", help="photographs to cut half of the grounds from")
+    parser.add_argument("--output", required=True, metavar="FILE.npz", help="the encoder's weights")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    if not options.output.endswith(".npz"):
+        raise UserError(f"--output {options.output}: give a name that ends in .npz.")
+
+    import keras
+    from keras import layers
+
+    from zoo.layers.encoders import Preprocess, make_encoder
+
+    keras.utils.set_random_seed(options.seed)
+    grounds = moving_digits.photographs(options.grounds)
+    encoder = make_encoder(options.encoder, moving_digits.SIDE)
+    rows, columns = encoder.output.shape[1:3]
+
+    def samples(part, clips, seed):
+        inks = moving_digits.written_by(part)
+        frames, places = stills(np.random.default_rng((options.seed, seed)), inks, grounds, clips)
+        wanted = cells(places, rows, columns)
+        return frames, wanted, np.where(wanted > 0, 1.0, NONE).astype("float32")
+
+    learn, check = samples("learn", options.clips, 1), samples("validate", 200, 2)
+    image = keras.Input((moving_digits.SIDE, moving_digits.SIDE, 3), dtype="uint8")
+    seen = encoder(Preprocess(options.encoder)(image))
+    model = keras.Model(image, layers.Conv2D(11, 1, dtype="float32")(seen))
+    steps = options.epochs * -(-len(learn[0]) // 64)
+    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
+    model.compile(
+        keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    model.fit(*learn[:2], sample_weight=learn[2], batch_size=64, epochs=options.epochs, verbose=2)
+    said, wanted = model.predict(check[0], verbose=0), check[1]
+    right = (said[..., 1:].argmax(-1) + 1 == wanted)[wanted > 0].mean()
+    with files.atomic_write(options.output) as file:
+        np.savez(file, **{"{}.{}".format(*v.path.split("/")[-2:]): np.asarray(v) for v in encoder.weights})
+    print(f"{options.output}: {right:.1%} of the digits of a writer held out are told in a single frame.")
+
+
+if __name__ == "__main__":
+    command_line.command(main)
