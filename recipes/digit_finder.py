@@ -6,13 +6,14 @@
 
 What the sentences of some thousand clips teach of ten digits is little: most of a sentence is on how they
 move. So the encoder learns first, from single frames of clips that `recipes.moving_digits` makes up, which
-digit is where (of each cell of its grid the digit whose centre it holds, or none), as encoders of photographs
-learn from ImageNet. Writers are those to learn from; `--encoder` is that of the captioner.
+digit is where: of each cell of its grid the digit whose centre it holds, or none. Its last layer has a
+feature for each digit, or more. Writers are those to learn from; `--encoder` is that of the captioner.
 """
 
 import argparse
 
 import numpy as np
+from PIL import Image
 
 from recipes import moving_digits
 from recipes.training import command_line
@@ -21,6 +22,7 @@ from zoo.errors import UserError
 
 FRAMES = 5  # of each clip
 NONE = 0.1  # weight of a cell that holds no digit
+NOTHING = 3.0  # its logit; those of digits are the encoder's features, 0 or more
 
 
 def stills(random, inks, grounds, clips):
@@ -32,6 +34,31 @@ def stills(random, inks, grounds, clips):
             frames.append(clip.frames[at])
             places.append([(one.value, *one.centre[at]) for one in clip.digits if one.visible[at]])
     return np.stack(frames), places
+
+
+def varied(random, inks, times=5):
+    """Digits as others might write them: turned, slanted, wider or narrower; of each ``times`` variants.
+
+    Args:
+        random: a ``numpy.random.Generator``.
+        inks: of each value uint8 ``[examples, 8, 8]``.
+
+    Returns:
+        The same, uint8 ``[examples * times, 24, 24]``.
+    """
+    return [np.stack([_varied(random, ink) for ink in of_value for _ in range(times)]) for of_value in inks]
+
+
+def _varied(random, ink, size=24):
+    angle, slant = random.uniform(-0.2, 0.2), random.uniform(-0.25, 0.25)
+    turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = turned @ [[1, slant], [0, 1]] @ np.diag(random.uniform(0.9, 1.2, 2)) * len(ink) / size
+    left, top = len(ink) / 2 - matrix @ [size / 2, size / 2] + random.uniform(-0.3, 0.3, 2)
+    parts = (*matrix[0], left, *matrix[1], top)
+    picture = Image.fromarray(ink).transform(
+        (size, size), Image.Transform.AFFINE, tuple(map(float, parts)), Image.Resampling.BICUBIC
+    )
+    return np.asarray(picture)
 
 
 def cells(places, rows, columns):
@@ -59,25 +86,28 @@ def main(arguments):
         raise UserError(f"--output {options.output}: give a name that ends in .npz.")
 
     import keras
-    from keras import layers
 
     from zoo.layers.encoders import Preprocess, make_encoder
 
     keras.utils.set_random_seed(options.seed)
     grounds = moving_digits.photographs(options.grounds)
     encoder = make_encoder(options.encoder, moving_digits.SIDE)
-    rows, columns = encoder.output.shape[1:3]
+    rows, columns, depth = encoder.output.shape[1:]
+    if depth < 10:
+        raise UserError(f"--encoder {options.encoder}: it gives {depth} features; let it give 10 or more.")
 
     def samples(part, clips, seed):
-        inks = moving_digits.written_by(part)
-        frames, places = stills(np.random.default_rng((options.seed, seed)), inks, grounds, clips)
+        random, inks = np.random.default_rng((options.seed, seed)), moving_digits.written_by(part)
+        inks = varied(random, inks) if part == "learn" else inks
+        frames, places = stills(random, inks, grounds, clips)
         wanted = cells(places, rows, columns)
         return frames, wanted, np.where(wanted > 0, 1.0, NONE).astype("float32")
 
     learn, check = samples("learn", options.clips, 1), samples("validate", 200, 2)
     image = keras.Input((moving_digits.SIDE, moving_digits.SIDE, 3), dtype="uint8")
-    seen = encoder(Preprocess(options.encoder)(image))
-    model = keras.Model(image, layers.Conv2D(11, 1, dtype="float32")(seen))
+    seen = encoder(Preprocess(options.encoder)(image))[..., :10]
+    nothing = NOTHING * keras.ops.ones_like(seen[..., :1])
+    model = keras.Model(image, keras.ops.concatenate([nothing, seen], -1))
     steps = options.epochs * -(-len(learn[0]) // 64)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
     model.compile(

@@ -7,7 +7,7 @@ from recipes import digit_finder, moving_digits
 from zoo.errors import UserError
 from zoo.layers.encoders import load_weights, make_encoder
 
-ENCODER = "ConvNet(filters=(8, 8), strides=(4, 2))"
+ENCODER = "ConvNet(filters=(8, 12), strides=(4, 2))"
 
 
 def test_cells_hold_the_centres_of_digits():
@@ -30,3 +30,14 @@ def test_weights_are_what_a_captioner_begins_with(tmp_path, capsys):
         np.testing.assert_array_equal(stored["conv_2.kernel"], np.asarray(encoder.get_layer("conv_2").kernel))
     with pytest.raises(UserError, match="ends in .npz"):
         digit_finder.main([*few, "--output", "finder.h5"])
+    with pytest.raises(UserError, match="it gives 8 features; let it give 10 or more"):
+        digit_finder.main(["--encoder", "ConvNet(filters=(8,), strides=(8,))", "--output", path])
+
+
+def test_variants_are_of_the_same_digit():
+    (eight,) = moving_digits.written_by("learn")[8][:1]
+    (found,) = digit_finder.varied(np.random.default_rng(0), [eight[None]], 6)
+    assert found.shape == (6, 24, 24) and found.dtype == np.uint8
+    assert len(np.unique(found.reshape(6, -1), axis=0)) == 6
+    large = np.kron(eight, np.ones((3, 3)))
+    assert all(np.corrcoef(large.ravel(), one.ravel())[0, 1] > 0.5 for one in found)

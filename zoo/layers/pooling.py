@@ -52,8 +52,9 @@ class Pooling(layers.Layer):
 class FeaturePoints(layers.Layer):
     """What an encoder found in an image, and where: of each feature four numbers, in float32.
 
-    These are its largest value, the row and the column of the centre of its mass (-1 to 1), and how far it is
-    spread around that; mass is the square of a value. Such points bind what to where, as those of the spatial
+    These are the logarithm of one and its largest value, the row and the column of the centre of its mass (-1
+    to 1), and how far it is spread around that; mass is the square of a value, and where there is little of
+    it all are near zero. Such points bind what to where, as those of the spatial
     softmax do (Levine et al. 2016, "End-to-End Training of Deep Visuomotor Policies", section 5.1),
     without a temperature.
 
@@ -65,11 +66,11 @@ class FeaturePoints(layers.Layer):
         row = ops.linspace(-1.0, 1.0, x.shape[1])[None, :, None, None]
         column = ops.linspace(-1.0, 1.0, x.shape[2])[None, None, :, None]
         mass = ops.square(x)
-        mass = mass / (ops.sum(mass, (1, 2), keepdims=True) + 1e-6)
+        mass = mass / (ops.sum(mass, (1, 2), keepdims=True) + 1)
         down, right = (ops.sum(mass * place, (1, 2), keepdims=True) for place in (row, column))
         spread = ops.sum(mass * (ops.square(row - down) + ops.square(column - right)), (1, 2))
         where = [down[:, 0, 0], right[:, 0, 0], ops.sqrt(spread + 1e-6)]
-        return ops.concatenate([ops.max(x, (1, 2)), *where], -1)
+        return ops.concatenate([ops.log(1 + ops.max(x, (1, 2))), *where], -1)
 
     def compute_output_spec(self, x):
         return keras.KerasTensor((x.shape[0], 4 * x.shape[3]), "float32")

@@ -66,7 +66,7 @@ class VideoCaptionerConfig:
         length_penalty: of the beam search; more favours long sentences, 0 is none.
     """
 
-    encoder: str = "ConvNet(filters=(16, 32, 64, 64, 32), strides=(2, 2, 2, 1, 1), kernels=(5, 3, 3, 3, 1))"
+    encoder: str = "ConvNet(filters=(16, 32, 64, 64, 16), strides=(2, 2, 2, 1, 1), kernels=(5, 3, 3, 3, 1))"
     pixels: str = "own"
     encoder_learns: bool = True
     frame_size: int = 56
