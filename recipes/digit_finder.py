@@ -22,7 +22,6 @@ from zoo.errors import UserError
 
 FRAMES = 5  # of each clip
 NONE = 0.1  # weight of a cell that holds no digit
-NOTHING = 3.0  # its logit; those of digits are the encoder's features, 0 or more
 
 
 def stills(random, inks, grounds, clips):
@@ -105,8 +104,11 @@ def main(arguments):
 
     learn, check = samples("learn", options.clips, 1), samples("validate", 200, 2)
     image = keras.Input((moving_digits.SIDE, moving_digits.SIDE, 3), dtype="uint8")
+    # Below zero a ReLU has no slope: a digit that is not found at first would never be.
+    last = encoder.layers[-1]
+    activation, last.activation = last.activation, keras.activations.linear
     seen = encoder(Preprocess(options.encoder)(image))[..., :10]
-    nothing = NOTHING * keras.ops.ones_like(seen[..., :1])
+    nothing = keras.ops.zeros_like(seen[..., :1])
     model = keras.Model(image, keras.ops.concatenate([nothing, seen], -1))
     steps = options.epochs * -(-len(learn[0]) // 64)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
@@ -116,6 +118,7 @@ def main(arguments):
     model.fit(*learn[:2], sample_weight=learn[2], batch_size=64, epochs=options.epochs, verbose=2)
     said, wanted = model.predict(check[0], verbose=0), check[1]
     right = (said[..., 1:].argmax(-1) + 1 == wanted)[wanted > 0].mean()
+    last.activation = activation
     with files.atomic_write(options.output) as file:
         np.savez(file, **{"{}.{}".format(*v.path.split("/")[-2:]): np.asarray(v) for v in encoder.weights})
     print(f"{options.output}: {right:.1%} of the digits of a writer held out are told in a single frame.")

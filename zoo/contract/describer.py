@@ -24,6 +24,7 @@ class Describer(Task):
     - ``seen(inputs)``: of these inputs the features, ``[batch, places, depth]``, and int32 lengths
       ``[batch]``, or None where all places count;
     - ``places``: the dimensions of the places in ``attention``, as ``TensorSpec`` has them;
+    - ``looks(weights)``: attention ``[batch, time, places]`` with these dimensions;
     - ``learns``: the network that training reaches, from the pipeline's inputs to logits;
     - ``encode_seen(sample)`` and ``collate_seen(batch, round_to)``: in tf.data, of a sample what the pipeline
       keeps beside its sentences, and of a padded batch what ``learns`` takes beside ``before``;
@@ -82,10 +83,7 @@ class Describer(Task):
         if self.decoder.seen_at == "attention":
             best = found["tokens"][:, 0]
             before = ops.concatenate([ops.full_like(best[:, :1], Words.START), best[:, :-1]], 1)
-            weights = self.decoder.attended(memory, states, before)
-            if all(isinstance(size, int) for size in self.places):
-                weights = ops.reshape(weights, (-1, ops.shape(weights)[1], *self.places))
-            served["attention"] = weights
+            served["attention"] = self.looks(self.decoder.attended(memory, states, before))
         return served
 
     def step(self, memory):

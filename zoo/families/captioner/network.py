@@ -127,6 +127,9 @@ class Captioner(Describer):
     def places(self):
         return self.encoder.output.shape[1:3]
 
+    def looks(self, weights):
+        return ops.reshape(weights, (-1, ops.shape(weights)[1], *self.places))
+
     def seen(self, inputs):
         """The regions of images of any size; all of them count."""
         image, size = inputs["image"], self.config.image_size

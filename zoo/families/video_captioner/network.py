@@ -51,6 +51,9 @@ class VideoCaptionerConfig:
         frame_units: features of a frame after a dense layer, which recurrent layers read.
         differences: recurrent layers read how these differ from those of the frame before, too, as motion
             is an input of its own in two-stream networks (Simonyan & Zisserman 2014).
+        tracks: the recurrent layer reads each of the encoder's ``points`` by itself, with the same weights,
+            and the one that writes looks at all of them in all frames: what is learned of one thing that
+            moves is known of all, and what moves stays bound to how.
         read_units: units of the recurrent layer that reads frames, in each direction of time.
         seen_at: where the recurrent layer that writes gets to know the frames: ``first_step``, as if they
             were the word before the first; ``every_step``, beside each word; ``attention``, where it begins,
@@ -75,7 +78,8 @@ class VideoCaptionerConfig:
     frame_as: str = "points"
     frame_units: int = 128
     differences: bool = True
-    read_units: int = 128
+    tracks: bool = True
+    read_units: int = 48
     seen_at: str = "attention"
     cell: str = "lstm"
     units: int = 192
@@ -90,6 +94,8 @@ class VideoCaptionerConfig:
         check_choices(self, seen_at=SEEN_AT, cell=KINDS, pixels=PIXELS, frame_as=FRAME_AS)
         if self.frames < 2:
             raise ValueError(f"frames is 2 or more, not {self.frames}")
+        if self.tracks and (self.frame_as != "points" or self.encoder == FEATURES):
+            raise ValueError("tracks are of an encoder's points: frame_as is points, or tracks is False")
         if (self.encoder == FEATURES) != (self.features > 0):
             raise ValueError("features is more than 0 where the encoder is features, and only there")
 
@@ -110,7 +116,7 @@ class VideoCaptioner(Describer):
         lengths = keras.Input((), dtype="int32", name="lengths")
         self._dense = layers.Dense(config.frame_units, activation="relu", name="frame")
         recurrent = make_recurrent(config.cell, config.read_units)
-        self._read = Bidirectional(recurrent, name="read")
+        self._read = (ReadTracks if config.tracks else Bidirectional)(recurrent, name="read")
         self.decoder = DescribingDecoder(
             len(self.vocabulary), config.seen_at, config.cell, config.units, config.embedding,
             config.tied_embeddings, config.dropout, name="decoder",
@@ -148,14 +154,15 @@ class VideoCaptioner(Describer):
         return self._unfold(seen, video)
 
     def _states(self, features, lengths):
-        """Features of frames -> ``[batch, frames, 2 * read_units]``, zeros beyond each length."""
+        """Features of frames -> what the decoder looks at, ``[batch, places, depth]``, and how many count."""
+        if self.config.tracks:
+            return self._read(features, lengths), lengths * (features.shape[2] // 4)
         x = self._dense(features)
-        if self.config.differences:
-            x = ops.concatenate([x, x - ops.concatenate([x[:, :1], x[:, :-1]], 1)], -1)
-        return self._read(x, lengths)
+        return self._read(with_differences(x) if self.config.differences else x, lengths), lengths
 
     def _tell(self, features, lengths, before):
-        return self.decoder(self._states(features, lengths), before, lengths)
+        states, lengths = self._states(features, lengths)
+        return self.decoder(states, before, lengths)
 
     # === Decoding ===
 
@@ -170,12 +177,19 @@ class VideoCaptioner(Describer):
         """The states of frames of any size; of each video as many as ``lengths`` says."""
         lengths = inputs["lengths"]
         if self.encoder is None:
-            return self._states(inputs["features"], lengths), lengths
+            return self._states(inputs["features"], lengths)
         video, side = inputs["video"], self.config.frame_size
         frames, shape = ops.shape(video)[1], ops.shape(video)[2:]
         video = ops.reshape(ops.cast(video, "float32"), (-1, *shape))
         video = ops.image.resize(video, (side, side), interpolation="bilinear")
-        return self._states(self._see(ops.reshape(video, (-1, frames, side, side, 3))), lengths), lengths
+        return self._states(self._see(ops.reshape(video, (-1, frames, side, side, 3))), lengths)
+
+    def looks(self, weights):
+        if not self.config.tracks:
+            return weights
+        tracks = self.encoder.output.shape[-1]
+        shape = ops.shape(weights)
+        return ops.sum(ops.reshape(weights, (shape[0], shape[1], shape[2] // tracks, tracks)), -1)
 
     def sees_example(self, batch, seed):
         random, side = np.random.default_rng(seed), self.config.frame_size
@@ -260,6 +274,55 @@ class UnfoldFrames(layers.Layer):
 
     def compute_output_spec(self, x, video):
         return keras.KerasTensor((*video.shape[:2], int(np.prod(x.shape[1:]))), x.dtype)
+
+
+def with_differences(x):
+    """``[batch, time, features]`` with, behind them, how they differ from those of the step before."""
+    return ops.concatenate([x, x - ops.concatenate([x[:, :1], x[:, :-1]], 1)], -1)
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class ReadTracks(layers.Layer):
+    """A recurrent layer, in both directions, that reads what became of each point over time, each by itself.
+
+    Inputs: ``[batch, frames, 4 * points]``, as ``zoo.layers.pooling.FeaturePoints`` gives them, and int32
+    ``lengths`` ``[batch]``. Output: ``[batch, frames * points, 2 * units + points]``, frame by frame the
+    states of all points, and behind each which it is.
+
+    Args:
+        layer: as of ``zoo.layers.Bidirectional``.
+    """
+
+    def __init__(self, layer, **kwargs):
+        super().__init__(**kwargs)
+        self._read = Bidirectional(layer, name="each")
+
+    def build(self, x_shape, lengths_shape=None):
+        self._read.build((None, None, 8))
+
+    def call(self, x, lengths, training=False):
+        batch, time, points = ops.shape(x)[0], ops.shape(x)[1], x.shape[2] // 4
+        x = ops.transpose(ops.reshape(x, (batch, time, 4, points)), (0, 3, 1, 2))
+        x = with_differences(ops.reshape(x, (-1, time, 4)))
+        states = self._read(x, ops.repeat(lengths, points, axis=0), training=training)
+        depth = states.shape[-1]
+        states = ops.transpose(ops.reshape(states, (batch, points, time, depth)), (0, 2, 1, 3))
+        which = ops.eye(points, dtype=states.dtype) * ops.ones_like(states[..., :1])
+        states = ops.concatenate([states, which], -1)
+        return ops.reshape(states, (batch, time * points, depth + points))
+
+    def compute_output_spec(self, x, lengths, training=False):
+        points = x.shape[2] // 4
+        depth = 2 * self._read.forward_layer.units + points
+        return keras.KerasTensor((x.shape[0], None, depth), self.compute_dtype)
+
+    def get_config(self):
+        layer = keras.saving.serialize_keras_object(self._read.forward_layer)
+        return {**super().get_config(), "layer": layer}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
 def vary_video(video, seed):
