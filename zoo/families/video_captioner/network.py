@@ -51,7 +51,7 @@ class VideoCaptionerConfig:
         frame_units: features of a frame after a dense layer, which recurrent layers read.
         differences: recurrent layers read how these differ from those of the frame before, too, as motion
             is an input of its own in two-stream networks (Simonyan & Zisserman 2014).
-        tracks: the recurrent layer reads each of the encoder's ``points`` by itself, with the same weights,
+        tracks: where there are ``points``, the recurrent layer reads each by itself, with the same weights,
             and the one that writes looks at all of them in all frames: what is learned of one thing that
             moves is known of all, and what moves stays bound to how.
         read_units: units of the recurrent layer that reads frames, in each direction of time.
@@ -94,8 +94,6 @@ class VideoCaptionerConfig:
         check_choices(self, seen_at=SEEN_AT, cell=KINDS, pixels=PIXELS, frame_as=FRAME_AS)
         if self.frames < 2:
             raise ValueError(f"frames is 2 or more, not {self.frames}")
-        if self.tracks and (self.frame_as != "points" or self.encoder == FEATURES):
-            raise ValueError("tracks are of an encoder's points: frame_as is points, or tracks is False")
         if (self.encoder == FEATURES) != (self.features > 0):
             raise ValueError("features is more than 0 where the encoder is features, and only there")
 
@@ -115,8 +113,9 @@ class VideoCaptioner(Describer):
         before = keras.Input((None, None), dtype="int32", name="before")
         lengths = keras.Input((), dtype="int32", name="lengths")
         self._dense = layers.Dense(config.frame_units, activation="relu", name="frame")
+        self._tracks = config.tracks and config.frame_as == "points" and config.encoder != FEATURES
         recurrent = make_recurrent(config.cell, config.read_units)
-        self._read = (ReadTracks if config.tracks else Bidirectional)(recurrent, name="read")
+        self._read = (ReadTracks if self._tracks else Bidirectional)(recurrent, name="read")
         self.decoder = DescribingDecoder(
             len(self.vocabulary), config.seen_at, config.cell, config.units, config.embedding,
             config.tied_embeddings, config.dropout, name="decoder",
@@ -155,7 +154,7 @@ class VideoCaptioner(Describer):
 
     def _states(self, features, lengths):
         """Features of frames -> what the decoder looks at, ``[batch, places, depth]``, and how many count."""
-        if self.config.tracks:
+        if self._tracks:
             return self._read(features, lengths), lengths * (features.shape[2] // 4)
         x = self._dense(features)
         return self._read(with_differences(x) if self.config.differences else x, lengths), lengths
@@ -185,7 +184,7 @@ class VideoCaptioner(Describer):
         return self._states(self._see(ops.reshape(video, (-1, frames, side, side, 3))), lengths)
 
     def looks(self, weights):
-        if not self.config.tracks:
+        if not self._tracks:
             return weights
         tracks = self.encoder.output.shape[-1]
         shape = ops.shape(weights)
