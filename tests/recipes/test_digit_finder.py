@@ -23,7 +23,7 @@ def test_weights_are_what_a_captioner_begins_with(tmp_path, capsys):
     path = str(tmp_path / "finder.npz")
     few = ["--encoder", ENCODER, "--clips", "8", "--epochs", "1"]
     digit_finder.main([*few, "--output", path])
-    assert "told right" in capsys.readouterr().out
+    assert "are told in a single frame" in capsys.readouterr().out
     encoder = make_encoder(ENCODER, 56)
     load_weights(encoder, ENCODER, path)
     with np.load(path) as stored:
