@@ -88,7 +88,9 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         lambda: verify.compare(subject, _pairs(subject, converted, [*cases, *large])),
     )  # fmt: skip
     if int8 or float16:
+        beside = vars(subject).values() if task else ()  # a vocoder, which training knows nothing of
         layers = keras_model.all_layers(subject.network)
+        layers += [one for one in beside if isinstance(one, keras.layers.Layer)]
         exact = [value for layer in layers for value in getattr(layer, "constants", ())]
         whole = converted
         converted = quantize.int8(converted, exact) if int8 else quantize.float16(converted)
