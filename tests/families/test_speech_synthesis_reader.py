@@ -33,6 +33,7 @@ LETTERS = "^ abcdefghijklmnopqrstuvwxyzäöüß.,;:?!"
         ("Um 8.30 Uhr!", "Um acht Uhr dreißig!"),
         ("Er ist 30. Sie auch.", "Er ist dreißig. Sie auch."),
         ("12,50 € bzw. $3", "zwölf Euro fünfzig beziehungsweise drei Dollar"),
+        ("1,05 Euro; 1 Euro; 3,5 Euro", "ein Euro fünf; ein Euro; drei Komma fünf Euro"),
         ("z. B. 1.002,5 km, z.B. 1 kg",
          "zum Beispiel eintausendzwei Komma fünf Kilometer, zum Beispiel ein Kilogramm"),
         ("-5 °C, 50%, 12–15", "minus fünf Grad Celsius, fünfzig Prozent, zwölf bis fünfzehn"),

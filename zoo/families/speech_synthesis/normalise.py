@@ -174,7 +174,7 @@ def _quantities(text, table, language):
 
     def money(match):
         whole, _, part = match[1].replace(".", "").partition(",")
-        name, small = table.money[match[2]]
+        name = table.money[match[2]][0] if match[2] in table.money else match[2]
         spoken = f"{_counted(int(whole), table, language)} {name}"
         if not part or not int(part):
             return spoken
@@ -190,7 +190,8 @@ def _quantities(text, table, language):
 
     signs = "|".join(map(re.escape, table.money))
     text = re.sub(rf"({signs})\s?({_NUMBER})", r"\2 \1", text)
-    text = re.sub(rf"({_NUMBER})\s?({signs})(?!\w)", money, text)
+    names = "|".join(sorted({name for name, _ in table.money.values()}))
+    text = re.sub(rf"({_NUMBER})\s?({signs}|{names})(?!\w)", money, text)
     units = "|".join(map(re.escape, table.units))
     return re.sub(rf"({_NUMBER})\s?({units})(?!\w)", unit, text)
 
