@@ -8,6 +8,7 @@ import sys
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import soundfile
 
@@ -109,6 +110,9 @@ def test_exported_it_says_the_same(model, tmp_path):
     to_onnx(task, str(tmp_path / "int8.onnx"), "mine", int8=True)
     (coarse,) = zoo.load(tmp_path / "int8.onnx").predict("Aua, eie u.", details=True, speed=1.2)
     assert coarse.seconds == pytest.approx(one.seconds, rel=0.1)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    exact = {tuple(one.dims) for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT}
+    assert {matrix.shape for matrix in task.vocoder.constants[:3]} <= exact
 
 
 @pytest.mark.slow
