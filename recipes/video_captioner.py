@@ -1,6 +1,5 @@
 """Video captioning: train or fine-tune a network that tells in a sentence what happens in a video.
 
-    python -m recipes.moving_digits --count 8000 --output clips
     python -m recipes.video_captioner train    --data clips --output RUN
     python -m recipes.video_captioner train    --data msr_vtt/ --model.encoder "MobileNet(alpha=0.75)" \
         --model.encoder-learns False --encoder-weights imagenet --model.frame-as mean --model.frame-size 224 \
@@ -12,6 +11,8 @@ tables such as captions.csv (`video,caption`), NAME.txt beside NAME.avi (docs/co
 such a list alone, or tfds:NAME; `@4` shows a small one four times an epoch. Videos of a split `test` are left
 alone; without --validation or --hold-out, those of `dev` or `val` are held out, or about a tenth of a corpus
 without splits.
+
+Clips to try it with are made by `python -m recipes.moving_digits --count 8000 --output clips`.
 
 The encoder of frames learns with the rest; with `--model.encoder-learns False` it keeps its weights, and its
 features are computed once for each video. With `--model.encoder features --model.features 2048` features of

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import on_backend
 
 from zoo import files
 
@@ -26,15 +27,11 @@ def zoo_home(tmp_path_factory):
         yield home
 
 
-COMPILES_FAST = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-
-
 @pytest.fixture(scope="session")
 def passes_on_jax():
     """A function that runs tests in a process of their own, on JAX, and gives how many of them passed.
 
-    It takes paths, absolute or from the repository's root, and an expression for pytest's ``-k``. Such tests
-    mostly wait for compilation, which takes two thirds of the time where XLA optimizes little.
+    It takes paths, absolute or from the repository's root, and an expression for pytest's ``-k``.
     """
     pytest.importorskip("jax")
     if os.environ.get("KERAS_BACKEND") == "jax":
@@ -42,9 +39,8 @@ def passes_on_jax():
 
     def run(*paths, tests=""):
         command = [sys.executable, "-m", "pytest", "-qp", "no:cacheprovider", *map(str, paths), "-k", tests]
-        environment = os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": COMPILES_FAST}
         root = Path(__file__).parents[1]
-        found = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
+        found = subprocess.run(command, cwd=root, env=on_backend("jax"), capture_output=True, text=True)
         passed = re.search(r"^(\d+) passed", found.stdout, re.MULTILINE)
         assert found.returncode == 0 and passed, found.stdout[-3000:] + found.stderr[-1000:]
         return int(passed[1])

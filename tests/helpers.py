@@ -1,5 +1,6 @@
 """What several test modules call."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,15 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 """
+
+
+def on_backend(backend, **more):
+    """The environment of a process on a backend; under JAX, short tests mostly wait for compilation, which
+    takes two thirds of the time where XLA optimizes little.
+    """
+    compiles_fast = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    fast = {"XLA_FLAGS": compiles_fast} if backend == "jax" else {}
+    return os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | fast | more
 
 
 def python(program, *arguments, **options):

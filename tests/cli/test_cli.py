@@ -473,7 +473,8 @@ def test_presets_are_packaged(setup):
 def test_base_install_has_no_tensorflow(setup):
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in setup["install_requires"]}
     assert names == {"numpy", "onnxruntime", "pillow", "sentencepiece", "soundfile", "soxr", "tqdm"}
-    assert set(setup["extras_require"]) == {"parquet", "sklearn", "train", "gpu", "jax", "test", "strokes"}
+    extras = {"parquet", "sklearn", "train", "gpu", "jax", "test", "strokes", "videos", "voice"}
+    assert set(setup["extras_require"]) == extras
 
 
 def test_version_and_command_are_installed():

@@ -155,7 +155,7 @@ def test_every_option(kind, source, request):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "source"), [*MASKED, ("lstm", "none")])
+@pytest.mark.parametrize(("kind", "source"), [("lstm", "masking"), ("gru", "masking"), ("lstm", "none")])
 def test_bidirectional_of_every_merge(kind, source, request):
     if kind == "scan":
         request.getfixturevalue("small_scans")

@@ -1,6 +1,5 @@
 import itertools
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import on_backend
 from PIL import Image, ImageDraw
 
 import zoo
@@ -472,9 +472,8 @@ def test_the_recipe_trains_in_stages(backend, tmp_path, scenes):
     (folder / "captions.csv").write_text("\n".join(rows) + "\n")
 
     def run(*arguments):
-        environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, "-m", "recipes.captioner", *map(str, arguments)]
-        found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        found = subprocess.run(command, cwd=ROOT, env=on_backend(backend), capture_output=True, text=True)
         assert found.returncode == 0, found.stderr[-2000:]
         return found.stdout
 

@@ -2,7 +2,6 @@ import argparse
 import functools
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import on_backend
 
 import zoo
 from recipes import char_lm
@@ -401,9 +401,8 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     (tmp_path / "more").write_text(40 * "Ü was the best.\n")
 
     def run(*arguments):
-        environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, "-m", "recipes.char_lm", *map(str, arguments)]
-        found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        found = subprocess.run(command, cwd=ROOT, env=on_backend(backend), capture_output=True, text=True)
         assert found.returncode == 0, found.stderr[-2000:]
         return found.stdout
 

@@ -1,4 +1,3 @@
-import os
 import re
 import subprocess
 import sys
@@ -7,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn
+from helpers import learn, on_backend
 
 import zoo
 from export import to_onnx
@@ -254,8 +253,8 @@ def test_trains_on_jax(tmp_path, stories):
         sys.executable, "-m", "recipes.question_answering", "train", "--data", stories, *NEW, *ALWAYS, *few,
         "--output", tmp_path / "run",
     ]  # fmt: skip
-    environment = os.environ | {"KERAS_BACKEND": "jax"}
-    found = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
+    command = list(map(str, command))
+    found = subprocess.run(command, cwd=ROOT, env=on_backend("jax"), capture_output=True, text=True)
     assert found.returncode == 0, found.stderr[-2000:]
     assert losses(found.stdout)[1] < losses(found.stdout)[0]
 

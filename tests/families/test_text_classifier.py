@@ -1,4 +1,3 @@
-import os
 import re
 import subprocess
 import sys
@@ -7,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn
+from helpers import learn, on_backend
 
 import zoo
 from zoo.errors import UserError
@@ -310,8 +309,8 @@ def test_trains_on_jax(tmp_path):
         sys.executable, "-m", "recipes.text_classifier", "train", "--data", films, *NEW, *ALWAYS, "--output",
         tmp_path / "run",
     ]  # fmt: skip
-    environment = os.environ | {"KERAS_BACKEND": "jax"}
-    found = subprocess.run(list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True)
+    command = list(map(str, command))
+    found = subprocess.run(command, cwd=ROOT, env=on_backend("jax"), capture_output=True, text=True)
     assert found.returncode == 0, found.stderr[-2000:]
     loss = losses(found.stdout)
     assert len(loss) == 4 and loss[1] < loss[0] and loss[3] < loss[2]

@@ -1,5 +1,4 @@
 import itertools
-import os
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import on_backend
 
 import zoo
 from zoo.errors import UserError
@@ -292,9 +292,8 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     (tmp_path / "digits.yy").write_text("\n".join(line[::-1] for line in lines) + "\n")
 
     def run(*arguments):
-        environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         command = [sys.executable, "-m", "recipes.translator", *map(str, arguments)]
-        found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        found = subprocess.run(command, cwd=ROOT, env=on_backend(backend), capture_output=True, text=True)
         assert found.returncode == 0, found.stderr[-2000:]
         return [float(loss) for loss in re.findall(r"^epoch .* loss ([\d.]+)", found.stdout, re.MULTILINE)]
 

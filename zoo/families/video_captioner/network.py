@@ -46,8 +46,8 @@ class VideoCaptionerConfig:
         frames: how many frames of a video are looked at, at most, evenly spread over time.
         features: how many features a frame has, where they come in.
         frame_as: what of the encoder's grid a frame's features are: its ``mean``; all of the ``grid``, which
-            tells where things are; or ``points``, what is there and where, see
-            ``zoo.layers.pooling.FeaturePoints``.
+            tells where things are; or ``points``, of each of its features how strong it is, where, and how
+            far it is spread.
         frame_units: features of a frame after a dense layer, which recurrent layers read.
         differences: recurrent layers read how these differ from those of the frame before, too, as motion
             is an input of its own in two-stream networks (Simonyan & Zisserman 2014).
