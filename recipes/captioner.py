@@ -63,11 +63,7 @@ def main(arguments, prog=None):
     from zoo.families.captioner.network import Captioner, CaptionerConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)
-    describing.add_encoder(train, "imagenet")
-    train.add_argument(
-        "--minimum-count", type=int, default=5, metavar="N", help="learn words that occur N times, default 5"
-    )
-    finetune.add_argument("--extend", action="store_true", help="learn words that the preset lacks")
+    describing.add_options(train, finetune, "imagenet", 5)
     for one in (train, finetune):
         command_line.add_hold_out(one, "images")
         command_line.add_columns(one, "image", "caption")
@@ -80,14 +76,7 @@ def main(arguments, prog=None):
     third = command_line.read_fields(options, "reward", Reward)
     setup.set_up(first)
 
-    if options.action == "train":
-        task, config = None, command_line.read_fields(options, "model", CaptionerConfig)
-        if options.encoder_model:
-            own = describing.own_encoder(options.encoder_model)
-            config = dataclasses.replace(config, encoder=own.to_json(), image_size=own.inputs[0].shape[1])
-    else:
-        task = setup.load_preset(options, Captioner)
-        config = task.config
+    preset, config, own = describing.read_config(options, Captioner, "image_size")
 
     load_corpus = functools.partial(
         load_captions, size=config.image_size, columns=command_line.columns(options)
@@ -95,20 +84,7 @@ def main(arguments, prog=None):
     learn, check = describing.split(load_corpus(options.data, progress=True), options, load_corpus, "images")
     for sentence in learn.skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
-    if task is None:
-        from zoo.layers.encoders import load_weights
-        from zoo.text.words import Words
-
-        captions = (caption for captions in learn.references for caption in captions)
-        task = Captioner(config, Words.learn(captions, options.minimum_count))
-        if options.encoder_model:
-            task.encoder.set_weights(own.get_weights())
-        else:
-            load_weights(task.encoder, config.encoder, options.encoder_weights)
-    else:
-        words = {word for text in learn.texts for word in text.split()}
-        missing = sorted(word for word in words if word not in task.vocabulary)
-        task = setup.with_tokens(task, missing, "words of the captions", options)
+    task = describing.begin(options, Captioner, preset, config, own, learn)
     if second.first and second.first not in (layer.name for layer in task.encoder.layers):
         raise UserError(
             f"--tuning.first {second.first}: the encoder has no such layer; its last ones are "

@@ -67,9 +67,7 @@ def _corpora(options, config):
 
     load = functools.partial(load_questions, answers=config.answers, columns=command_line.columns(options))
     corpus = load(options.data, progress=True)
-    for sentence in corpus.skipped[:5]:
-        print(f"skipped: {sentence}", file=sys.stderr)
-    print(f"{len(corpus)} questions, {len(corpus.skipped)} skipped.")
+    report.loaded(corpus, "questions")
     groups = dict(zip(corpus.names, corpus.groups, strict=True))
     return setup.split(corpus, options, load, "questions", lambda name: [("text", groups[name])])
 

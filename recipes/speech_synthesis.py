@@ -82,9 +82,7 @@ def _corpora(options, config):
         columns=command_line.columns(options),
     )  # fmt: skip
     corpus = load(options.data, progress=True)
-    for sentence in corpus.skipped[:5]:
-        print(f"skipped: {sentence}", file=sys.stderr)
-    print(f"{len(corpus)} utterances, {len(corpus.skipped)} skipped.")
+    report.loaded(corpus, "utterances")
     texts = dict(zip(corpus.names, corpus.texts, strict=True))
     return setup.split(corpus, options, load, "utterances", lambda name: [("text", texts[name])])
 

@@ -16,7 +16,6 @@ the folder `language_model`), then all learn the labels.
 
 import dataclasses
 import functools
-import sys
 from pathlib import Path
 
 from recipes.training import command_line, labels, loop, report, setup
@@ -97,9 +96,7 @@ def _corpora(options):
 
     load = functools.partial(load_labelled, columns=command_line.columns(options))
     corpus = load(options.data, progress=True)
-    for sentence in corpus.skipped[:5]:
-        print(f"skipped: {sentence}", file=sys.stderr)
-    print(f"{len(corpus)} texts, {len(corpus.skipped)} skipped.")
+    report.loaded(corpus, "texts")
     keys = dict(zip(corpus.names, corpus.keys, strict=True))
     learn, check = setup.split(corpus, options, load, "texts", lambda name: [(None, keys[name])])
     free = learn.without_overlap(check)

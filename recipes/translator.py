@@ -15,7 +15,6 @@ of its preset, which can spell everything. --training.batch-size counts sentence
 
 import dataclasses
 import functools
-import sys
 
 from recipes.training import command_line, loop, report, setup
 from recipes.training.schedule import Schedule
@@ -91,9 +90,7 @@ def _corpora(options, config):
         load_parallel, source=config.source, target=config.target, columns=command_line.columns(options)
     )
     learn = load(options.data, progress=True)
-    for sentence in learn.skipped[:5]:
-        print(f"skipped: {sentence}", file=sys.stderr)
-    print(f"{len(learn)} pairs, {len(learn.skipped)} skipped.")
+    report.loaded(learn, "pairs")
     if options.validation:
         check = load(options.validation, progress=True)
     else:

@@ -19,7 +19,6 @@ features are computed once for each video. With `--model.encoder features --mode
 frames that another program made are read, as .npy `[frames, features]`.
 """
 
-import dataclasses
 import functools
 import sys
 
@@ -31,11 +30,7 @@ def main(arguments, prog=None):
     from zoo.families.video_captioner.network import VideoCaptioner, VideoCaptionerConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)
-    describing.add_encoder(train, "none")
-    train.add_argument(
-        "--minimum-count", type=int, default=1, metavar="N", help="learn words that occur N times, default 1"
-    )
-    finetune.add_argument("--extend", action="store_true", help="learn words that the preset lacks")
+    describing.add_options(train, finetune, "none", 1)
     for one in (train, finetune):
         command_line.add_hold_out(one, "videos")
         command_line.add_columns(one, "video", "caption")
@@ -44,30 +39,10 @@ def main(arguments, prog=None):
     schedule = command_line.read_fields(options, "training", Schedule)
     setup.set_up(schedule)
 
-    if options.action == "train":
-        task, config = None, command_line.read_fields(options, "model", VideoCaptionerConfig)
-        if options.encoder_model:
-            own = describing.own_encoder(options.encoder_model)
-            config = dataclasses.replace(config, encoder=own.to_json(), frame_size=own.inputs[0].shape[1])
-    else:
-        task = setup.load_preset(options, VideoCaptioner)
-        config = task.config
+    preset, config, own = describing.read_config(options, VideoCaptioner, "frame_size")
 
     learn, check = _corpora(options, config)
-    if task is None:
-        from zoo.layers.encoders import load_weights
-        from zoo.text.words import Words
-
-        captions = (caption for captions in learn.references for caption in captions)
-        task = VideoCaptioner(config, Words.learn(captions, options.minimum_count))
-        if options.encoder_model:
-            task.encoder.set_weights(own.get_weights())
-        elif task.encoder is not None:
-            load_weights(task.encoder, config.encoder, options.encoder_weights)
-    else:
-        words = {word for text in learn.texts for word in text.split()}
-        missing = sorted(word for word in words if word not in task.vocabulary)
-        task = setup.with_tokens(task, missing, "words of the captions", options)
+    task = describing.begin(options, VideoCaptioner, preset, config, own, learn)
     known = f"{sum(map(len, learn.references))} captions, {len(task.vocabulary)} words"
     report.announce(task, learn, check, "videos", known)
 

@@ -1,20 +1,68 @@
-"""What recipes share whose models describe in a sentence: validation, splits, encoders of one's own."""
+"""What recipes share whose models describe in a sentence: where they begin, splits, validation."""
 
+import dataclasses
 import re
 
-from recipes.training import setup
+from recipes.training import command_line, setup
 from zoo.errors import UserError
 
 
-def add_encoder(parser, default):
-    """The options of ``parser`` that say what an encoder begins with."""
-    parser.add_argument(
-        "--encoder-weights", default=default, metavar="imagenet|none|FILE",
-        help=f".npz with arrays named layer.variable, or .h5; imagenet is downloaded; default: {default}",
+def add_options(train, finetune, weights, least):
+    """The options of both actions that say what encoder and words a model begins with.
+
+    Args:
+        train, finetune: the parsers.
+        weights: what ``--encoder-weights`` is by default.
+        least: what ``--minimum-count`` is.
+    """
+    train.add_argument(
+        "--encoder-weights", default=weights, metavar="imagenet|none|FILE",
+        help=f".npz with arrays named layer.variable, or .h5; imagenet is downloaded; default: {weights}",
     )  # fmt: skip
-    parser.add_argument(
+    train.add_argument(
         "--encoder-model", metavar="FILE.keras", help="an encoder of your own, with its weights"
     )
+    train.add_argument(
+        "--minimum-count", type=int, default=least, metavar="N",
+        help=f"learn words that occur N times, default {least}",
+    )  # fmt: skip
+    finetune.add_argument("--extend", action="store_true", help="learn words that the preset lacks")
+
+
+def read_config(options, cls, side):
+    """Where a run begins: ``(preset, config, own)``, the first or the last None.
+
+    Args:
+        options: of the command line.
+        cls: the ``Describer``.
+        side: the field of its configuration that is the side of what an encoder of one's own takes.
+    """
+    if options.action == "finetune":
+        preset = setup.load_preset(options, cls)
+        return preset, preset.config, None
+    config = command_line.read_fields(options, "model", cls.Config)
+    if not options.encoder_model:
+        return None, config, None
+    own = own_encoder(options.encoder_model)
+    return None, dataclasses.replace(config, encoder=own.to_json(), **{side: own.inputs[0].shape[1]}), own
+
+
+def begin(options, cls, preset, config, own, learn):
+    """The task to be trained, which knows the words of what it learns; arguments: see ``read_config``."""
+    if preset is not None:
+        words = {word for text in learn.texts for word in text.split()}
+        missing = sorted(word for word in words if word not in preset.vocabulary)
+        return setup.with_tokens(preset, missing, "words of the captions", options)
+    from zoo.layers.encoders import load_weights
+    from zoo.text.words import Words
+
+    captions = (caption for captions in learn.references for caption in captions)
+    task = cls(config, Words.learn(captions, options.minimum_count))
+    if own is not None:
+        task.encoder.set_weights(own.get_weights())
+    elif task.encoder is not None:
+        load_weights(task.encoder, config.encoder, options.encoder_weights)
+    return task
 
 
 def validation(task, check, schedule, by="perplexity"):

@@ -1,6 +1,7 @@
 """What a run tells of itself: a line an epoch, ``history.csv``, ``curve.png`` and TensorBoard."""
 
 import csv
+import sys
 
 from zoo import files
 
@@ -24,6 +25,13 @@ def announce(task, learn, check, unit, known, left_out=None):
         f"{len(learn)} {unit} to learn from{shown}, {len(check)} to validate on{unused}. {known}, "
         f"{task.network.count_params():,} weights."
     )
+
+
+def loaded(corpus, unit):
+    """Say how many samples a corpus has, and what the first are that cannot be used."""
+    for sentence in corpus.skipped[:5]:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    print(f"{len(corpus)} {unit}, {len(corpus.skipped)} skipped.")
 
 
 def dropped(reasons):

@@ -82,6 +82,8 @@ class DescribedPages:
 
         The name is ``PAGE/NUMBER``; pixels are uint8 ``[height, width, channels]``.
         """
+        if not self.images:
+            return  # an archive is not unpacked once more for nothing
         for image, data in files.open_members(self.path, self.images.__contains__, self.skipped):
             member, page = self.images[image]
             where, silent = f"{self.path}: {member}", 0
