@@ -76,6 +76,13 @@ class Task(Model):
         new.set_weights(weights)
         return new
 
+    def with_outputs(self, vocabulary):
+        """A model that reads as this one and has yet to learn what a vocabulary has it say: ``logits``."""
+        new = type(self)(self.config, vocabulary, assets=self.assets)
+        learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
+        new.set_weights(new.weights() | learned)
+        return new
+
     # === Folder ===
 
     def save(self, folder, int8=False):

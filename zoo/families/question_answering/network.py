@@ -163,11 +163,7 @@ class QuestionAnswering(Task):
 
     def with_labels(self, labels):
         """A model that reads as this one and has yet to learn these answers, a list of str."""
-        vocabulary = QuestionVocabulary(self.vocabulary.words, labels)
-        new = type(self)(self.config, vocabulary, assets=self.assets)
-        learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
-        new.set_weights(new.weights() | learned)
-        return new
+        return self.with_outputs(QuestionVocabulary(self.vocabulary.words, labels))
 
     def training_model(self):
         """The network with its loss, for ``fit`` on the batches of ``zoo.data.pipeline``."""

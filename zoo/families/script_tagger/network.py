@@ -162,10 +162,7 @@ class ScriptTagger(OfLines, Task):
 
     def with_classes(self, names):
         """A tagger that sees as this one and has yet to learn these classes."""
-        new = type(self)(self.config, Classes(names), assets=self.assets)
-        learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
-        new.set_weights(new.weights() | learned)
-        return new
+        return self.with_outputs(Classes(names))
 
     def encode_sample(self, sample):
         """A corpus sample as the pipeline keeps it: ``image``, and ``columns`` as rows of the output."""

@@ -338,11 +338,7 @@ class SequenceClassifier(Task):
     def with_labels(self, labels):
         """A classifier that reads as this one and has yet to learn these labels."""
         known = self.vocabulary
-        vocabulary = SequenceVocabulary(known.channels, labels, known.mean, known.scale)
-        new = type(self)(self.config, vocabulary, assets=self.assets)
-        learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
-        new.set_weights(new.weights() | learned)
-        return new
+        return self.with_outputs(SequenceVocabulary(known.channels, labels, known.mean, known.scale))
 
     def training_model(self):
         """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""

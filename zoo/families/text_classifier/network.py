@@ -141,10 +141,7 @@ class TextClassifier(Task):
 
     def with_labels(self, labels):
         """A classifier that reads as this one and has yet to learn these labels."""
-        new = type(self)(self.config, TextVocabulary(self.vocabulary.tokens, labels), assets=self.assets)
-        learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
-        new.set_weights(new.weights() | learned)
-        return new
+        return self.with_outputs(TextVocabulary(self.vocabulary.tokens, labels))
 
     def training_model(self):
         """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""
