@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from zoo.errors import UserError
-from zoo.formats.pages import Line, Page, nowhere
+from zoo.formats.pages import Line, Page, Region, nowhere
 from zoo.images.cutting import cut, cut_lines
 
 PAPER, INK = 240, 20
 NONE = nowhere()
+
+
+def page_of(lines, size=None):
+    return Page("", size, [Region("", "text", nowhere(), lines)])
 
 
 def page(*marks, size=(200, 300)):
@@ -89,7 +93,7 @@ def test_baselines_alone_and_boxes_alone():
         Line("d", "d", NONE, NONE),
         Line("e", "e", outline(400, 400, 500, 500), NONE),
     ]
-    found = [image for _, image in cut_lines(pixels, Page("", None, lines), "p.xml")]
+    found = [image for _, image in cut_lines(pixels, page_of(lines), "p.xml")]
     assert [places(image)[3] - places(image)[1] for image in found[:3]] == [10, 10, 10]
     assert str(found[3]) == "p.xml: it has neither an outline nor a baseline"
     assert str(found[4]) == "p.xml: it lies outside of the image"
@@ -106,7 +110,7 @@ def test_points_beyond_the_page_and_outlines_that_cross_themselves():
 def test_the_image_of_another_size():
     pixels = page((100, 120, 200, 140), size=(400, 600))
     line = Line("a", "a", outline(40, 50, 140, 80), np.array([(40, 70), (140, 70.0)]))
-    ((_, found),) = cut_lines(pixels, Page("", (300, 200), [line]), "p.xml")
+    ((_, found),) = cut_lines(pixels, page_of([line], (300, 200)), "p.xml")
     assert places(found)[2] - places(found)[0] == 100
     with pytest.raises(UserError, match=r"p.xml: the image has 600x400 pixels, its XML is of 300x300"):
-        list(cut_lines(pixels, Page("", (300, 300), [line]), "p.xml"))
+        list(cut_lines(pixels, page_of([line], (300, 300)), "p.xml"))

@@ -10,7 +10,38 @@ import numpy as np
 
 from zoo.errors import UserError
 
+KINDS = ("text", "table", "image", "separator", "other")
 NUMBER = re.compile(r"[-+]?\d*\.?\d+(?:[eE][-+]?\d+)?")
+
+
+@dataclasses.dataclass
+class Glyph:
+    """A character of a word.
+
+    Attributes:
+        text: the character.
+        polygon: float32 ``[points, 2]``, x and y of its outline.
+        confidence: 0 to 1; None where it is not known.
+    """
+
+    text: str
+    polygon: np.ndarray
+    confidence: float | None = None
+
+
+@dataclasses.dataclass
+class Word:
+    """A word of a line; a blank stands between it and the next.
+
+    Attributes:
+        text, polygon, confidence: as of a ``Glyph``.
+        glyphs: list of ``Glyph`` in reading order, perhaps none.
+    """
+
+    text: str
+    polygon: np.ndarray
+    confidence: float | None = None
+    glyphs: list = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -23,12 +54,33 @@ class Line:
         polygon: float32 ``[points, 2]``, x and y of its outline; a bounding box where the file has no more.
         baseline: float32 ``[points, 2]``, on which the letters stand, from where it begins. Either may have
             no points.
+        confidence: 0 to 1; None where it is not known.
+        words: list of ``Word`` in reading order, where they were read; joined by blanks they are the text.
     """
 
     name: str
     text: str | None
     polygon: np.ndarray
     baseline: np.ndarray
+    confidence: float | None = None
+    words: list = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Region:
+    """What of a page belongs together, such as a paragraph, a column, the cell of a table or a picture.
+
+    Attributes:
+        name: its id in the file, or "".
+        kind: of ``KINDS``.
+        polygon: float32 ``[points, 2]``, its outline, perhaps no points.
+        lines: list of ``Line`` in reading order.
+    """
+
+    name: str
+    kind: str
+    polygon: np.ndarray
+    lines: list
 
 
 @dataclasses.dataclass
@@ -38,12 +90,17 @@ class Page:
     Attributes:
         image: the image's name, as the file has it; "" where it names none.
         size: ``(width, height)`` of what coordinates refer to; None where the file does not say.
-        lines: list of ``Line`` in reading order.
+        regions: list of ``Region`` in reading order.
     """
 
     image: str
     size: tuple | None
-    lines: list
+    regions: list
+
+    @property
+    def lines(self):
+        """All lines of the page, a list of ``Line`` in reading order."""
+        return [line for region in self.regions for line in region.lines]
 
 
 def read_pages(data, name):

@@ -1,7 +1,9 @@
 """The XML of ABBYY FineReader, versions 6 to 10, as the Internet Archive has it."""
 
 from zoo.errors import UserError
-from zoo.formats.pages import Line, Page, box, nowhere, numbers
+from zoo.formats.pages import Line, Page, Region, box, nowhere, numbers
+
+_KINDS = {"Text": "text", "Table": "table", "Picture": "image", "Separator": "separator"}
 
 
 def pages(root, name):
@@ -9,16 +11,25 @@ def pages(root, name):
     found = []
     for page in root.iter("page"):
         size = numbers(page.get("width"))[:1] + numbers(page.get("height"))[:1]
-        lines = [_line(line) for line in page.iter("line")]
-        found.append(Page("", tuple(size) if len(size) == 2 else None, lines))
+        regions = [_region(block) for block in page.iter("block")]
+        found.append(Page("", tuple(size) if len(size) == 2 else None, regions))
     if not found:
         raise UserError(f"{name}: this file of FineReader has no page in it; export it again")
     return found
 
 
+def _region(block):
+    kind = _KINDS.get(block.get("blockType"), "other")
+    return Region("", kind, _box(block), [_line(line) for line in block.iter("line")])
+
+
+def _box(element):
+    sides = [numbers(element.get(side))[:1] for side in "ltrb"]
+    return box(*(side[0] for side in sides)) if all(sides) else nowhere()
+
+
 def _line(line):
-    sides = [numbers(line.get(side))[:1] for side in "ltrb"]
-    polygon, baseline = box(*(side[0] for side in sides)) if all(sides) else nowhere(), nowhere()
+    polygon, baseline = _box(line), nowhere()
     level = numbers(line.get("baseline"))[:1]
     if level and len(polygon):
         baseline = polygon[:2].copy()

@@ -3,7 +3,9 @@
 import numpy as np
 
 from zoo.errors import UserError
-from zoo.formats.pages import Line, Page, box, in_order, nowhere, numbers, points
+from zoo.formats.pages import Line, Page, Region, box, in_order, nowhere, numbers, points
+
+_KINDS = {"TextBlock": "text", "Illustration": "image", "GraphicalElement": "separator"}
 
 
 def pages(root, name):
@@ -14,20 +16,31 @@ def pages(root, name):
     for page in root.iter("Page"):
         size = numbers(page.get("WIDTH"))[:1] + numbers(page.get("HEIGHT"))[:1]
         wanted = [one.get("REF") for one in page.iter("ElementRef")]
-        lines = []
-        for block in page.iter("TextBlock"):
-            own = [(line.get("ID"), _line(line, name)) for line in block.findall("TextLine")]
-            lines.append((block.get("ID"), in_order(own, wanted)))
-        lines = [line for own in in_order(lines, wanted) for line in own]
-        found.append(Page(image, tuple(size) if len(size) == 2 else None, lines))
+        regions = [
+            (block.get("ID"), _region(block, wanted, name))
+            for space in page
+            for block in space.iter()
+            if block.tag in _KINDS
+        ]
+        regions = in_order(regions, wanted)
+        found.append(Page(image, tuple(size) if len(size) == 2 else None, regions))
     if not found:
         raise UserError(f"{name}: this ALTO file has no page in it; export it again")
     return found
 
 
+def _region(block, wanted, name):
+    lines = [(line.get("ID"), _line(line, name)) for line in block.findall("TextLine")]
+    return Region(block.get("ID") or "", _KINDS[block.tag], _outline(block, name), in_order(lines, wanted))
+
+
+def _outline(element, name):
+    outline = element.find("Shape/Polygon")
+    return points(outline.get("POINTS"), name) if outline is not None else _box(element)
+
+
 def _line(line, name):
-    outline = line.find("Shape/Polygon")
-    polygon = points(outline.get("POINTS"), name) if outline is not None else _box(line)
+    polygon = _outline(line, name)
     level = numbers(line.get("BASELINE"))
     if len(level) == 1 and len(polygon):  # of versions before 4: its height alone
         baseline = np.array([(polygon[:, 0].min(), level[0]), (polygon[:, 0].max(), level[0])], np.float32)

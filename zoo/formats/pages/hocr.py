@@ -6,9 +6,10 @@ import re
 import numpy as np
 
 from zoo.errors import UserError
-from zoo.formats.pages import Line, Page, box, nowhere, numbers
+from zoo.formats.pages import Line, Page, Region, box, nowhere, numbers
 
 _LINES = ("ocr_line", "ocrx_line", "ocr_caption", "ocr_header", "ocr_textfloat")
+_AREAS = ("ocr_carea", "ocrx_block")
 _EMPTY = ("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr")
 
 
@@ -27,7 +28,7 @@ class _Reader(html.parser.HTMLParser):
 
     def __init__(self):
         super().__init__()
-        self.pages, self.open, self.line, self.said = [], [], None, []
+        self.pages, self.open, self.area, self.line, self.said = [], [], None, None, []
 
     def handle_starttag(self, tag, attributes):
         about = dict(attributes)
@@ -37,6 +38,9 @@ class _Reader(html.parser.HTMLParser):
             image, at = re.search(r"image\s+(\"[^\"]*\"|'[^']*'|[^;]+)", title), _told(title, "bbox")
             size = (at[2], at[3]) if len(at) == 4 else None
             self.pages.append(Page(image[1].strip(" \"'") if image else "", size, []))
+            self.area = None
+        elif set(classes) & set(_AREAS) and self.pages:
+            self.area = self._new(about.get("id") or "", title)
         elif set(classes) & set(_LINES) and self.pages:
             line = self._line(about.get("id") or "", title)
             self.line, self.said = line, []
@@ -51,12 +55,24 @@ class _Reader(html.parser.HTMLParser):
         line = self.open.pop()
         if line is not None:
             line.text = " ".join("".join(self.said).split())
-            self.pages[-1].lines.append(line)
+            self._region().lines.append(line)
             self.line = None
 
     def handle_data(self, data):
         if self.line is not None:
             self.said.append(data)
+
+    def _region(self):
+        if self.area is None:
+            self.area = self._new("", "")
+        return self.area
+
+    def _new(self, name, title):
+        """Another region of the page; lines without one begin one."""
+        at = _told(title, "bbox")
+        region = Region(name, "text", box(*at) if len(at) == 4 else nowhere(), [])
+        self.pages[-1].regions.append(region)
+        return region
 
     @staticmethod
     def _line(name, title):

@@ -3,8 +3,12 @@
 import re
 
 from zoo.errors import UserError
-from zoo.formats.pages import Line, Page, in_order, nowhere, numbers, points
+from zoo.formats.pages import Line, Page, Region, in_order, nowhere, numbers, points
 
+_KINDS = {
+    "TextRegion": "text", "TableCell": "text", "TableRegion": "table", "ImageRegion": "image",
+    "LineDrawingRegion": "image", "GraphicRegion": "image", "SeparatorRegion": "separator",
+}  # fmt: skip
 _PLACE = re.compile(r"readingOrder\s*\{[^}]*index\s*:\s*(\d+)")
 
 
@@ -15,9 +19,9 @@ def pages(root, name):
         size = numbers(page.get("imageWidth"))[:1] + numbers(page.get("imageHeight"))[:1]
         order = page.find("ReadingOrder")
         wanted = list(_refs(order)) if order is not None else []
-        lines = [line for region in _regions(page, wanted) for line in _lines(region, name)]
+        regions = [_region(region, name) for region in _regions(page, wanted)]
         size = tuple(size) if len(size) == 2 and all(size) else None
-        found.append(Page((page.get("imageFilename") or "").strip(), size, lines))
+        found.append(Page((page.get("imageFilename") or "").strip(), size, regions))
     if not found:
         raise UserError(f"{name}: this PAGE file has no page in it; export it again")
     return found
@@ -51,11 +55,16 @@ def _by_place(elements):
     return [elements[i] for i in sorted(range(len(elements)), key=lambda i: int(places[i][1]))]
 
 
-def _lines(region, name):
-    for line in _by_place(region.findall("TextLine")):
-        yield Line(
-            line.get("id") or "", _text(line), _points(line, "Coords", name), _points(line, "Baseline", name)
-        )
+def _region(region, name):
+    kind = _KINDS.get(region.tag, "other")
+    lines = [_line(line, name) for line in _by_place(region.findall("TextLine"))]
+    return Region(region.get("id") or "", kind, _points(region, "Coords", name), lines)
+
+
+def _line(line, name):
+    return Line(
+        line.get("id") or "", _text(line), _points(line, "Coords", name), _points(line, "Baseline", name)
+    )
 
 
 def _points(element, tag, name):
