@@ -96,7 +96,7 @@ class DescribedPages:
                     elif isinstance(cut, UserError):
                         self.skipped.append(f"{where}, line {line.name or number}: {cut}.")
                     else:
-                        yield f"{posixpath.splitext(member)[0]}/{number:04d}", cut, line.text
+                        yield f"{posixpath.splitext(member)[0]}/{number:04d}", cut.pixels, line.text
             except UserError as error:
                 self.skipped.append(f"{str(error).rstrip('.')}.")
             if silent:

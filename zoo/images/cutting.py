@@ -1,5 +1,7 @@
 """Lines cut out of pages: along their outline, straightened along their baseline, paper around them."""
 
+import dataclasses
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -7,12 +9,54 @@ from zoo.errors import UserError
 
 RATIO = 0.02  # by which the sides of an image may differ in proportion from what its file says
 LEVEL = 0.04  # of its height that a baseline may rise or bend and count as level, and no less than 2 pixels
+STEPS = 0.4  # of its height: a baseline that strays no further from a curve is that curve
+SAME = 4  # pixels: lines whose baselines are no further apart are pieces of one
+BELOW_NEXT = 0.5  # of the distance to the next line below, which descenders may take
 ABOVE, BELOW = 0.75, 0.3  # of the distance of lines, where a file has baselines alone
 MARGIN = 0.05  # of its height that is put around a line
 
 
+@dataclasses.dataclass
+class Cut:
+    """A line cut out of a page.
+
+    Attributes:
+        pixels: uint8 ``[height, width, channels]``, in which the line lies level; paper is around it.
+        angle: in radians, by which the axes of the line are turned from those of the page.
+        left: where it begins, in the axes of the line.
+        course: float ``[points, 2]``, how it runs, in the axes of the line.
+        up, down: pixels from its course to its upper side, which is negative, and to its lower side.
+        margin: pixels of paper around it.
+        scale: float ``[2]``, the image's pixels in one unit of the page's coordinates, across and down.
+    """
+
+    pixels: np.ndarray
+    angle: float
+    left: float
+    course: np.ndarray
+    up: float
+    down: float
+    margin: int
+    scale: np.ndarray
+
+    def outline(self, start, end):
+        """What stands from one pixel column of the line to another.
+
+        Args:
+            start, end: of its pixels.
+
+        Returns:
+            float32 ``[4, 2]``, x and y of its corners in the page's coordinates: upper left, upper right,
+            lower right and lower left as the line is read.
+        """
+        x = self.left + np.clip([start, end], self.margin, self.pixels.shape[1] - self.margin) - self.margin
+        y = np.interp(x, *self.course.T)
+        corners = np.stack([x[[0, 1, 1, 0]], y[[0, 1, 1, 0]] + [self.up, self.up, self.down, self.down]], 1)
+        return (_turned(corners, -self.angle) / self.scale).astype(np.float32)
+
+
 def cut_lines(pixels, page, name):
-    """Iterate over ``(line, image)`` of a page.
+    """Iterate over ``(line, cut)`` of a page.
 
     Args:
         pixels: uint8 ``[height, width, channels]``, the page.
@@ -20,8 +64,7 @@ def cut_lines(pixels, page, name):
         name: what begins the sentences of errors.
 
     Yields:
-        Each line and its image, uint8 ``[height, width, channels]``, in which it lies level; in the place of
-        the image a UserError where the line has no place in the page.
+        Each line and its ``Cut``; in the place of that a UserError where the line has no place in the page.
 
     Raises:
         UserError: the file is of an image of other proportions.
@@ -37,15 +80,16 @@ def cut_lines(pixels, page, name):
             )
     scale = np.array([across, down])
     baselines = [line.baseline * scale for line in page.lines]
-    spacing = _spacing(baselines, height)
-    for line, baseline in zip(page.lines, baselines, strict=True):
+    spacing, free = _spacing(baselines, height), _free(baselines)
+    for line, baseline, room in zip(page.lines, baselines, free, strict=True):
         try:
-            yield line, cut(pixels, line.polygon * scale, baseline, spacing)
+            found = cut(pixels, line.polygon * scale, baseline, spacing, room)
+            yield line, dataclasses.replace(found, scale=scale)
         except UserError as error:
             yield line, UserError(f"{name}: {error}")
 
 
-def cut(pixels, polygon, baseline, spacing):
+def cut(pixels, polygon, baseline, spacing, free=(np.inf, np.inf)):
     """One line of a page.
 
     Args:
@@ -53,9 +97,10 @@ def cut(pixels, polygon, baseline, spacing):
         polygon: float ``[points, 2]``, x and y of its outline; or none.
         baseline: float ``[points, 2]``, on which its letters stand; or none.
         spacing: from one baseline of the page to the next, for lines without an outline.
+        free: pixels above and below the baseline, beyond which an outline is wrong.
 
     Returns:
-        uint8 ``[height, width, channels]``: what is within the outline, level, and paper around it.
+        A ``Cut`` of what is within the outline, in pixels of the page.
 
     Raises:
         UserError: it has neither an outline nor a baseline in the page.
@@ -69,24 +114,31 @@ def cut(pixels, polygon, baseline, spacing):
     polygon = np.clip(polygon, 0, [wide, high])
     if min(np.ptp(polygon, 0)) < 1:
         raise UserError("it lies outside of the image")
-    turn, bend = _course(polygon, baseline)
+    angle, course, is_level = _course(polygon, baseline)
+    if np.isfinite(free).any() and course is not None:
+        polygon = np.clip(_within(polygon, angle, course, free), 0, [wide, high])
     left, top = np.floor(polygon.min(0)).astype(int)
     right, bottom = np.ceil(polygon.max(0)).astype(int)
     # Only the part of the page around the line is looked at.
     part = np.ascontiguousarray(pixels[top:bottom, left:right])
-    polygon = polygon - [left, top]
-    inside = _filled(polygon, part.shape[:2])
+    inside = _filled(polygon - [left, top], part.shape[:2])
     if not inside.any():
         raise UserError("its outline encloses nothing")
     paper = np.median(part[inside], 0).round().astype(np.uint8)
     part = np.where(inside[:, :, None], part, paper)
-    if turn is not None:
-        part = _straightened(part, polygon, turn, bend - [left, top], paper)
+    if is_level:
+        angle, course, first, up, down = 0.0, np.zeros((1, 2)), left, top, bottom
+    else:
+        outline = _turned(polygon, angle)
+        below = outline[:, 1] - np.interp(outline[:, 0], *course.T)
+        first, up, down = outline[:, 0].min(), below.min(), below.max()
+        size = max(1, round(outline[:, 0].max() - first)), max(1, round(down - up))
+        part = _straightened(part, (left, top), angle, course, first, up, size, paper)
     margin = max(1, round(MARGIN * len(part)))
     framed = np.empty((len(part) + 2 * margin, part.shape[1] + 2 * margin, part.shape[2]), np.uint8)
     framed[:] = paper
     framed[margin:-margin, margin:-margin] = part
-    return framed
+    return Cut(framed, angle, float(first), course, float(up), float(down), margin, np.ones(2))
 
 
 def _spacing(baselines, height):
@@ -97,27 +149,67 @@ def _spacing(baselines, height):
     return float(np.median(steps)) if len(steps) else height / 40
 
 
+def _free(baselines):
+    """How far it is from each baseline to the next one above and below it: a list of pairs of pixels."""
+    known = [i for i, baseline in enumerate(baselines) if len(baseline) > 1]
+    free = [(np.inf, np.inf)] * len(baselines)
+    if not known:
+        return free
+    ends = np.stack([[baselines[i][0], baselines[i][-1]] for i in known])
+    for i, (first, last) in zip(known, ends, strict=True):
+        along = last - first
+        turned = _turned(ends, float(np.arctan2(along[1], along[0])))
+        own = turned[known.index(i)]
+        left, right = turned[:, :, 0].min(1), turned[:, :, 0].max(1)
+        shared = np.minimum(right, own[:, 0].max()) > np.maximum(left, own[:, 0].min())
+        away = turned[shared, :, 1].mean(1) - own[:, 1].mean()
+        above, below = -away[away < -SAME], away[away > SAME]
+        free[i] = min(above, default=np.inf), BELOW_NEXT * min(below, default=np.inf)
+    return free
+
+
 def _around(baseline, spacing):
     """An outline around a baseline."""
     up, down = baseline - [0, ABOVE * spacing], baseline + [0, BELOW * spacing]
     return np.concatenate([up, down[::-1]])
 
 
+def _within(polygon, angle, course, free):
+    """An outline that does not reach over the lines above and below."""
+    points = _turned(polygon, angle)
+    level = np.interp(points[:, 0], *course.T)
+    points[:, 1] = np.clip(points[:, 1], level - free[0], level + free[1])
+    return _turned(points, -angle)
+
+
 def _course(polygon, baseline):
-    """How a line runs: ``(turn, baseline)``; turn is None where it is level, else an angle in radians.
+    """How a line runs: ``(angle, course, is_level)``; course is None where it has no baseline.
 
     A baseline that runs to the left is that of a line upside down, or one that was drawn from its end, as
     many of right-to-left script are. Letters stand on theirs: the outline tells which.
     """
     if len(baseline) < 2:
-        return None, baseline
+        return 0.0, None, True
     if baseline[-1, 0] < baseline[0, 0] and _middle(polygon)[1] <= baseline[:, 1].mean():
         baseline = baseline[::-1]
     along = baseline[-1] - baseline[0]
     angle = float(np.arctan2(along[1], along[0]))
-    slack = max(2.0, LEVEL * np.ptp(_turned(polygon, angle)[:, 1]))
-    level = np.ptp(baseline[:, 1]) <= slack and along[0] > 0
-    return (None if level else angle), baseline
+    course = _turned(baseline, angle)
+    high = np.ptp(_turned(polygon, angle)[:, 1])
+    course = _smooth(course[np.argsort(course[:, 0], kind="stable")], high)
+    rise = np.ptp(_turned(course, -angle)[:, 1])
+    return angle, course, bool(rise <= max(2.0, LEVEL * high) and along[0] > 0)
+
+
+def _smooth(course, high):
+    """A baseline without the steps of one that a program found: a cubic curve, where it runs near to one."""
+    x, first = np.unique(course[:, 0], return_index=True)
+    if len(x) < 3:
+        return course
+    along = np.linspace(x[0], x[-1], 64)
+    across = np.interp(along, x, course[first, 1])
+    curve = np.polynomial.Polynomial.fit(along, across, min(3, len(x) - 1))(along)
+    return np.stack([along, curve], 1) if np.abs(curve - across).max() < STEPS * high else course
 
 
 def _middle(polygon):
@@ -148,25 +240,19 @@ def _filled(polygon, shape):
     return np.logical_or.accumulate(inside, 0) & np.logical_or.accumulate(inside[::-1], 0)[::-1]
 
 
-def _straightened(part, polygon, angle, baseline, paper):
-    """A part of a page such that a baseline in it is level."""
-    outline, course = _turned(polygon, angle), _turned(baseline, angle)
-    course = course[np.argsort(course[:, 0], kind="stable")]
-    left, right = outline[:, 0].min(), outline[:, 0].max()
-    below = outline[:, 1] - np.interp(outline[:, 0], *course.T)
-    up, down = below.min(), below.max()
-    size = max(1, round(right - left)), max(1, round(down - up))
-    stops = np.unique(np.clip(np.concatenate([[left, right], course[:, 0]]), left, right))
-    columns = np.round(stops - left).astype(int)
+def _straightened(part, corner, angle, course, first, up, size, paper):
+    """What of the page's part at ``corner`` lies along a course; ``size`` is its width and height."""
+    last = first + size[0]
+    stops = np.unique(np.clip(np.concatenate([[first, last], course[:, 0]]), first, last))
+    columns = np.round(stops - first).astype(int)
     mesh = []
     for i in range(len(stops) - 1):
-        first, last = columns[i], min(columns[i + 1], size[0])
-        if last <= first:
+        if columns[i + 1] <= columns[i]:
             continue
         sides = [[x, np.interp(x, *course.T)] for x in (stops[i], stops[i + 1])]
-        corners = [[sides[0], up], [sides[0], down], [sides[1], down], [sides[1], up]]
-        quad = np.array([[x, y + more] for (x, y), more in corners])
-        mesh.append(((int(first), 0, int(last), size[1]), tuple(_turned(quad, -angle).ravel())))
+        corners = [[sides[0], up], [sides[0], up + size[1]], [sides[1], up + size[1]], [sides[1], up]]
+        quad = _turned(np.array([[x, y + more] for (x, y), more in corners]), -angle) - corner
+        mesh.append(((int(columns[i]), 0, int(columns[i + 1]), size[1]), tuple(quad.ravel())))
     bands = []
     for channel, shade in zip(np.moveaxis(part, 2, 0), paper, strict=True):
         band = Image.fromarray(channel).transform(

@@ -27,7 +27,7 @@ def noise(shape, rng):
     if h > field.shape[0] or w > field.shape[1]:
         field = np.tile(field, (-(-h // field.shape[0]), -(-w // field.shape[1])))
     y, x = rng.integers(field.shape[0] - h + 1), rng.integers(field.shape[1] - w + 1)
-    window = field[y:y + h, x:x + w]
+    window = field[y : y + h, x : x + w]
     return window[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
 
 
@@ -72,7 +72,7 @@ def _moved(rows, shift):
     edges = np.flatnonzero(np.diff(shift, prepend=shift[0] - 1, append=shift[-1] - 1))
     for start, stop in itertools.pairwise(edges):
         left = room + shift[start]
-        out[start:stop, left:left + m] = rows[start:stop]
+        out[start:stop, left : left + m] = rows[start:stop]
     return out
 
 
@@ -92,7 +92,7 @@ def neighbours(pixels, box, rng):
     canvas = np.zeros((h + 2 * pitch, w), np.uint8)
     canvas[:h] = np.roll(pixels, int(rng.integers(w)), 1)
     for y, line in ((2 * pitch, np.roll(pixels, int(rng.integers(w)), 1)), (pitch, pixels)):
-        np.maximum(canvas[y:y + h], line, out=canvas[y:y + h])
+        np.maximum(canvas[y : y + h], line, out=canvas[y : y + h])
     left, top, right, bottom = box
     return canvas, (left, top + pitch, right, bottom + pitch)
 
@@ -100,12 +100,12 @@ def neighbours(pixels, box, rng):
 def cut(pixels, left, top, right, bottom):
     """The part of uint8 [h, w] in a box that may reach beyond it: there is no ink outside."""
     h, w = pixels.shape
-    inside = pixels[max(top, 0):max(bottom, 0), max(left, 0):max(right, 0)]
+    inside = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
     if left >= 0 and top >= 0 and right <= w and bottom <= h:
         return inside
     out = np.zeros((bottom - top, right - left), np.uint8)
     y, x = max(-top, 0), max(-left, 0)
-    out[y:y + inside.shape[0], x:x + inside.shape[1]] = inside
+    out[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
     return out
 
 

@@ -32,8 +32,16 @@ from zoo.files import atomic_folder, atomic_write
 from zoo.images.render.degrade import scan
 from zoo.images.render.texts import lines_of, sentences
 
-FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/usr/share/texmf/fonts", "~/.fonts",
-                "~/.local/share/fonts", "/Library/Fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
+FONT_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/usr/share/texmf/fonts",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts",
+    "C:/Windows/Fonts",
+)
 # Characters that take part in layout without a glyph of their own: no font has to cover them.
 INVISIBLE = frozenset(" \u00a0\u2009\u200b\u200c\u200d\u200e\u200f\u00ad")
 # Fonts of a family that are less used than its regular one, by the names of their files.
@@ -51,6 +59,7 @@ FRAKTUR_CLUSTER = re.compile("(?:ch|ck|ſt|tz|.)" + CLUSTER.pattern[1:], re.DOTA
 
 
 # Fonts
+
 
 def find_fonts(folder=None):
     """Sorted paths of the .ttf and .otf fonts in a folder or a list of them; without one, of the system."""
@@ -296,11 +305,12 @@ def stretch_gaps(image, count, least, factor):
     for before, gap in zip(ink[:-1][wide], steps[wide] - 1, strict=True):
         repeat[before + 1] = max(1, round(gap * (factor - 1)) + 1)
         if factor < 1:
-            repeat[before + 1:before + 1 + round(gap * (1 - factor))] = 0
+            repeat[before + 1 : before + 1 + round(gap * (1 - factor))] = 0
     return Image.fromarray(np.repeat(pixels, repeat, 1))
 
 
 # Command
+
 
 def _start(*arguments):
     global _renderer
@@ -336,6 +346,7 @@ def corpus_writer(output):
             member = tarfile.TarInfo(name)
             member.size = len(data)
             tar.addfile(member, io.BytesIO(data))
+
         yield add
 
 
@@ -345,6 +356,7 @@ def write_corpus(texts, arguments, count, output, processes=1, progress=True):
     `arguments`: those of LineRenderer. What is written does not depend on the number of processes.
     """
     from tqdm import tqdm
+
     digits, written, refused = max(6, len(str(count))), 0, 0
     numbered = enumerate(texts)
     with contextlib.ExitStack() as stack:
@@ -372,10 +384,14 @@ def write_corpus(texts, arguments, count, output, processes=1, progress=True):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="zoo render", description=__doc__.split("\n")[0], epilog=(
-        "`zoo render --script --help` composes lines of several scripts, with the class of every column; "
-        "`zoo render --by-text --help` tells it of real lines by their transcripts."
-    ))
+    parser = argparse.ArgumentParser(
+        prog="zoo render",
+        description=__doc__.split("\n")[0],
+        epilog=(
+            "`zoo render --script --help` composes lines of several scripts, with the class of every column; "
+            "`zoo render --by-text --help` tells it of real lines by their transcripts."
+        ),
+    )
     add = parser.add_argument
     add("--text", nargs="+", required=True, help=".txt or .txt.gz files, or folders of .txt or .gt.txt files")
     add("--fonts", nargs="+", help="font files or folders (default: the system's)")
@@ -398,8 +414,16 @@ def main(argv=None):
             raise UserError("--count must be 1 or more, and --min-chars from 1 to --max-chars.")
         arguments = find_fonts(o.fonts), o.height, o.seed, o.degrade, o.direction
         LineRenderer(*arguments)  # refuse bad fonts here, not in a process of the pool
-        texts = lines_of(sentences(o.text), np.random.default_rng(o.seed), o.alphabet, o.random_share,
-                         o.mixed_share, o.min_chars, o.max_chars, o.hyphen)
+        texts = lines_of(
+            sentences(o.text),
+            np.random.default_rng(o.seed),
+            o.alphabet,
+            o.random_share,
+            o.mixed_share,
+            o.min_chars,
+            o.max_chars,
+            o.hyphen,
+        )
         refused = write_corpus(texts, arguments, o.count, o.output, o.processes)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

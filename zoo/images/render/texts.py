@@ -130,23 +130,51 @@ def mixed_lines(texts, rng, alphabet=None, min_chars=8, max_chars=80, hyphen="-"
 
     # (weight, maker of one or more words); what has a character outside `allowed` is drawn again.
     patterns = [
-        (40, word), (2, lambda: word()[:1].upper() + word()[1:]), (3, lambda: word().upper()),
-        (6, before(",")), (3, before(".")), (1, before(";")), (1, before(":")), (0.5, before("!")),
-        (0.5, before("?")), (0.3, before("*)")), (6, before("،")), (1, before("؛")), (1, before("؟")),
-        (2, between("()")), (1, between("[]")), (1, between("“”")), (1, between("„“")), (1, between("«»")),
-        (1, between("»«")), (1, between("‘’")), (1, between('""')), (1, between("''")),
-        (1, lambda: f"{word()}{hyphen}{word()}"), (1, lambda: f"{word()} — {word()}"),
-        (0.5, lambda: f"– {word()}"), (0.5, lambda: f"- {word()}"), (0.5, lambda: f"{word()}/{word()}"),
-        (0.3, lambda: f"{initial()} {initial()}"), (0.3, lambda: f"& {word()}"),
+        (40, word),
+        (2, lambda: word()[:1].upper() + word()[1:]),
+        (3, lambda: word().upper()),
+        (6, before(",")),
+        (3, before(".")),
+        (1, before(";")),
+        (1, before(":")),
+        (0.5, before("!")),
+        (0.5, before("?")),
+        (0.3, before("*)")),
+        (6, before("،")),
+        (1, before("؛")),
+        (1, before("؟")),
+        (2, between("()")),
+        (1, between("[]")),
+        (1, between("“”")),
+        (1, between("„“")),
+        (1, between("«»")),
+        (1, between("»«")),
+        (1, between("‘’")),
+        (1, between('""')),
+        (1, between("''")),
+        (1, lambda: f"{word()}{hyphen}{word()}"),
+        (1, lambda: f"{word()} — {word()}"),
+        (0.5, lambda: f"– {word()}"),
+        (0.5, lambda: f"- {word()}"),
+        (0.5, lambda: f"{word()}/{word()}"),
+        (0.3, lambda: f"{initial()} {initial()}"),
+        (0.3, lambda: f"& {word()}"),
     ]
     if digits:
         patterns += [
-            (2, lambda: number(1, 3000)), (1, lambda: f"{year()},"), (1, lambda: f"({year()})"),
-            (1, lambda: f"[{number(1, 60)}]"), (0.7, lambda: f"{number(1, 99)}.{number(1, 999)}"),
-            (0.5, lambda: f"{number(1, 99)},{number(100, 999)}"), (0.5, lambda: f"{number(1, 100)}%"),
-            (0.5, lambda: f"{number(1, 30)})"), (0.5, lambda: f"§ {number(1, 300)}."),
-            (0.5, lambda: f"{year()}–{year()}"), (0.5, lambda: f"{number(1, 400)}-{number(1, 400)}"),
-            (0.3, lambda: f"${number(1, 9000)}"), (0.3, lambda: f"{number(1, 31)}/{number(1, 12)}/{year()}"),
+            (2, lambda: number(1, 3000)),
+            (1, lambda: f"{year()},"),
+            (1, lambda: f"({year()})"),
+            (1, lambda: f"[{number(1, 60)}]"),
+            (0.7, lambda: f"{number(1, 99)}.{number(1, 999)}"),
+            (0.5, lambda: f"{number(1, 99)},{number(100, 999)}"),
+            (0.5, lambda: f"{number(1, 100)}%"),
+            (0.5, lambda: f"{number(1, 30)})"),
+            (0.5, lambda: f"§ {number(1, 300)}."),
+            (0.5, lambda: f"{year()}–{year()}"),
+            (0.5, lambda: f"{number(1, 400)}-{number(1, 400)}"),
+            (0.3, lambda: f"${number(1, 9000)}"),
+            (0.3, lambda: f"{number(1, 31)}/{number(1, 12)}/{year()}"),
             (0.3, lambda: f"{number(1, 9)} + {number(1, 9)} = {number(1, 20)}"),
         ]
     if digits and latin:
@@ -154,7 +182,8 @@ def mixed_lines(texts, rng, alphabet=None, min_chars=8, max_chars=80, hyphen="-"
             (1, lambda: f"pp. {number(1, 400)}-{number(1, 400)}, {year()}."),
             (0.7, lambda: f"vol. {number(1, 90)}, no. {number(1, 20)},"),
             (0.5, lambda: f"S. {number(1, 600)}"),
-            (0.7, lambda: f"Vol. {number(1, 90)},"), (0.5, lambda: f"Fig. {number(1, 30)}:"),
+            (0.7, lambda: f"Vol. {number(1, 90)},"),
+            (0.5, lambda: f"Fig. {number(1, 30)}:"),
         ]
     if lonely:
         patterns.append((3, lambda: word() + lonely[rng.integers(len(lonely))]))
@@ -183,7 +212,7 @@ def lines_of(texts, rng, alphabet, random_share, mixed_share, min_chars, max_cha
     letters = sorted(set(alphabet) if alphabet else set("".join(texts)))
     while True:
         start = int(rng.integers(len(texts)))
-        for line in cut_lines(" ".join(texts[start:start + 40]), rng, min_chars, max_chars, hyphen):
+        for line in cut_lines(" ".join(texts[start : start + 40]), rng, min_chars, max_chars, hyphen):
             draw = rng.random()
             if draw < random_share:
                 yield random_string(letters, rng, max_chars=max_chars)

@@ -1,0 +1,260 @@
+"""From boxes in which something is written to the lines of a page, in reading order and in regions.
+
+The order is that of T. Breuel, "High performance document layout analysis" (2003): of two lines, one above
+the other, the upper one comes first; of two side by side the left one, unless a line that lies between them
+reaches over both, as a headline does over its columns. Cells of a table are read row by row.
+"""
+
+import numpy as np
+
+from zoo.formats.pages import Line, Region, box
+
+# Shares of the height of a line's box, which has room around the letters.
+ROOM = 0.25  # at each side
+BASELINE = 0.28  # from the lower side up to the baseline
+JOINED = 1.2  # pieces of one line are no further apart
+ALIGNED = 0.25  # by which the cells of one row differ in height
+NARROW = 6  # a column of numbers in a table is no wider
+LEVEL = 0.8  # how many of its lines, at least, stand level with another
+# Of the usual distance of lines.
+APART = 1.7  # what is further apart is another region
+NEAR = 3  # how far the neighbours of a line are looked for
+HEADER = 1.3  # a running title is at least so far above what follows
+TALLER = 1.6  # how much larger the letters of another region are
+
+
+def angle_of(boxes):
+    """By how much lines are turned clockwise, in radians: the median of the long ones.
+
+    Args:
+        boxes: float ``[boxes, 4, 2]``, as ``zoo.images.detector.find_boxes`` gives them.
+    """
+    along = (boxes[:, 1] + boxes[:, 2] - boxes[:, 0] - boxes[:, 3]) / 2
+    long = np.hypot(*along.T)
+    along = along[long >= np.median(long)] if len(long) else along
+    return float(np.median(np.arctan2(along[:, 1], along[:, 0]))) if len(along) else 0.0
+
+
+def is_on_its_side(boxes):
+    """Whether most lines run up or down; ``boxes`` as of ``angle_of``."""
+    along, across = (np.hypot(*(boxes[:, corner] - boxes[:, 0]).T) for corner in (1, 3))
+    high = across > 2 * along
+    return bool(across[high].sum() > along[~high].sum())
+
+
+def regions_of(boxes, direction="ltr"):
+    """The lines that boxes are, in reading order.
+
+    Args:
+        boxes: float ``[boxes, 4, 2]``, as of ``angle_of``.
+        direction: "ltr" or "rtl": whether columns follow each other to the right or to the left.
+
+    Returns:
+        A list of ``zoo.formats.pages.Region``; their lines have no text yet.
+    """
+    if not len(boxes):
+        return []
+    angle = angle_of(boxes)
+    level = _level(boxes, angle)
+    pieces = _joined(level)
+    lines = np.stack([_around(level[piece]) for piece in pieces])
+    outlines = [_outline(boxes[piece], angle) for piece in pieces]
+    names = (f"line_{number}" for number in range(1, len(lines) + 1))
+    found = []
+    for own in _divided(lines, _reading_order(lines, direction)):
+        read = [Line(next(names), None, *outlines[i]) for i in own]
+        corners = np.concatenate([line.polygon for line in read])
+        outline = box(*corners.min(0), *corners.max(0))
+        found.append(Region(f"region_{len(found) + 1}", "text", outline, read))
+    return found
+
+
+# Below, boxes are float ``[boxes, 4]``: left, top, right and bottom, in axes that lie along the lines,
+# without the room around the letters.
+
+
+def _turned(points, angle):
+    """Points in axes that are turned by an angle."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return points @ np.array([[cos, -sin], [sin, cos]])
+
+
+def _level(corners, angle):
+    points = _turned(corners, angle)
+    left, right = points[:, [0, 3], 0].mean(1), points[:, [1, 2], 0].mean(1)
+    top, bottom = points[:, :2, 1].mean(1), points[:, 2:, 1].mean(1)
+    room, middle = ROOM * (bottom - top), (left + right) / 2
+    left, right = np.minimum(left + room, middle), np.maximum(right - room, middle)
+    return np.stack([left, top + room, right, bottom - room], 1)
+
+
+def _around(boxes):
+    """The box of several on one line."""
+    return np.array([boxes[:, 0].min(), boxes[:, 1].mean(), boxes[:, 2].max(), boxes[:, 3].mean()])
+
+
+def _middles(boxes):
+    return (boxes[:, 1] + boxes[:, 3]) / 2
+
+
+def _heights(boxes):
+    """The heights with the room that was taken off."""
+    return (boxes[:, 3] - boxes[:, 1]) / (1 - 2 * ROOM)
+
+
+def _overlaps(boxes, axis):
+    """By how many pixels each box and each other have the same x (``axis`` 0) or y (1)."""
+    first, last = boxes[:, axis], boxes[:, axis + 2]
+    return np.minimum(last[:, None], last) - np.maximum(first[:, None], first)
+
+
+def _joined(boxes):
+    """The boxes that are pieces of one line: a list of lists of numbers, from left to right."""
+    heights, middles = _heights(boxes), _middles(boxes)
+    shared = _overlaps(boxes, 1) > 0.6 * np.maximum.outer(heights, heights) * (1 - 2 * ROOM)
+    order = np.argsort(boxes[:, 0], kind="stable").tolist()
+    lines = []  # in the making; each has its last piece at its end
+    for i in order:
+        best = None
+        for line in lines:
+            last = line[-1]
+            gap = boxes[i, 0] - boxes[last, 2]
+            high = (heights[i] + heights[last]) / 2
+            fits = shared[i, last] and -high < gap < JOINED * high
+            if fits and (best is None or boxes[last, 2] > boxes[best[-1], 2]):
+                best = line
+        if best is None or _is_gutter(boxes, heights, middles, best[-1], i):
+            lines.append([i])
+        else:
+            best.append(i)
+    return lines
+
+
+def _is_gutter(boxes, heights, middles, before, after):
+    """Whether the gap between two boxes of one row goes on above or below, where no line reaches over it."""
+    high = (heights[before] + heights[after]) / 2
+    x, y = (boxes[before, 2] + boxes[after, 0]) / 2, (middles[before] + middles[after]) / 2
+    for away in (y - middles, middles - y):
+        near = (away > 0.5 * high) & (away < NEAR * high)
+        left, right = boxes[near, 0], boxes[near, 2]
+        over = (left < x - 0.3 * high) & (right > x + 0.3 * high)
+        beside = (np.abs(left - x) < 2 * high) | (np.abs(right - x) < 2 * high)
+        if not over.any() and np.count_nonzero(beside) > 1:
+            return True
+    return False
+
+
+def _reading_order(lines, direction):
+    """The numbers of lines as they are read, a list."""
+    units = _rows(lines)
+    boxes = np.stack([_span(lines[unit]) for unit in units])
+    middles, heights = _middles(boxes), np.array([_heights(lines[unit]).mean() for unit in units])
+    low = 0.3 * np.minimum.outer(heights, heights)
+    stacked = (_overlaps(boxes, 0) > low) & (middles[:, None] < middles)  # one above the other
+    over = stacked | stacked.T
+    between = stacked.astype(np.float32)
+    through = between @ between > 0  # a third one lies between them and reaches over both
+    centres = (boxes[:, 0] + boxes[:, 2]) / 2
+    beside = centres[:, None] < centres if direction == "ltr" else centres[:, None] > centres
+    before = stacked | through | (beside & ~over & ~through & ~through.T)
+    np.fill_diagonal(before, False)
+    left, found = np.ones(len(units), bool), []
+    waiting = before.sum(0)  # how many each one comes after
+    while left.any():
+        ready = np.flatnonzero(left)
+        i = ready[np.lexsort((middles[ready], waiting[ready]))[0]]
+        left[i] = False
+        waiting -= before[i]
+        found += sorted(units[i], key=lambda line: lines[line, 0], reverse=direction == "rtl")
+    return found
+
+
+def _span(boxes):
+    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+
+
+def _rows(lines):
+    """Lines that are read together though they stand apart: rows of tables and running titles.
+
+    Returns:
+        A list of lists of numbers; most hold one.
+    """
+    heights, middles = _heights(lines), _middles(lines)
+    unit = np.arange(len(lines))
+
+    def join(several):
+        unit[np.isin(unit, unit[several])] = unit[several].min()
+
+    # A running title and a page number stand in one row above all else.
+    first = np.flatnonzero(middles < middles.min() + 0.5 * np.median(heights))
+    others = np.delete(middles, first)
+    if len(first) > 1 and len(others) and others.min() - middles[first].max() > HEADER * _pitch(lines):
+        join(first)
+    narrow = lines[:, 2] - lines[:, 0] < NARROW * heights
+    away = np.abs(middles[:, None] - middles)
+    aligned = away < ALIGNED * np.minimum.outer(heights, heights)
+    over = _overlaps(lines, 0) > 0
+    aligned &= ~over
+    for column in _columns(lines, narrow, over):
+        partners = [np.setdiff1d(np.flatnonzero(aligned[i]), column) for i in column]
+        # Notes in a margin stand level with some line by chance.
+        if len(column) > 2 and np.mean([len(some) > 0 for some in partners]) > LEVEL:
+            for i, some in zip(column, partners, strict=True):
+                join([i, *some])
+    return [np.flatnonzero(unit == one).tolist() for one in np.unique(unit)]
+
+
+def _columns(lines, narrow, over):
+    """Narrow lines that stand one above the other: a list of lists of numbers."""
+    rest, found = set(np.flatnonzero(narrow).tolist()), []
+    while rest:
+        column, edge = set(), {rest.pop()}
+        while edge:
+            i = edge.pop()
+            column.add(i)
+            more = {j for j in np.flatnonzero(over[i]).tolist() if j in rest}
+            rest -= more
+            edge |= more
+        found.append(sorted(column))
+    return found
+
+
+def _pitch(lines):
+    """The usual distance from one line to the next below it."""
+    middles = _middles(lines)
+    down = np.where(_overlaps(lines, 0) > 0, middles - middles[:, None], np.inf)
+    down[down < 0.5 * np.median(_heights(lines))] = np.inf
+    nearest = down.min(1)
+    nearest = nearest[np.isfinite(nearest)]
+    return float(np.median(nearest)) if len(nearest) else 2 * float(np.median(_heights(lines)))
+
+
+def _divided(lines, order):
+    """Lines in reading order -> lists of those that are one region."""
+    pitch, heights, middles = _pitch(lines), _heights(lines), _middles(lines)
+    overlaps = _overlaps(lines, 0)
+    found = []
+    for i in order:
+        last = found[-1][-1] if found else None
+        if last is not None:
+            step, size = middles[i] - middles[last], heights[i] / heights[last]
+            row = abs(step) < ALIGNED * heights[last]
+            below = overlaps[i, last] > 0 or any(overlaps[i, j] > 0 for j in found[-1][-3:])
+            if row or (below and 0 < step < APART * pitch and 1 / TALLER < size < TALLER):
+                found[-1].append(i)
+                continue
+        found.append([i])
+    return found
+
+
+def _outline(corners, angle):
+    """``(polygon, baseline)`` of a line from the boxes of its pieces, float ``[4, 2]`` and ``[2, 2]``."""
+    if len(corners) == 1:
+        outline = corners[0]
+    else:
+        points = _turned(corners.reshape(-1, 2), angle)
+        left, top, right, bottom = *points.min(0), *points.max(0)
+        outline = _turned(box(left, top, right, bottom), -angle)
+    outline = outline.astype(np.float32)
+    upper, lower = outline[[0, 1]], outline[[3, 2]]
+    return outline, lower + np.float32(BASELINE) * (upper - lower)
