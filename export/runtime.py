@@ -71,11 +71,18 @@ class ReaderError(ValueError):
 
 
 class Character(typing.NamedTuple):
-    """A character and the pixel columns that it spans in the image as given, from ``start`` to ``end``."""
+    """A character of a line.
+
+    Attributes:
+        character: str.
+        start, end: the pixel columns that it spans in the image as given.
+        confidence: its mean probability in its frames, 0 to 1.
+    """
 
     character: str
     start: float
     end: float
+    confidence: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +101,10 @@ class Line:
 
     def to_json(self):
         """What of it ``zoo predict --format json`` shows, rounded."""
-        spans = [{"character": c, "start": round(s, 1), "end": round(e, 1)} for c, s, e in self.characters]
+        spans = [
+            {"character": c, "start": round(start, 1), "end": round(end, 1), "confidence": round(sure, 4)}
+            for c, start, end, sure in self.characters
+        ]
         return {"text": self.text, "confidence": round(self.confidence, 4), "characters": spans}
 
 
@@ -272,7 +282,7 @@ class Reader:
                 # Few images are spread over all threads rather than put into one batch.
                 size = max(1, min(batch_size, -(-len(images) // self.threads)))
                 batches = line_batches(images, size)
-                for lines in pool.map(lambda batch: self._read(batch, beam_width), batches):
+                for lines in pool.map(lambda batch: self._read(batch, beam_width, details), batches):
                     for i, line in lines.items():
                         found[i] = line
                 results.extend(found)
@@ -304,40 +314,58 @@ class Reader:
         spans, sure = [], []
         for (label, i), (first, last) in zip(known, align(log_probs, labels), strict=True):
             start, end = first * height * self._frame, min((last + 1) * height * self._frame, width)
-            spans.append((i, Character(text[i], start, end)))
             sure.append(float(np.exp(log_probs[first : last + 1, label]).mean()))
+            spans.append((i, Character(text[i], start, end, sure[-1])))
         spans = [span for _, span in sorted(spans)]
         return Line("".join(c for c, *_ in spans), statistics.fmean(sure) if sure else 0.0, spans)
 
-    def _read(self, batch, beam_width):
-        """``{key: image}`` -> ``{key: Line}``, in one run of the model."""
+    def _read(self, batch, beam_width, details):
+        """``{key: image}`` -> ``{key: Line}``, in one run of the model; without details no ``characters``."""
         image, size = pad_lines(list(batch.values()))
-        names = _SEARCHED if beam_width else _DECODED
+        names = _SEARCHED if beam_width else [*_DECODED, *_SEARCHED[: 1 if details else 0]]
         values = self.run(names, {"image": image, "size": size})
         lines = {}
-        for key, shape, *row in zip(batch, size.tolist(), *values, strict=True):
-            lines[key] = self._search(*shape, *row, beam_width) if beam_width else self._line(*row)
+        for key, (height, width), *row in zip(batch, size.tolist(), *values, strict=True):
+            if beam_width:
+                lines[key] = self._search(height, width, *row, beam_width)
+            else:
+                lines[key] = self._decoded(height, *row)
         return lines
+
+    def _decoded(self, height, labels, count, confidence, starts, ends, log_probs=None):
+        """What the model decoded, greedily, as a ``Line``."""
+        labels, spans = labels[:count], []
+        if log_probs is not None:
+            frames = zip(starts[:count], ends[:count], strict=True)
+            for label, (start, end) in zip(labels, frames, strict=True):
+                first, last = start / height / self._frame, end / height / self._frame
+                first, last = round(first), max(math.ceil(last - 1e-3), round(first) + 1)
+                sure = np.exp(log_probs[first:last, label]).mean()
+                spans.append((float(start), float(end), float(sure)))
+        return self._line(labels, confidence, spans)
 
     def _search(self, height, width, log_probs, length, beam_width):
         """Prefix beam search, with extents and confidence from the best path that spells its result."""
         log_probs = log_probs[:length]
         labels, _ = prefix_beam_search(log_probs, beam_width)
-        frames = align(log_probs, labels)
-        spans = [(label, first, last + 1) for label, (first, last) in zip(labels, frames, strict=True)]
-        means = [np.exp(log_probs[first:last, label]).mean() for label, first, last in spans]
-        starts = [first * height * self._frame for _, first, _ in spans]
-        ends = [min(last * height * self._frame, width) for _, _, last in spans]
-        return self._line(labels, len(labels), np.mean(means) if means else math.nan, starts, ends)
+        spans = [
+            (
+                first * height * self._frame,
+                min((last + 1) * height * self._frame, width),
+                float(np.exp(log_probs[first : last + 1, label]).mean()),
+            )
+            for label, (first, last) in zip(labels, align(log_probs, labels), strict=True)
+        ]
+        return self._line(labels, np.mean([sure for *_, sure in spans]) if spans else math.nan, spans)
 
-    def _line(self, labels, count, confidence, starts, ends):
+    def _line(self, labels, confidence, spans):
         """What was read, in the order of the columns -> a ``Line`` in logical order."""
-        text = "".join(self.vocabulary[label - 1] for label in labels[:count])
+        text = "".join(self.vocabulary[label - 1] for label in labels)
         order = range(len(text))
         if self.direction == "rtl":
             text, order = reading_order(text)
-        spans = [Character(c, float(starts[i]), float(ends[i])) for c, i in zip(text, order, strict=True)]
-        return Line(text, float(confidence) if text else 0.0, spans)
+        characters = [Character(c, *spans[i]) for c, i in zip(text, order, strict=True)] if spans else []
+        return Line(text, float(confidence) if text else 0.0, characters)
 
 
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]

@@ -52,10 +52,9 @@ def same(lines, others):
     for line, other in zip(lines, others, strict=True):
         assert line.text == other.text
         assert line.confidence == pytest.approx(other.confidence, abs=1e-4)
-        spans = [(c.character, c.start, c.end) for c in other.characters]
-        assert [c for c, _, _ in line.characters] == [c for c, _, _ in spans]
-        found = [extent for _, *extent in line.characters]
-        np.testing.assert_allclose(found, [extent for _, *extent in spans], atol=0.01)
+        assert [c.character for c in line.characters] == [c.character for c in other.characters]
+        found, wanted = ([about for _, *about in one.characters] for one in (line, other))
+        np.testing.assert_allclose(found, wanted, atol=0.01)
 
 
 # === ONNX ===
@@ -127,7 +126,7 @@ def test_extreme_shapes(reader):
         line[::2] = 40
         for beam_width in (None, 2):
             (read,) = reader(line, details=True, beam_width=beam_width)
-            assert all(0 <= start < end <= width + 0.01 for _, start, end in read.characters)
+            assert all(0 <= start < end <= width + 0.01 for _, start, end, _ in read.characters)
 
 
 def test_beam_search_of_a_model(reader, lines):

@@ -625,6 +625,10 @@ def make_reader(direction="ltr", threads=2, session=None):
     return runtime.Reader.of_session(session or Session(), metadata | {"direction": direction}, threads)
 
 
+def spans(line):
+    return [(character, start, end) for character, start, end, _ in line.characters]
+
+
 def inked(height, width):
     """A line with something on it: stripes."""
     return np.where(np.arange(height)[:, None] % 2, 255, 0).astype("uint8").repeat(width, 1)
@@ -644,7 +648,7 @@ def test_results_come_in_the_order_of_the_inputs(monkeypatch):
         assert reader(iter(inputs), **arguments) == wanted
         lines = reader(inputs, details=True, **arguments)
         assert [line.text for line in lines] == wanted
-        assert ["".join(c for c, _, _ in line.characters) for line in lines] == wanted
+        assert ["".join(c for c, *_ in line.characters) for line in lines] == wanted
     assert reader([]) == []
 
 
@@ -694,8 +698,8 @@ def test_blank_lines_are_not_read():
 
 
 def test_a_line_as_json():
-    line = runtime.Line("a", 0.123456, [runtime.Character("a", 1.26, 2.04)])
-    characters = [{"character": "a", "start": 1.3, "end": 2.0}]
+    line = runtime.Line("a", 0.123456, [runtime.Character("a", 1.26, 2.04, 0.98765)])
+    characters = [{"character": "a", "start": 1.3, "end": 2.0, "confidence": 0.9877}]
     assert line.to_json() == {"text": "a", "confidence": 0.1235, "characters": characters}
     with pytest.raises(dataclasses.FrozenInstanceError):
         line.text = "b"
@@ -724,8 +728,9 @@ def test_beam_width_must_be_positive():
 def test_extents_of_a_beam_are_in_pixels_of_the_image():
     (line,) = make_reader()(inked(20, 50), beam_width=3, details=True)
     # A frame is 4 columns at height 40, thus 2 of this image; the letters are in frames 1 and 3.
-    assert line.characters == [("a", 2.0, 4.0), ("a", 6.0, 8.0)]
+    assert spans(line) == [("a", 2.0, 4.0), ("a", 6.0, 8.0)]
     assert line.confidence == pytest.approx(1.0, abs=1e-4)
+    assert [character.confidence for character in line.characters] == pytest.approx([1, 1], abs=1e-4)
     (empty,) = make_reader()(inked(9, 50), beam_width=3, details=True)
     assert (empty.text, empty.confidence, empty.characters) == ("", 0.0, [])
 
@@ -733,9 +738,10 @@ def test_extents_of_a_beam_are_in_pixels_of_the_image():
 def test_right_to_left_lines_come_in_logical_order_with_their_extents():
     reader = make_reader(direction="rtl")
     reader.vocabulary = list("اب12")
-    line = reader._line([1, 3, 4, 2], 4, 0.9, [0, 10, 20, 30], [5, 15, 25, 35])
+    line = reader._line([1, 3, 4, 2], 0.9, [(10 * i, 10 * i + 5, 1 - i / 10) for i in range(4)])
     assert line.text == "ب12ا"
-    assert line.characters == [("ب", 30, 35), ("1", 10, 15), ("2", 20, 25), ("ا", 0, 5)]
+    assert spans(line) == [("ب", 30, 35), ("1", 10, 15), ("2", 20, 25), ("ا", 0, 5)]
+    assert [character.confidence for character in line.characters] == [0.7, 0.9, 0.8, 1.0]
 
 
 # === Model files ===
@@ -831,7 +837,7 @@ def test_a_model_of_lines(line_model):
     assert runtime.load(line_model, threads=3).threads == 3
     (line,) = reader(GREY, details=True)
     assert (line.text, line.confidence) == ("ba", 0.75)
-    assert line.characters == [("b", 0.0, 10.0), ("a", 10.0, 20.0)]
+    assert spans(line) == [("b", 0.0, 10.0), ("a", 10.0, 20.0)]
     (line,) = reader(GREY, details=True, beam_width=2)
     assert (line.text, line.confidence) == ("ba", pytest.approx(0.75))
 

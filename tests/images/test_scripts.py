@@ -189,7 +189,8 @@ class Aligner:
     def align(self, pixels, text):
         step = pixels.shape[1] / len(text)
         places = range(len(text))[:: -1 if self.rtl else 1]
-        spans = [runtime.Character(c, i * step, (i + 1) * step) for c, i in zip(text, places, strict=True)]
+        pairs = zip(text, places, strict=True)
+        spans = [runtime.Character(c, i * step, (i + 1) * step, 1.0) for c, i in pairs]
         return runtime.Line(text, self.confidence, spans)
 
 

@@ -24,7 +24,7 @@ def draw(pixels, line, path):
     sheet.paste(image, (MARGIN, MARGIN))
     pen, font = ImageDraw.Draw(sheet), open_font(FONT)
     top = image.height + MARGIN
-    for i, (character, start, end) in enumerate(line.characters):
+    for i, (character, start, end, _) in enumerate(line.characters):
         left, right = MARGIN + start * scale, MARGIN + end * scale
         colour = ("#1f77b4", "#d62728")[i % 2]  # neighbours are told apart
         pen.rectangle((left, top + 3, max(left + 1, right), top + 6), fill=colour)
