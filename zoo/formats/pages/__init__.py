@@ -146,6 +146,19 @@ def points(text, name):
     return np.array(found, np.float32).reshape(-1, 2)
 
 
+def confidence(text):
+    """The number, 0 to 1, in a text such as "0.93"; None where there is none."""
+    found = numbers(text)[:1]
+    return min(max(found[0], 0), 1) if found else None
+
+
+def are_words(words, text):
+    """Whether these are words, each with a place, that joined by blanks are the text of their line."""
+    return all(len(word.polygon) and " " not in word.text for word in words) and text == " ".join(
+        word.text for word in words
+    )
+
+
 def box(left, top, right, bottom):
     """The outline of a bounding box, float32 ``[4, 2]``."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
