@@ -122,7 +122,7 @@ def _glyph(glyph, name):
 
 
 def write(page, model=""):
-    """A page as ALTO 4.4.
+    """A page as ALTO 4.3.
 
     A table, or a region of no known kind, is a ComposedBlock. A region of another kind than text that has
     lines has them in a TextBlock of its own, in it or behind it: read again, these are two regions. A line of
@@ -142,8 +142,8 @@ def write(page, model=""):
         {
             "xmlns": _NAMESPACE,
             "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
-            "xsi:schemaLocation": f"{_NAMESPACE} http://www.loc.gov/standards/alto/v4/alto-4-4.xsd",
-            "SCHEMAVERSION": "4.4",
+            "xsi:schemaLocation": f"{_NAMESPACE} http://www.loc.gov/standards/alto/v4/alto-4-3.xsd",
+            "SCHEMAVERSION": "4.3",
         },
     )
     _describe(root, page, ids("", "recognition"), model)
