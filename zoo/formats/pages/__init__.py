@@ -28,6 +28,12 @@ class Glyph:
     polygon: np.ndarray
     confidence: float | None = None
 
+    def to_json(self):
+        """A dict of its attributes, as ``Page.to_json`` has them."""
+        sure = self.confidence is not None and np.isfinite(self.confidence)
+        confidence = round(float(self.confidence), 4) if sure else None
+        return {"text": self.text, "confidence": confidence, "polygon": _told(self.polygon)}
+
 
 @dataclasses.dataclass
 class Word:
@@ -42,6 +48,10 @@ class Word:
     polygon: np.ndarray
     confidence: float | None = None
     glyphs: list = dataclasses.field(default_factory=list)
+
+    def to_json(self):
+        """A dict of its attributes, as ``Page.to_json`` has them."""
+        return {**Glyph.to_json(self), "glyphs": [glyph.to_json() for glyph in self.glyphs]}
 
 
 @dataclasses.dataclass
@@ -65,6 +75,11 @@ class Line:
     confidence: float | None = None
     words: list = dataclasses.field(default_factory=list)
 
+    def to_json(self):
+        """A dict of its attributes, as ``Page.to_json`` has them."""
+        words = [word.to_json() for word in self.words]
+        return {"id": self.name, **Glyph.to_json(self), "baseline": _told(self.baseline), "words": words}
+
 
 @dataclasses.dataclass
 class Region:
@@ -81,6 +96,11 @@ class Region:
     kind: str
     polygon: np.ndarray
     lines: list
+
+    def to_json(self):
+        """A dict of its attributes, as ``Page.to_json`` has them."""
+        lines = [line.to_json() for line in self.lines]
+        return {"id": self.name, "kind": self.kind, "polygon": _told(self.polygon), "lines": lines}
 
 
 @dataclasses.dataclass
@@ -101,6 +121,19 @@ class Page:
     def lines(self):
         """All lines of the page, a list of ``Line`` in reading order."""
         return [line for region in self.regions for line in region.lines]
+
+    def to_json(self):
+        """The page as a dict that ``json.dumps`` takes.
+
+        Returns:
+            ``{"image", "width", "height", "regions": [{"id", "kind", "polygon", "lines": [{"id", "text",
+            "confidence", "polygon", "baseline", "words": [{"text", "confidence", "polygon", "glyphs":
+            [{"text", "confidence", "polygon"}]}]}]}]}``. Points are ``[x, y]``, rounded to a tenth; sizes,
+            texts and confidences that are not known are None.
+        """
+        width, height = self.size or (None, None)
+        regions = [region.to_json() for region in self.regions]
+        return {"image": self.image, "width": width, "height": height, "regions": regions}
 
 
 def read_pages(data, name):
@@ -127,6 +160,12 @@ def read_pages(data, name):
     if tag is None or (tag[1] == b"document" and b"FineReader" not in start):
         return None
     return kinds[tag[1]].pages(read_xml(data, name), name)
+
+
+def _told(polygon):
+    """Points as lists of two numbers, rounded to a tenth; those that are no numbers are left out."""
+    points = np.asarray(polygon, np.float64).reshape(-1, 2)
+    return np.round(points[np.isfinite(points).all(axis=1)], 1).tolist()
 
 
 def numbers(text):

@@ -124,8 +124,8 @@ def _glyph(glyph, name):
 def write(page, model=""):
     """A page as ALTO 4.3.
 
-    A table, or a region of no known kind, is a ComposedBlock. A region of another kind than text that has
-    lines has them in a TextBlock of its own, in it or behind it: read again, these are two regions. A line of
+    A table, or a region of no known kind, is a ComposedBlock. Nothing but a TextBlock holds lines: those of a
+    region of another kind are in one of their own behind it, and read again these are two regions. A line of
     which nothing is told says "": the format asks for a String in each.
 
     Args:
@@ -180,9 +180,8 @@ def _write_region(parent, region, otherwise, ids, size):
     block = _placed(parent, tags.get(region.kind, "ComposedBlock"), region, size, ID=name)
     if block.tag == "ComposedBlock":
         block.set("TYPE", region.kind)
-    if region.kind != "text" and region.lines:  # nothing but a TextBlock holds lines
-        holder = block if block.tag == "ComposedBlock" else parent
-        block = _placed(holder, "TextBlock", region, size, ID=ids("", f"{name}_text"))
+    if region.kind != "text" and region.lines:
+        block = _placed(parent, "TextBlock", region, size, ID=ids("", f"{name}_text"))
     for number, line in enumerate(region.lines, 1):
         _write_line(block, line, f"{name}_line_{number}", ids, size)
 

@@ -62,7 +62,7 @@ class _Reader(html.parser.HTMLParser):
             thing = Word("", _place(title), _sure(title, "x_wconf"))
             self.line.words.append(thing)
         elif "ocrx_cinfo" in classes and self.line is not None and self.line.words:
-            thing = Glyph("", _place(title, "x_bboxes"), _sure(title, "x_conf"))
+            thing = Glyph("", _place(title, "x_bboxes"), _sure(title, "x_confs?"))
             self.line.words[-1].glyphs.append(thing)
         if tag not in _EMPTY:
             self.open.append((thing, len(self.said), area))
@@ -141,9 +141,9 @@ _CAPABILITIES += ["ocrp_poly", "ocrp_dir"]
 def write(page, model=""):
     """A page as hOCR 1.2, in XHTML.
 
-    Characters are told as Tesseract tells them (``ocrx_cinfo``). The format has a straight baseline, which is
-    laid through all points of a bent one; a line that does not run from the left to the right has the angle
-    of its text in place of it (``textangle``).
+    Characters have places and confidences as Tesseract's have (``ocrx_cinfo``). The format has straight
+    baselines: one is laid through all points of a bent one. A line that does not run from the left to the
+    right has the angle of its text in place of it (``textangle``).
 
     Args:
         page: a ``Page`` in pixels.
@@ -212,7 +212,7 @@ def _write_line(block, line, name, ids, size):
             span.text = w.one_line(word.text) or " "
             continue
         for glyph in word.glyphs:
-            title = [_title(w.outline(glyph, size), "x_bboxes"), _percent("x_conf", glyph.confidence, 2)]
+            title = [_title(w.outline(glyph, size), "x_bboxes"), _percent("x_confs", glyph.confidence, 2)]
             about = {"class": "ocrx_cinfo", "title": "; ".join(filter(None, title)) or None}
             ElementTree.SubElement(span, "span", w.given(**about)).text = w.one_line(glyph.text)
 

@@ -143,8 +143,8 @@ def _rank(transcript):
 def write(page, model=""):
     """A page as PAGE of 2019-07-15.
 
-    A region of another kind than text that has lines holds them in a TextRegion of its own: read again, these
-    are two regions.
+    Nothing but a TextRegion holds lines: those of a region of another kind are in one of their own behind it,
+    and read again these are two regions.
 
     Args:
         page: a ``Page`` in pixels.
@@ -184,12 +184,12 @@ def write(page, model=""):
 
 
 def _write_region(sheet, region, otherwise, ids, size):
-    """Add a region; the ids of the elements that it is, in reading order."""
+    """Add a region; returns the ids of the elements that it is, in reading order."""
     names = [ids(region.name, otherwise)]
     block = _placed(sheet, _WRITTEN[region.kind], region, size, id=names[0])
-    if region.kind != "text" and region.lines:  # nothing but a TextRegion holds lines
+    if region.kind != "text" and region.lines:
         names.append(ids("", f"{names[0]}_text"))
-        block = _placed(block, "TextRegion", region, size, id=names[1])
+        block = _placed(sheet, "TextRegion", region, size, id=names[1])
     for number, line in enumerate(region.lines, 1):
         _write_line(block, line, number, ids(line.name, f"{names[0]}_line_{number}"), ids, size)
     if region.lines:
