@@ -70,6 +70,10 @@ class ReaderError(ValueError):
     """An image or a model that cannot be read, in one sentence that names it and the mend."""
 
 
+class WholePage(ReaderError):
+    """What holds a whole page, or several, is no line."""
+
+
 class Character(typing.NamedTuple):
     """A character of a line.
 
@@ -409,14 +413,14 @@ def read_image(item, name=None, check=True):
     Raises:
         ReaderError: it is no image, is damaged, has several pages, or cannot be one line of text.
     """
-    name = image_name(item, name)
+    name, mend = image_name(item, name), _CUT if check else "scale it down"
     if isinstance(item, np.ndarray):
-        pixels = checked_array(item, name, _CUT)
+        pixels = checked_array(item, name, mend)
     else:
-        with open_image(item, name, _CUT) as picture, damage(name):
-            if picture is not item and (pages := _pages(picture)) > 1:
-                raise ReaderError(f"{name}: it has {pages} pages; save each as an image, and {_CUT}")
-            check_pixels(*picture.size, name, _CUT)  # the header tells: nothing larger is decoded
+        with open_image(item, name, mend) as picture, damage(name):
+            if picture is not item and (pages := len(page_frames(picture))) > 1:
+                raise WholePage(f"{name}: it has {pages} pages; save each as an image, and {_CUT}")
+            check_pixels(*picture.size, name, mend)  # the header tells: nothing larger is decoded
             picture.load()
             turn, picture = upright(picture), eight_bits(picture)
             picture = opaque(picture if turn is None else picture.transpose(turn))
@@ -429,23 +433,27 @@ def read_image(item, name=None, check=True):
     else:
         problem = no_line(pixels) if check else None
         if problem:
-            raise ReaderError(f"{name}: this looks like {problem}")
+            kind = WholePage if problem.startswith("a page") else ReaderError
+            raise kind(f"{name}: this looks like {problem}")
         return _told_apart(pixels)
     raise ReaderError(f"{name}: {width}x{height} pixels is {problem}")
 
 
-def _pages(picture):
-    """How many pages an opened file has, previews and masks of a TIFF not counted; the first is shown."""
+def page_frames(picture):
+    """The numbers of an opened file's frames that are pages: no previews and masks of a TIFF.
+
+    The first one is shown.
+    """
     frames = range(getattr(picture, "n_frames", 1))
     if picture.format != "TIFF" or len(frames) == 1:
-        return len(frames)
+        return list(frames)
     pages = []
     for frame in frames:
         picture.seek(frame)
         if not picture.tag_v2.get(_SUBFILE, 0) & 5:  # 1: at a smaller size, 4: a mask
             pages.append(frame)
     picture.seek(pages[0] if pages else 0)
-    return len(pages)
+    return pages or [0]
 
 
 _SUBFILE = 254  # TIFF's tag NewSubfileType
@@ -493,7 +501,7 @@ def open_image(item, name, mend):
         if not start:
             raise ReaderError(f"{name}: the file is empty; scan or copy it again")
         if start in _DOCUMENTS:
-            raise ReaderError(f"{name}: this is {_DOCUMENTS[start]}, no image; save its pages as PNG or TIFF")
+            raise WholePage(f"{name}: this is {_DOCUMENTS[start]}, no image; save its pages as PNG or TIFF")
         try:
             # Pillow's own limit is for images that are decoded whole, and it takes a photo with a preview for
             # two: JPEGs pass by both.

@@ -88,8 +88,17 @@ def _names_model(text):
 def add_options(parser, reader, evaluates):
     """The options of a class of readers, for ``zoo predict`` or, with ``evaluates``, ``zoo evaluate``."""
     options = [option for option in reader.options if option.evaluates or not evaluates]
-    group = parser.add_argument_group(f"options of models that read {reader.reads}") if options else None
+    if options:
+        add_group(parser, f"options of models that read {reader.reads}", options)
+
+
+def add_group(parser, title, options):
+    """A group of ``zoo.contract.options.Option``."""
+    group = parser.add_argument_group(title)
     for option in options:
+        if option.is_flag:
+            group.add_argument(option.flag, action="store_true", default=None, help=option.help)
+            continue
         group.add_argument(
             option.flag, type=option.kind, metavar=option.metavar, choices=option.choices, help=option.help
         )

@@ -48,6 +48,22 @@ class Model:
         return self.reader.evaluate(corpus, progress, **decoding)
 
 
+    @property
+    def pages(self):
+        """What reads whole pages with a model of lines: a ``zoo.contract.pages.PageReader``.
+
+        ``model.pages(["scan.jpg", "book.pdf"], details=True)`` gives their text, lines, words and places.
+
+        Raises:
+            UserError: the model reads no lines.
+        """
+        from zoo.contract.pages import PageReader
+
+        if not self.reader.reads_pages:
+            raise UserError(f"a {self.name} model reads {self.reader.reads}; pages are for line_ocr")
+        return PageReader(self.reader)
+
+
 class ExportedModel(Model):
     """An ONNX file that ``zoo export`` wrote, run by onnxruntime. ``evaluate`` alone needs TensorFlow.
 

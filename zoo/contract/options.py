@@ -39,6 +39,7 @@ class Option:
         metavar: what stands for the value in the help.
         choices: the values that it may have, where these are few.
         evaluates: whether ``zoo evaluate`` has it, too.
+        is_flag: it has no value; given, it is True.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Option:
     metavar: str | None = None
     choices: tuple | None = None
     evaluates: bool = True
+    is_flag: bool = False
 
     @property
     def flag(self) -> str:

@@ -68,6 +68,7 @@ class Reader:
         formats: ``{name: class}``, what ``zoo predict --format`` may be.
         writes: suffixes of the files into which ``zoo predict --output`` writes what no format shows, such as
             sound, the usual one first; None where the formats show all.
+        reads_pages: whether it reads lines that ``zoo.contract.pages.PageReader`` can find on whole pages.
         follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
             where there is no such method. It takes an iterable of lines, or a path, and gives results that
             have the times in ``line`` and in ``to_json``.
@@ -84,7 +85,7 @@ class Reader:
     greedy = {}
     suffixes, part_suffixes = (), ()
     columns, columns_help = {}, None
-    interactive = False
+    interactive = reads_pages = False
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
     writes = follows = None
     plots = plot_help = None

@@ -13,6 +13,7 @@ from zoo.formats.pages import Line, Region, box
 ROOM = 0.25  # at each side
 BASELINE = 0.28  # from the lower side up to the baseline
 JOINED = 1.2  # pieces of one line are no further apart
+SPACED = 4  # nor those of one with a wide gap in it
 ALIGNED = 0.25  # by which the cells of one row differ in height
 NARROW = 6  # a column of numbers in a table is no wider
 LEVEL = 0.8  # how many of its lines, at least, stand level with another
@@ -120,28 +121,34 @@ def _joined(boxes):
             last = line[-1]
             gap = boxes[i, 0] - boxes[last, 2]
             high = (heights[i] + heights[last]) / 2
-            fits = shared[i, last] and -high < gap < JOINED * high
+            fits = shared[i, last] and -high < gap < SPACED * high
             if fits and (best is None or boxes[last, 2] > boxes[best[-1], 2]):
                 best = line
-        if best is None or _is_gutter(boxes, heights, middles, best[-1], i):
+        if best is None or not _is_one_line(boxes, heights, middles, best[-1], i):
             lines.append([i])
         else:
             best.append(i)
     return lines
 
 
-def _is_gutter(boxes, heights, middles, before, after):
-    """Whether the gap between two boxes of one row goes on above or below, where no line reaches over it."""
+def _is_one_line(boxes, heights, middles, before, after):
+    """Whether two boxes of one row are pieces of one line.
+
+    They are not where the gap between them goes on above or below, as one between columns does. Where it is
+    wide, a line above or below has to reach over it.
+    """
     high = (heights[before] + heights[after]) / 2
     x, y = (boxes[before, 2] + boxes[after, 0]) / 2, (middles[before] + middles[after]) / 2
+    reached = False
     for away in (y - middles, middles - y):
         near = (away > 0.5 * high) & (away < NEAR * high)
         left, right = boxes[near, 0], boxes[near, 2]
         over = (left < x - 0.3 * high) & (right > x + 0.3 * high)
         beside = (np.abs(left - x) < 2 * high) | (np.abs(right - x) < 2 * high)
         if not over.any() and np.count_nonzero(beside) > 1:
-            return True
-    return False
+            return False
+        reached |= bool(over.any())
+    return reached or boxes[after, 0] - boxes[before, 2] < JOINED * high
 
 
 def _reading_order(lines, direction):
@@ -197,8 +204,10 @@ def _rows(lines):
     aligned &= ~over
     for column in _columns(lines, narrow, over):
         partners = [np.setdiff1d(np.flatnonzero(aligned[i]), column) for i in column]
-        # Notes in a margin stand level with some line by chance.
-        if len(column) > 2 and np.mean([len(some) > 0 for some in partners]) > LEVEL:
+        # Notes in a margin stand level with some line by chance, the ends of paragraphs below long lines.
+        level = np.mean([len(some) > 0 for some in partners]) > LEVEL
+        among = over[column].any(0) & (middles > middles[column].min()) & (middles < middles[column].max())
+        if len(column) > 2 and level and np.count_nonzero(among) <= len(column) / LEVEL:
             for i, some in zip(column, partners, strict=True):
                 join([i, *some])
     return [np.flatnonzero(unit == one).tolist() for one in np.unique(unit)]

@@ -23,6 +23,7 @@ class LineReader(SpellingReader):
     reads, one, unit, suffixes = "images", "image", "lines", runtime.IMAGE_SUFFIXES
     single = SpellingReader.single | np.ndarray | Image.Image
     options = (dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"),)
+    reads_pages = True
     plots, plot_help = "one", "the line, and each character below its columns"
 
     def __init__(self, *arguments, **options):
@@ -52,7 +53,8 @@ class LineReader(SpellingReader):
         for chunk in windows(inputs, CHUNK):
             for line in self._reader(chunk, beam_width, details=True, errors="return"):
                 if isinstance(line, runtime.ReaderError):
-                    line = UserError(line)
+                    more = "; or have its lines found: --pages" * isinstance(line, runtime.WholePage)
+                    line = UserError(f"{line}{more}")
                     if errors == "raise":
                         raise line
                 yield line
