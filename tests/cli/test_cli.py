@@ -473,7 +473,7 @@ def test_presets_are_packaged(setup):
 def test_base_install_has_no_tensorflow(setup):
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in setup["install_requires"]}
     assert names == {"numpy", "onnxruntime", "pillow", "sentencepiece", "soundfile", "soxr", "tqdm"}
-    extras = {"parquet", "sklearn", "train", "gpu", "jax", "test", "strokes", "videos", "voice"}
+    extras = {"parquet", "sklearn", "train", "gpu", "jax", "test", "strokes", "videos", "voice", "pages"}
     assert set(setup["extras_require"]) == extras
 
 
