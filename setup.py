@@ -4,7 +4,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 here = Path(__file__).parent
-version = re.search(r'^__version__ = "(.+)"$', (here / "zoo/__init__.py").read_text(encoding="utf-8"), re.M)[
+version = re.search(r'^__version__ = "(.+)"$', (here / "zoo/version.py").read_text(encoding="utf-8"), re.M)[
     1
 ]
 readme = here / "README.md"

@@ -343,7 +343,8 @@ class Reader:
             frames = zip(starts[:count], ends[:count], strict=True)
             for label, (start, end) in zip(labels, frames, strict=True):
                 first, last = start / height / self._frame, end / height / self._frame
-                first, last = round(first), max(math.ceil(last - 1e-3), round(first) + 1)
+                first = min(round(first), len(log_probs) - 1)
+                last = max(math.ceil(last - 1e-3), first + 1)
                 sure = np.exp(log_probs[first:last, label]).mean()
                 spans.append((float(start), float(end), float(sure)))
         return self._line(labels, confidence, spans)

@@ -9,10 +9,10 @@ Importing ``zoo`` loads neither TensorFlow nor Keras; ``zoo.load`` does, but for
 
 import os
 
+from zoo.version import __version__ as __version__
+
 # Found by onnxruntime when it is imported, this stops its reports to its maker; see export/runtime.py.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-__version__ = "0.1.0"
 
 
 def load(name, threads=None, provider=None):

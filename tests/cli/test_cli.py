@@ -193,6 +193,7 @@ def test_formats(size_reader, scans, capsys):
     assert [(line["input"], line["text"]) for line in lines] == list(scans.items())
     assert lines[0]["confidence"] == 0.5
     first, second = lines[0]["characters"]
+    assert 0 <= first.pop("confidence") <= 1
     assert first == {"character": chr(0x4E00 + 300), "start": 300.0, "end": 300.5}
     assert second["character"] == chr(0x4E00 + 30)
 

@@ -46,7 +46,7 @@ def add_model(parser, arguments, runs=False):
             )
             some.add_argument("--provider", choices=PROVIDERS, help="what runs an .onnx file, default: cpu")
         with contextlib.suppress(argparse.ArgumentError):  # which the parser of all options will tell
-            known = _how(one.parse_known_args(arguments)[0])  # a file is opened before these are known
+            known = reading(one.parse_known_args(arguments)[0])  # a file is opened before these are known
     parser.add_argument("model", metavar="MODEL", help=MODEL)
     # Values of options stand among the arguments, too: the first that names a model is meant.
     words = [text for text in arguments if not text.startswith("-")]
@@ -64,7 +64,7 @@ def add_model(parser, arguments, runs=False):
 
 def loaded(options):
     """The model that the options of ``add_model`` name."""
-    return options.loaded or load(options.model, **_how(options))
+    return options.loaded or load(options.model, **reading(options))
 
 
 def measure(model, corpora, only=None, columns=None, **decoding):
@@ -73,7 +73,7 @@ def measure(model, corpora, only=None, columns=None, **decoding):
     return model.reader.evaluate(corpus, sys.stderr.isatty(), **decoding)
 
 
-def _how(options):
+def reading(options):
     """The arguments of ``load`` that were given."""
     given = ((name, getattr(options, name, None)) for name in ("threads", "provider"))
     return {name: value for name, value in given if value is not None}

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import sys
 
-from zoo.cli import common
+from zoo.cli import common, pages
 from zoo.cli.common import complain
 from zoo.errors import UserError
 from zoo.formats import streams
@@ -24,7 +24,8 @@ def add_arguments(parser, arguments):
     kind = common.add_model(parser, arguments, runs=True)
     about = INPUTS[kind.takes].format(kind.reads) if kind.reads else "files, or lines of text files"
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help=about)
-    parser.add_argument("--format", choices=kind.formats, default="text", help="default: text")
+    formats = [*kind.formats, *(pages.SUFFIX if kind.reads_pages else ())]
+    parser.add_argument("--format", choices=formats, default="text", help="default: text")
     if kind.takes == "lines":
         parser.add_argument("--text", metavar="TEXT", help=f"one of the {kind.reads}, instead of INPUT")
         parser.add_argument("--columns", metavar="WHAT=COLUMN", help=f"read tables: {kind.columns_help}")
@@ -35,12 +36,18 @@ def add_arguments(parser, arguments):
         parser.add_argument("--follow", action="store_true", help=f"give {kind.follows}")
     if kind.plots:
         parser.add_argument("--plot", metavar="FILE.png", help=f"draw {kind.plot_help}")
+    if kind.reads_pages:
+        pages.add_arguments(parser)
     common.add_options(parser, kind, evaluates=False)
     parser.set_defaults(plot=None, n_best=None, follow=False, output=None, text=None)
 
 
 def run(options):
     """Exit status 0; 3 where some inputs could not be read, 2 where none could be."""
+    if options.reader.reads_pages and pages.are_meant(options):
+        if not options.inputs:
+            raise UserError(f"{options.model}: reads pages; give some as INPUT")
+        return pages.run(options)
     _check_inputs(options)
     reader = common.loaded(options).reader
     with contextlib.ExitStack() as stack:

@@ -165,21 +165,20 @@ class PageReader(Reader):
                     continue
                 words = words_of(cut, result)
                 text = " ".join(word.text for word in words)
-                lines.append(
-                    dataclasses.replace(line, text=text, confidence=result.confidence, words=words)
-                )
+                lines.append(dataclasses.replace(line, text=text, confidence=result.confidence, words=words))
                 sizes.append(len(text))
                 sure.append(result.confidence)
             regions.append(dataclasses.replace(region, lines=lines))
         page = Page(page.image, page.size or pixels.shape[1::-1], regions)
         return page, float(np.average(sure, weights=sizes)) if sizes else 0.0
 
-    def picture(self, item, path, **decoding):
+    def picture(self, item, path, found=None, **decoding):
         """Draws the first page of an input and what was read in it, as a PNG file.
 
         Args:
             item: the input, see ``stream``.
             path: the PNG file to write.
+            found: the ``Document`` that was read in it; None: it is read.
             decoding: as in ``stream``.
 
         Raises:
@@ -187,11 +186,8 @@ class PageReader(Reader):
         """
         from zoo.plots.pages import draw
 
-        decoding.pop("dehyphenate", None)
-        sheet = next(open_sheets(item))
-        if isinstance(sheet, UserError):
-            raise sheet
-        draw(sheet.pixels, self.read_sheet(sheet, **decoding), path)
+        sheet = next(sheet for sheet in open_sheets(item) if not isinstance(sheet, UserError))
+        draw(sheet.pixels, (found or next(self.stream([item], **decoding))).pages[0], path)
 
 
 def text_of(page, dehyphenate=False):

@@ -27,9 +27,9 @@ from zoo.data.lists import (
 )  # fmt: skip
 from zoo.errors import UserError
 from zoo.formats.tables import ParquetFile, column
+from zoo.images.named import FOLDER, on_disk, tails
 from zoo.text.files import decode_text, read_data, split_lines
 
-_IMAGES = "images"  # the folder beside a list in which docTR has them
 _NOTED = 10_000
 _ROWS = 64  # of a Parquet table that are in memory at a time: each may hold an image
 _TOLD = 20  # things of one kind that cannot be used are named, of more the number is told
@@ -431,22 +431,16 @@ def find_image(reference, folder, split, by_name):
     reference = posixpath.normpath(unicodedata.normalize("NFC", reference.strip()).replace("\\", "/"))
     base = posixpath.basename(reference)
     named = {file: posixpath.join(posixpath.dirname(file), base) for file in by_name.get(base, [])}
-    places = [posixpath.normpath(posixpath.join(folder, part, reference)) for part in ("", _IMAGES)]
+    places = [posixpath.normpath(posixpath.join(folder, part, reference)) for part in ("", FOLDER)]
     places.append(reference)
     exact = [file for file in named if unicodedata.normalize("NFC", named[file]) in places]
     if exact:
         return exact[0], True
-    ends = map("/{}".format, _tails(reference))
+    ends = map("/{}".format, tails(reference))
     alike = next((those for end in ends if (those := [f for f in named if f"/{named[f]}".endswith(end)])), [])
     alike = [file for file in alike if file.startswith(f"{folder}/")] or alike
     alike = [file for file in alike if f"/{split}/" in f"/{file}"] or alike
     return (alike[0] if len(set(map(posixpath.dirname, alike))) == 1 else None), False
-
-
-def _tails(reference):
-    """The ends of a path, the longest first: a/b/c, b/c, c."""
-    parts = reference.strip("/").split("/")
-    return ["/".join(parts[i:]) for i in range(len(parts))]
 
 
 def _in_other_folders(texts, kind, by_key):
@@ -529,17 +523,6 @@ def located(path, kind):
             "the folder of both."
         )
     return files.FileList(members, path), label
-
-
-def on_disk(reference, folder, suffixes=IMAGE_SUFFIXES):
-    """The file that a list in ``folder`` means by a path, with or without its suffix; or None.
-
-    Where it leads nowhere, its ends are looked for beside the list, which may have moved.
-    """
-    ends = [""] if reference.lower().endswith(suffixes) else suffixes
-    near = [os.path.join(folder, part, tail) for tail in _tails(reference) for part in ("", _IMAGES)]
-    places = [os.path.join(folder, reference), os.path.join(folder, _IMAGES, reference), reference, *near]
-    return next((place + end for place in places for end in ends if os.path.isfile(place + end)), None)
 
 
 # === Where nothing fits ===

@@ -16,6 +16,7 @@ from zoo.formats.pages import read_pages
 from zoo.formats.xml import read_xml
 from zoo.images.cutting import cut_lines
 from zoo.images.lines import user_errors
+from zoo.images.named import image_of_page
 
 SUFFIXES = (".xml", ".hocr", ".html")
 
@@ -116,12 +117,9 @@ def located(path):
         pages = read_pages(file.read(), path)
     if not pages:
         return None
-    folder, stem = os.path.dirname(os.path.abspath(path)), os.path.splitext(name)[0]
-    members = {name: path}
+    members, stem = {name: path}, os.path.splitext(name)[0]
     for page in pages:
-        places = (page.image, os.path.splitext(page.image)[0], stem)
-        found = next((image for one in places if one and (image := listed.on_disk(one, folder))), None)
-        if found:
+        if found := image_of_page(page.image, path):
             members[os.path.basename(found)] = found
     if len(members) == 1:
         named = pages[0].image or f"{stem}.png"

@@ -377,7 +377,7 @@ class Json(Text):
     start = "["
 
     def add(self, item, result):
-        print(self.start + _dumped(self.about(item, result)), end="")
+        print(self.start + dumped(self.about(item, result)), end="")
         self.start = ",\n "
 
     def about(self, item, result):
@@ -397,10 +397,10 @@ class Jsonl(Json):
     """An object a line, as soon as its input is read; ``error`` instead of the result of a bad one."""
 
     def add(self, item, result):
-        print(_dumped(self.about(item, result)))
+        print(dumped(self.about(item, result)))
 
     def fail(self, item, error):
-        print(_dumped({"input": item, "error": str(error)}))
+        print(dumped({"input": item, "error": str(error)}))
 
     def lose(self, name, error):
         self.fail(name, error)
@@ -413,7 +413,7 @@ def _cell(text):
     return text.translate(_LINE_ENDS).replace("\t", " ")
 
 
-def _dumped(about):
+def dumped(about):
     """JSON with the characters as they are, but for those at which some program ends a line."""
     text = json.dumps(about, ensure_ascii=False)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -9,7 +9,9 @@ from PIL import Image
 
 from export import runtime
 from zoo.errors import UserError
+from zoo.formats.pages import read_pages
 from zoo.images.lines import user_errors
+from zoo.images.named import image_of_page
 
 SUFFIXES = (*runtime.IMAGE_SUFFIXES, ".pdf")  # what is read of folders
 DESCRIBED = (".xml", ".hocr", ".html")  # XML with lines of its own, which is read where it is named itself
@@ -133,21 +135,16 @@ def _squared(pixels, dpi):
 
 def _described(path, name):
     """The pages that an XML file tells."""
-    from zoo.data import listed
-    from zoo.formats.pages import read_pages
-
     with open(path, "rb") as file:
         pages = read_pages(file.read(), name)
     if pages is None:
         raise UserError(f"{name}: this is no ALTO, PAGE, hOCR or ABBYY's XML; give such a file, or the image")
-    folder, stem = os.path.dirname(os.path.abspath(path)), os.path.splitext(os.path.basename(path))[0]
     for number, page in enumerate(pages, 1):
         one = name if len(pages) == 1 else f"{name}, page {number}"
-        places = (page.image, os.path.splitext(page.image)[0], stem)
-        image = next((found for place in places if place and (found := listed.on_disk(place, folder))), None)
+        image = image_of_page(page.image, path)
         try:
             if image is None:
-                named = page.image or f"{stem}.png"
+                named = page.image or f"{os.path.splitext(os.path.basename(path))[0]}.png"
                 raise UserError(f"{one}: its image {named} is not there; put it beside the XML.")
             sheet = _sheet(image, os.path.join(os.path.dirname(name), os.path.basename(image)))
             yield dataclasses.replace(sheet, name=one, image=page.image or os.path.basename(image), page=page)

@@ -5,7 +5,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from zoo import __version__
 from zoo.errors import UserError
 from zoo.formats.pages import (
     Glyph,
@@ -22,6 +21,7 @@ from zoo.formats.pages import (
     points,
 )
 from zoo.formats.pages import writing as w
+from zoo.version import __version__
 
 _KINDS = {"TextBlock": "text", "Illustration": "image", "GraphicalElement": "separator"}
 _COMPOSED = ("table", "other")  # kinds that are the TYPE of a ComposedBlock

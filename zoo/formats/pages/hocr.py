@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from zoo import __version__
 from zoo.errors import UserError
 from zoo.formats.pages import Glyph, Line, Page, Region, Word, are_words, box, nowhere, numbers
 from zoo.formats.pages import writing as w
+from zoo.version import __version__
 
 _LINES = ("ocr_line", "ocrx_line", "ocr_caption", "ocr_header", "ocr_textfloat")
 _AREAS = {

@@ -3,7 +3,6 @@
 import re
 from xml.etree import ElementTree
 
-from zoo import __version__
 from zoo.errors import UserError
 from zoo.formats.pages import (
     Glyph,
@@ -19,6 +18,7 @@ from zoo.formats.pages import (
     points,
 )
 from zoo.formats.pages import writing as w
+from zoo.version import __version__
 
 _KINDS = {
     "TextRegion": "text", "TableCell": "text", "TableRegion": "table", "ImageRegion": "image",

@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from export.runtime import upright
-from zoo import __version__
 from zoo.errors import UserError
 from zoo.files import atomic_write
 from zoo.formats.pages import writing as w
 from zoo.formats.pages.pdf_text import fill_font, numbers, text_layer
+from zoo.version import __version__
 
 try:
     import pikepdf
