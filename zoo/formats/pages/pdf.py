@@ -81,7 +81,7 @@ class _Book:
     def __init__(self, opened):
         self.opened, self.parts, self.sources = opened, [], {}
         self.base, self.count, self.used = None, 0, set()
-        self._begin(opened.enter_context(pikepdf.new()))
+        self._begin(pikepdf.new())
 
     def _begin(self, pdf):
         self.pdf, self.font, self.astral, self.held = pdf, pdf.make_indirect(Dictionary()), {}, 0
@@ -112,7 +112,7 @@ class _Book:
             file = self.opened.enter_context(tempfile.TemporaryFile())
             self.pdf.save(file)
             self.parts.append(self.opened.enter_context(pikepdf.open(file)))
-            self._begin(self.opened.enter_context(pikepdf.new()))
+            self._begin(pikepdf.new())
 
     def lay_over(self, path, index, page, dpi):
         """A page of a PDF with text over it."""
@@ -146,7 +146,7 @@ class _Book:
             del self.pdf.pages[index]
         if not self.parts:
             return self.pdf
-        whole = self.opened.enter_context(pikepdf.new())
+        whole = pikepdf.new()
         for part in (*self.parts, self.pdf):
             whole.pages.extend(part.pages)
         return whole
