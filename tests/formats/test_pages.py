@@ -118,15 +118,21 @@ def test_hocr():
 
 
 def test_abbyy():
-    letters = "".join(f'<charParams l="1" t="1" r="2" b="2">{c}</charParams>' for c in "a b")
+    letters = "".join(
+        f'<charParams l="{x}" t="1" r="{x + 2}" b="9" charConfidence="{97 if x else 255}">{c}</charParams>'
+        for x, c in enumerate("ab c")
+    )
     line = f'<line baseline="18" l="5" t="4" r="50" b="20"><formatting>{letters}</formatting></line>'
     data = (
         '<document xmlns="http://www.abbyy.com/FineReader_xml/FineReader10-schema-v1.xml">'
         f'<page width="400" height="300"><block><text><par>{line}</par></text></block></page></document>'
     )
     (page,) = read_pages(data.encode(), "x.xml")
-    assert page.size == (400, 300) and [line.text for line in page.lines] == ["a b"]
+    assert page.size == (400, 300) and [line.text for line in page.lines] == ["ab c"]
     assert page.lines[0].baseline.tolist() == [[5, 18], [50, 18]]
+    first, second = page.lines[0].words
+    assert (first.text, second.text) == ("ab", "c") and first.polygon[2].tolist() == [3, 9]
+    assert [glyph.confidence for glyph in first.glyphs] == [None, 0.97]
 
 
 def test_what_is_refused():

@@ -143,14 +143,16 @@ def test_words_that_have_no_place():
         Line("", "שלום לך", box(20, 50, 160, 70), base - (0, 30)),
         Line("", "by baseline", nowhere(), base),
         Line("", "a point", box(20, 120, 20, 120), base[:1]),
+        Line("", "high", box(280, 20, 290, 100), nowhere()),
         Line("", "numbers are missing", np.full((4, 2), np.nan, np.float32), nowhere()),
         Line("", None, box(0, 0, 9, 9), nowhere()),
         Line("", " ", box(0, 0, 9, 9), nowhere(), None, [Word(" ", box(0, 0, 9, 9)), Word("", nowhere())]),
     ]
     data = written((WHITE, a_page(*lines), 72))
-    words = "wide in שלום לך by baseline a point numbers are missing"
+    words = "wide in שלום לך by baseline a point high numbers are missing"
     assert sorted(texts(data)[0].split()) == sorted(words.split())
     assert place(data, "wide")[[0, 2]] == pytest.approx([20, 100], abs=1.5)
+    assert place(data, "high") == pytest.approx([280, 100, 290, 180], abs=1.5)
     assert place(data, "in")[[0, 2]] == pytest.approx([120, 160], abs=1.5)
     assert place(data, "שלום")[[0, 2]] == pytest.approx([80, 160], abs=25)
 

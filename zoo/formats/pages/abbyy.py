@@ -1,7 +1,11 @@
 """The XML of ABBYY FineReader, versions 6 to 10, as the Internet Archive has it."""
 
+import itertools
+
+import numpy as np
+
 from zoo.errors import UserError
-from zoo.formats.pages import Line, Page, Region, box, nowhere, numbers
+from zoo.formats.pages import Glyph, Line, Page, Region, Word, are_words, box, nowhere, numbers
 
 _KINDS = {"Text": "text", "Table": "table", "Picture": "image", "Separator": "separator"}
 
@@ -34,6 +38,23 @@ def _line(line):
     if level and len(polygon):
         baseline = polygon[:2].copy()
         baseline[:, 1] = level
-    letters = [one.text or " " for one in line.iter("charParams")]
-    text = "".join(letters) if letters else "".join("".join(part.itertext()) for part in line)
-    return Line("", text or None, polygon, baseline)
+    letters = [_glyph(one) for one in line.iter("charParams")]
+    text = "".join(one.text for one in letters) or "".join("".join(part.itertext()) for part in line)
+    words = [
+        _word(list(glyphs))
+        for blank, glyphs in itertools.groupby(letters, lambda one: one.text.isspace())
+        if not blank
+    ]
+    return Line("", text or None, polygon, baseline, words=words if are_words(words, text) else [])
+
+
+def _glyph(letter):
+    sure = numbers(letter.get("charConfidence"))[:1]
+    sure = sure[0] / 100 if sure and 0 <= sure[0] <= 100 else None  # 255 where it is not known
+    return Glyph(letter.text or " ", _box(letter), sure)
+
+
+def _word(glyphs):
+    points = np.concatenate([glyph.polygon for glyph in glyphs])
+    place = box(*points.min(axis=0), *points.max(axis=0)) if len(points) else nowhere()
+    return Word("".join(glyph.text for glyph in glyphs), place, None, glyphs)

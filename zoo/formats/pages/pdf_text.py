@@ -54,11 +54,11 @@ def numbers(*values):
 
 
 def _code(character, astral):
-    if ord(character) <= 0xFFFF:
-        return ord(character)
-    if character not in astral and len(astral) == len(_SURROGATES):
-        return 0xFFFD
-    return astral.setdefault(character, _SURROGATES[len(astral)] if len(astral) < len(_SURROGATES) else 0)
+    if ord(character) > 0xFFFF and character not in astral:
+        if len(astral) == len(_SURROGATES):
+            return 0xFFFD  # what stands for a character that is lost
+        astral[character] = _SURROGATES[len(astral)]
+    return astral.get(character, ord(character))
 
 
 def _runs(line):
@@ -115,15 +115,22 @@ def _finite(polygon):
 
 
 def _frame(line):
-    """How a line lies: its baseline ``[points, 2]``, the unit vectors along it and up from it, its height."""
+    """How a line lies: its baseline ``[points, 2]``, the unit vectors along it and up from it, its height.
+
+    Without a baseline it runs from the left to the right, or from the top down where it is high and narrow.
+    """
     baseline = _finite(line.baseline)
     outline = np.concatenate([_finite(one.polygon) for one in (line, *line.words)] + [baseline])
     if not len(outline):
         outline = np.zeros((1, 2))
     (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
     if len(baseline) < 2 or np.hypot(*(baseline[-1] - baseline[0])) < 1:
-        level = bottom - _BELOW * (bottom - top)
-        baseline = np.array([(left, level), (max(right, left + 1), level)])
+        if bottom - top > 2 * (right - left) and len(w.text_of(line)) > 2:
+            level = left + _BELOW * (right - left)
+            baseline = np.array([(level, top), (level, max(bottom, top + 1))])
+        else:
+            level = bottom - _BELOW * (bottom - top)
+            baseline = np.array([(left, level), (max(right, left + 1), level)])
     elif baseline[-1, 0] < baseline[0, 0] and w.is_rtl(w.text_of(line)):
         baseline = baseline[::-1]  # begins where reading does: the line stands upright all the same
     along = (baseline[-1] - baseline[0]) / np.hypot(*(baseline[-1] - baseline[0]))
