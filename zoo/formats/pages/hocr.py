@@ -143,7 +143,8 @@ def write(page, model=""):
 
     Characters have places and confidences as Tesseract's have (``ocrx_cinfo``). The format has straight
     baselines: one is laid through all points of a bent one. A line that does not run from the left to the
-    right has the angle of its text in place of it (``textangle``).
+    right has the angle of its text in place of it (``textangle``). A line whose words were not read is one
+    word as a whole: many programs see nothing of a line but its words.
 
     Args:
         page: a ``Page`` in pixels.
@@ -198,16 +199,14 @@ def _write_line(block, line, name, ids, size):
     about = {"class": "ocr_line", "id": name, "title": "; ".join(title)}
     text = w.text_of(line)
     element = _block(block, "span", **about, dir="rtl" if w.is_rtl(text) else None)
-    if not line.words:
-        element.text = text or " "
-        return
-    element.text = None
-    for number, word in enumerate(line.words, 1):
+    words = line.words or [Word(text, line.polygon, line.confidence)] * bool(text)
+    element.text = None if words else " "
+    for number, word in enumerate(words, 1):
         title = [_title(w.outline(word, size)), _percent("x_wconf", word.confidence, 0)]
         title = "; ".join(filter(None, title)) or None
         about = {"class": "ocrx_word", "id": ids("", f"{name}_word_{number}"), "title": title}
         span = ElementTree.SubElement(element, "span", w.given(**about))
-        span.tail = " " if number < len(line.words) else None
+        span.tail = " " if number < len(words) else None
         if "".join(glyph.text for glyph in word.glyphs) != word.text:
             span.text = w.one_line(word.text) or " "
             continue
