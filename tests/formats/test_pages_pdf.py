@@ -253,7 +253,7 @@ def test_a_file_is_whole_or_not_there(tmp_path):
             written((wrong, a_page(), 72))
 
 
-# === Over the pages of a PDF ===
+# === Pages of a PDF ===
 
 MARK = (120, 330, 240, 350)  # left, bottom, right, top of a black bar, in units of the PDF
 
@@ -307,7 +307,7 @@ def marked(path, word="bar", scale=2):
      {"Rotate": 450, "CropBox": [350, 450, 50, 100]}, {"Rotate": 180, "CropBox": [50, 110, 350, 450]},
      {"CropBox": [-90, 200, 300, 9000]}, {"CropBox": [0, 0, 0, 0], "Rotate": 45}],
 )  # fmt: skip
-def test_text_over_a_page(tmp_path, about):
+def test_text_stands_where_it_is_seen(tmp_path, about):
     path = source(tmp_path / "a.pdf", **about)
     before, page = drawn(path.read_bytes()), marked(path)
     data = written(((path, 0), page, None))
@@ -344,6 +344,20 @@ def test_what_pages_inherit(tmp_path):
     again.write_bytes(data)  # once more over what was written
     data = written(((again, 0), other, 72), ((again, 1), other, 72))
     assert [set(text.split()) for text in texts(data)] == [{"bar", "more😀"}] * 2
+
+
+def test_pages_that_lack_something(tmp_path):
+    document = pikepdf.open(source(tmp_path / "a.pdf", ["{bar}"] * 8))
+    for i, name in enumerate(("/Contents", "/Resources", "/MediaBox")):
+        del document.pages[i].obj[name]
+    document.pages[3].obj.Rotate = pikepdf.Name.Left
+    document.pages[4].obj.Contents = pikepdf.Array([])
+    document.pages[5].obj.Resources = pikepdf.Dictionary(Font=5)
+    document.pages[6].obj.CropBox = pikepdf.Array([1, 2])
+    document.pages[7].obj.Contents.write(b"q (unended 7 0 0")
+    document.save(tmp_path / "odd.pdf")
+    one = a_page(line(["here"], 20), size=None)
+    assert texts(written(*(((tmp_path / "odd.pdf", i), one, 72) for i in range(8)))) == ["here"] * 8
 
 
 def test_of_the_first_pdf_its_document_stays(tmp_path):

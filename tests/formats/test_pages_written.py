@@ -186,4 +186,5 @@ def test_json():
     assert (
         len(second["polygon"]) == 3 and third["confidence"] is None and third["polygon"][0] == [50.4, 199.6]
     )
+    assert isinstance(Page("", (8.0, 9.0), []).to_json()["width"], int)
     assert Page("", None, []).to_json() == {"image": "", "width": None, "height": None, "regions": []}

@@ -131,7 +131,9 @@ class Page:
             [{"text", "confidence", "polygon"}]}]}]}]}``. Points are ``[x, y]``, rounded to a tenth; sizes,
             texts and confidences that are not known are None.
         """
-        width, height = self.size or (None, None)
+        from zoo.formats.pages.writing import size_of
+
+        width, height = size_of(self) or (None, None)
         regions = [region.to_json() for region in self.regions]
         return {"image": self.image, "width": width, "height": height, "regions": regions}
 

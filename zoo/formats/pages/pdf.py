@@ -1,12 +1,13 @@
-"""Searchable PDF: images of pages, or the pages of a PDF, with what was read as invisible text over them.
+"""Searchable PDF: images of pages, or the pages of a PDF, with what was read as invisible text.
 
 write("book.pdf", [(Path("p1.jpg").read_bytes(), page, 300), (pixels, other, 300)])
-write("read.pdf", [(("scan.pdf", 0), page, None)])                 # laid over the page as it was
+write("read.pdf", [(("scan.pdf", 0), page, None)])                 # the page stays as it is
 """
 
 import contextlib
 import io
 import tempfile
+from decimal import Decimal
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -55,7 +56,7 @@ def write(path, sheets, model="", title=None, language=None, quality=None):
         book = _Book(opened)
         for image, page, dpi in sheets:
             if isinstance(image, tuple):
-                book.lay_over(*image, page, dpi)
+                book.keep(*image, page, dpi)
             else:
                 book.add(image, page, dpi, quality)
         pdf = book.whole()
@@ -114,8 +115,8 @@ class _Book:
             self.parts.append(self.opened.enter_context(pikepdf.open(file)))
             self._begin(pikepdf.new())
 
-    def lay_over(self, path, index, page, dpi):
-        """A page of a PDF with text over it."""
+    def keep(self, path, index, page, dpi):
+        """A page of a PDF as it is, with text."""
         if path not in self.sources:
             self.sources[path] = self.opened.enter_context(_open(path))
         source = self.sources[path]
@@ -134,10 +135,8 @@ class _Book:
         matrix = _matrix(sheet, page, dpi)
         font = _font_name(sheet, self.font)
         text = text_layer(page, matrix, font.encode(), self.astral)
-        if text:
-            begin, end = _enclosed(sheet)
-            sheet.contents_add(begin, prepend=True)
-            sheet.contents_add(end + text)
+        if text:  # under what is seen: behind it, what a page leaves of its state would move the text
+            sheet.contents_add(text, prepend=True)
 
     def whole(self):
         """The document with all its pages."""
@@ -289,7 +288,7 @@ def _matrix(sheet, page, dpi):
         crop = np.concatenate([np.maximum(crop[:2], media[:2]), np.minimum(crop[2:], media[2:])])
     left, bottom, right, top = media if crop is None or (crop[2:] <= crop[:2]).any() else crop
     turn = _inherited(sheet, "/Rotate")
-    turn = int(turn) % 360 if isinstance(turn, (int, float)) or turn is not None else 0
+    turn = int(turn) % 360 if isinstance(turn, (int, float, Decimal)) else 0
     wide, high = right - left, top - bottom
     shown = np.array([high, wide] if turn in (90, 270) else [wide, high])
     size = w.size_of(page) or shown * np.asarray(DPI if dpi is None else dpi) / 72
@@ -304,31 +303,16 @@ def _matrix(sheet, page, dpi):
 
 def _font_name(sheet, font):
     """The name under which a page has the font, which is added to its resources."""
-    if "/Resources" not in sheet.obj:
+    if not isinstance(sheet.obj.get("/Resources"), Dictionary):
         above = _inherited(sheet, "/Resources")
-        sheet.obj.Resources = Dictionary() if above is None else Dictionary(dict(above.items()))
+        sheet.obj.Resources = Dictionary(dict(above.items()) if isinstance(above, Dictionary) else {})
     resources = sheet.obj.Resources
-    if "/Font" not in resources:
+    if not isinstance(resources.get("/Font"), Dictionary):
         resources.Font = Dictionary()
     count = 0
     while (name := f"/Invisible{count or ''}") in resources.Font:
-        if resources.Font[name].objgen == font.objgen:
+        if getattr(resources.Font[name], "objgen", None) == font.objgen:
             return name
         count += 1
     resources.Font[name] = font
     return name
-
-
-def _enclosed(sheet):
-    """What stands before and behind the content of a page so that nothing of its state stays, bytes.
-
-    A page may save the state more often than it restores it, or the other way.
-    """
-    depth = lowest = 0
-    try:
-        for step in pikepdf.parse_content_stream(sheet, "q Q"):
-            depth += 1 if str(step.operator) == "q" else -1
-            lowest = min(lowest, depth)
-    except pikepdf.PdfError:
-        depth = lowest = 0  # a damaged page; viewers show what they can
-    return b"q " * (1 - lowest) + b"\n", b"\n" + b"Q " * (1 - lowest + depth) + b"\n"
