@@ -6,11 +6,12 @@ write("read.pdf", [(("scan.pdf", 0), page, None)])                 # the page st
 
 import contextlib
 import io
+import logging
 import tempfile
 from decimal import Decimal
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
 from export.runtime import upright
 from zoo.errors import UserError
@@ -24,6 +25,8 @@ try:
     from pikepdf import Array, Dictionary, Name
 except ImportError as error:
     raise UserError("to write PDF, install what pages need: pip install 'seqzoo[pages]'") from error
+
+logging.getLogger("pikepdf").addHandler(logging.NullHandler())  # it tells of metadata that it mends
 
 DPI = 300  # of an image that does not say
 LONGEST = 14400  # units of 1/72 inch: no viewer has to show a longer page (ISO 32000-1, annex C)
@@ -171,9 +174,8 @@ _SPACES = {"1": Name.DeviceGray, "L": Name.DeviceGray, "RGB": Name.DeviceRGB, "C
 def _extent(width, height, dpi):
     """The width and height of a page, in units of 1/72 inch, for an image of so many pixels."""
     dpi = np.broadcast_to(np.asarray(DPI if dpi is None else dpi, np.float64), 2)
-    dpi = (
-        dpi if (dpi > 1).all() and np.isfinite(dpi).all() else np.array([DPI, DPI])
-    )  # 1 is what no file means
+    if not ((dpi > 1) & np.isfinite(dpi)).all():  # of 0 or 1 nothing is meant
+        dpi = np.array([DPI, DPI])
     extent = np.maximum(np.array([width, height]) * 72 / dpi, 3)
     return extent * min(1, LONGEST / extent.max())
 
@@ -189,9 +191,9 @@ def _picture(image, quality):
         raise ValueError(f"an image is uint8 [height, width, 1 or 3], not {pixels.dtype} {pixels.shape}")
     if pixels.ndim == 3 and (pixels == pixels[..., :1]).all():
         pixels = pixels[..., 0]
-    if pixels.ndim == 2 and not ((pixels > 0) & (pixels < 255)).any():
-        return _fax(pixels)
-    picture = Image.fromarray(pixels)
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
+    if picture.mode == "L" and not any(picture.histogram()[1:255]):
+        return _fax(picture.convert("1"))
     if quality is None:
         return _flate(picture)
     file = io.BytesIO()
@@ -219,15 +221,14 @@ def _jpeg(data):
     return data, _about(picture, Name.DCTDecode, **more), upright(picture)
 
 
-def _fax(pixels):
+def _fax(picture):
     """Black and white: as CCITT's group 4, which a TIFF has in the form that PDF has it."""
-    picture, file = Image.fromarray(pixels).convert("1"), io.BytesIO()
-    height = picture.height
+    file, (width, height) = io.BytesIO(), picture.size
     picture.save(file, "TIFF", compression="group4", tiffinfo={278: height})  # rows in a strip: all
-    tags = Image.open(file).tag_v2
-    begin, length = tags[273][0], tags[279][0]
-    assert len(tags[273]) == 1 and tags.get(266, 1) == 1, "libtiff writes another order"
-    parameters = Dictionary(K=-1, Columns=picture.width, Rows=height, BlackIs1=tags[262] == 1)
+    file.seek(0)
+    tags = TiffImagePlugin.TiffImageFile(file).tag_v2
+    (begin,), (length,) = tags[273], tags[279]
+    parameters = Dictionary(K=-1, Columns=width, Rows=height, BlackIs1=tags[262] == 1)
     data = file.getvalue()[begin : begin + length]
     return data, _about(picture, Name.CCITTFaxDecode, 1, DecodeParms=parameters), None
 
