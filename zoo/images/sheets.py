@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import os
 
 import numpy as np
@@ -163,13 +164,9 @@ def _of_pdf(item, name):
     try:
         document = pypdfium2.PdfDocument(item)
     except pypdfium2.PdfiumError as error:
-        if "password" in str(error).lower():
-            raise UserError(f"{name}: this PDF is encrypted; save it without a password") from error
-        raise UserError(f"{name}: this PDF is damaged ({error}); save it again") from error
+        raise UserError(f"{name}: this PDF {_problem(item)}") from error
     with document:
         count = len(document)
-        if not count:
-            raise UserError(f"{name}: this PDF has no pages; save it again")
         for number in range(count):
             one = name if count == 1 else f"{name}, page {number + 1}"
             try:
@@ -184,3 +181,16 @@ def _of_pdf(item, name):
             source = None if isinstance(item, bytes) else (os.fspath(item), number)
             file = "" if isinstance(item, bytes) else os.path.basename(item)
             yield Sheet(one, file, pixels, dpi=(72 * scale, 72 * scale), source=source)
+
+
+def _problem(item):
+    """Why pdfium, which tells of one file what was wrong with another, does not open a PDF."""
+    import pikepdf
+
+    try:
+        with pikepdf.open(io.BytesIO(item) if isinstance(item, bytes) else item) as pdf:
+            return "is damaged; save it again" if len(pdf.pages) else "has no pages; save it again"
+    except pikepdf.PasswordError:
+        return "is encrypted; save it without a password"
+    except pikepdf.PdfError:
+        return "is damaged; save it again"
