@@ -87,7 +87,7 @@ def _names_model(text):
 
 def add_options(parser, reader, evaluates):
     """The options of a class of readers, for ``zoo predict`` or, with ``evaluates``, ``zoo evaluate``."""
-    options = [option for option in reader.options if option.evaluates or not evaluates]
+    options = [option for option in reader.options if (option.evaluates if evaluates else option.predicts)]
     if options:
         add_group(parser, f"options of models that read {reader.reads}", options)
 

@@ -6,6 +6,7 @@ import sys
 
 from zoo.backend import import_tensorflow
 from zoo.cli import common
+from zoo.errors import UserError
 from zoo.formats.tables import COLUMNS_HELP, named_columns
 
 refuse = common.refuse
@@ -21,24 +22,47 @@ def add_arguments(parser, arguments):
         "--columns", metavar="WHAT=COLUMN", nargs="+", help=f"{COLUMNS_HELP}text, label, audio and so on"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    if kind.reads_pages:
+        parser.add_argument(
+            "--pages", action="store_true",
+            help="CORPUS has whole pages with ALTO, PAGE, hOCR or ABBYY's XML; their lines are found, too",
+        )  # fmt: skip
     common.add_options(parser, kind, evaluates=True)
+    parser.set_defaults(pages=False)
 
 
 def run(options):
     with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
         model = common.loaded(options)
         import_tensorflow()
-        decoding = common.given(options, model.reader)
-        columns = named_columns(options.columns)
-        report = common.measure(model, options.data, options.only, columns, **decoding)
+        report, rows = (_pages if options.pages else _samples)(model, options)
     about = {"model": options.model, "data": options.data}
     report = about | ({"only": options.only} if options.only else {}) | report
     if options.format == "json":
         print(json.dumps(report, ensure_ascii=False, indent=1))
         return
-    rows = [("set", " ".join(options.data)), *model.reader.rows(report)]
+    rows = [("set", " ".join(options.data)), *rows]
     width = max(8, *(len(name) for name, _ in rows))
     for name, value in rows:
         print(f"{name:{width}} {value}")
     for sentence in report["skipped"]:
         common.complain(sentence)
+
+
+def _samples(model, options):
+    """``(report, rows)`` on the samples of corpora."""
+    decoding = common.given(options, model.reader)
+    columns = named_columns(options.columns)
+    report = common.measure(model, options.data, options.only, columns, **decoding)
+    return report, model.reader.rows(report)
+
+
+def _pages(model, options):
+    """``(report, rows)`` on whole pages."""
+    from zoo.metrics.pages import evaluate_pages, rows
+
+    if options.only or options.columns:
+        raise UserError("--only and --columns are for lines; leave them out, or --pages")
+    decoding = common.given(options, model.reader)
+    report = evaluate_pages(model.pages, options.data, sys.stderr.isatty(), **decoding)
+    return report, rows(report)

@@ -39,6 +39,7 @@ class Option:
         metavar: what stands for the value in the help.
         choices: the values that it may have, where these are few.
         evaluates: whether ``zoo evaluate`` has it, too.
+        predicts: whether ``zoo predict`` has it, too.
         is_flag: it has no value; given, it is True.
     """
 
@@ -48,11 +49,20 @@ class Option:
     metavar: str | None = None
     choices: tuple | None = None
     evaluates: bool = True
+    predicts: bool = True
     is_flag: bool = False
 
     @property
     def flag(self) -> str:
         return f"--{self.name.replace('_', '-')}"
+
+
+def pairs(text: str) -> list:
+    """``ſ=s uͤ=ü`` as pairs, for argparse."""
+    found = [tuple(part.split("=", 1)) for part in text.split()]
+    if not found or not all(len(pair) == 2 and pair[0] for pair in found):
+        raise argparse.ArgumentTypeError(f"{text!r}: give pairs such as 'ſ=s uͤ=ü'")
+    return found
 
 
 BEAM_WIDTH = Option("beam_width", "width of the beam search: how many hypotheses it keeps", positive, "N")
@@ -62,6 +72,10 @@ N_BEST = Option(
     "give N results for each input, best first (or as drawn): N lines of score, tab and text, empty ones "
     "where fewer were found; tsv: input, score, text; json: hypotheses",
     positive, "N", evaluates=False,
+)  # fmt: skip
+SAME = Option(
+    "same", "what counts as equal, such as 'ſ=s uͤ=ü ¬=-': the first is taken for the second", pairs, "A=B …",
+    predicts=False,
 )  # fmt: skip
 TEMPERATURE = Option(
     "temperature",

@@ -128,6 +128,7 @@ class PageReader(Reader):
         if layout.is_on_its_side(boxes):
             pixels, turns = np.ascontiguousarray(np.rot90(pixels)), 1
             boxes = find_boxes(pixels, self.threads)
+        boxes = layout.split_boxes(boxes, pixels)
 
         def read(pixels, boxes):
             regions = layout.regions_of(boxes, self.vocabulary.direction)

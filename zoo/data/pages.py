@@ -78,26 +78,38 @@ class DescribedPages:
                     return image
         return None
 
-    def read(self):
-        """Iterate over ``(name, pixels, text)`` of the lines with a transcript, page by page.
+    def pages(self):
+        """Iterate over ``(name, pixels, page)``: str, uint8 ``[height, width, channels]``, ``Page``.
 
-        The name is ``PAGE/NUMBER``; pixels are uint8 ``[height, width, channels]``.
+        What cannot be read is in ``skipped``.
         """
         if not self.images:
             return  # an archive is not unpacked once more for nothing
         for image, data in files.open_members(self.path, self.images.__contains__, self.skipped):
             member, page = self.images[image]
-            where, silent = f"{self.path}: {member}", 0
             try:
                 with user_errors():
                     pixels = runtime.read_image(data, f"{self.path}: {image}", check=False)
+            except UserError as error:
+                self.skipped.append(f"{str(error).rstrip('.')}.")
+            else:
+                yield posixpath.splitext(member)[0], pixels, page
+
+    def read(self):
+        """Iterate over ``(name, pixels, text)`` of the lines with a transcript, page by page.
+
+        The name is ``PAGE/NUMBER``; pixels are uint8 ``[height, width, channels]``.
+        """
+        for name, pixels, page in self.pages():
+            where, silent = f"{self.path}: {name}", 0
+            try:
                 for number, (line, cut) in enumerate(cut_lines(pixels, page, where), 1):
                     if not (line.text or "").strip():
                         silent += 1
                     elif isinstance(cut, UserError):
                         self.skipped.append(f"{where}, line {line.name or number}: {cut}.")
                     else:
-                        yield f"{posixpath.splitext(member)[0]}/{number:04d}", cut.pixels, line.text
+                        yield f"{name}/{number:04d}", cut.pixels, line.text
             except UserError as error:
                 self.skipped.append(f"{str(error).rstrip('.')}.")
             if silent:

@@ -5,6 +5,8 @@ the other, the upper one comes first; of two side by side the left one, unless a
 reaches over both, as a headline does over its columns. Cells of a table are read row by row.
 """
 
+import itertools
+
 import numpy as np
 
 from zoo.formats.pages import Line, Region, box
@@ -17,6 +19,10 @@ SPACED = 4  # nor those of one with a wide gap in it
 ALIGNED = 0.25  # by which the cells of one row differ in height
 NARROW = 6  # a column of numbers in a table is no wider
 LEVEL = 0.8  # how many of its lines, at least, stand level with another
+ROWS = 7  # how far above and below a gap between columns is looked for
+EVIDENCE = 3  # lines that begin, or end, at such a gap, at least
+# In radians: of a page that is more slanted than this, boxes stay as they are.
+SLANTED = 0.05
 # Of the usual distance of lines.
 APART = 1.7  # what is further apart is another region
 NEAR = 3  # how far the neighbours of a line are looked for
@@ -41,6 +47,32 @@ def is_on_its_side(boxes):
     along, across = (np.hypot(*(boxes[:, corner] - boxes[:, 0]).T) for corner in (1, 3))
     high = across > 2 * along
     return bool(across[high].sum() > along[~high].sum())
+
+
+def split_boxes(boxes, pixels):
+    """Boxes of which none reaches over the gap between two columns, as a detector's may where that is narrow.
+
+    Args:
+        boxes: float ``[boxes, 4, 2]``, as of ``angle_of``.
+        pixels: uint8 ``[height, width, channels]``, the page.
+
+    Returns:
+        float32 ``[boxes, 4, 2]``, perhaps more of them.
+    """
+    if not len(boxes) or abs(angle_of(boxes)) > SLANTED:
+        return boxes
+    level, found = _level(boxes, angle_of(boxes)), []
+    heights, middles = _heights(level), _middles(level)
+    for i, corners in enumerate(boxes):
+        left, _, right, _ = level[i]
+        shares = [0.0, 1.0]
+        for first, last in _gutters(level, heights, middles, i):
+            ends = (np.array([first, last]) - left) / (right - left)
+            inner = ends + np.array([0.2, -0.2]) * np.ptp(ends)  # letters may reach into the gap
+            if _is_free(pixels, _part(corners, *inner)):
+                shares.insert(-1, float(ends.mean()))
+        found += [_part(corners, *ends) for ends in itertools.pairwise(sorted(shares))]
+    return np.stack(found).astype(np.float32)
 
 
 def regions_of(boxes, direction="ltr"):
@@ -129,6 +161,51 @@ def _joined(boxes):
         else:
             best.append(i)
     return lines
+
+
+def _gutters(boxes, heights, middles, i):
+    """Where lines above or below a box leave a gap that it reaches over: a list of ``(left, right)``."""
+    high, found = heights[i], []
+    inner = boxes[i, 0] + 3 * high, boxes[i, 2] - 3 * high
+    away = np.abs(middles - middles[i])
+    near = boxes[(away > 0.5 * high) & (away < ROWS * high)]
+    lefts, rights = np.sort(near[:, 0]), np.sort(near[:, 2])
+    for first in rights[(rights > inner[0]) & (rights < inner[1])]:
+        last = lefts[lefts > first - 0.1 * high][:1]
+        if not len(last) or last[0] > min(inner[1], first + SPACED * high):
+            continue
+        last, middle = last[0], (first + last[0]) / 2
+        over = (near[:, 0] < middle) & (near[:, 2] > middle)
+        before = np.count_nonzero(np.abs(rights - first) < high)
+        after = np.count_nonzero(np.abs(lefts - last) < high)
+        if not over.any() and min(before, after) >= EVIDENCE and last - first > 0.2 * high:
+            found = [gap for gap in found if gap[1] != last]  # of several, the one that ends last
+            found.append((first, last))
+    return found
+
+
+def _part(corners, first, last):
+    """What of a box lies from one share of its length to another: float ``[4, 2]``."""
+    upper, lower = corners[1] - corners[0], corners[2] - corners[3]
+    return np.stack(
+        [
+            corners[0] + first * upper, corners[0] + last * upper,
+            corners[3] + last * lower, corners[3] + first * lower,
+        ]
+    )  # fmt: skip
+
+
+def _is_free(pixels, corners):
+    """Whether nothing but a vertical rule stands in a part of a page."""
+    (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
+    high = bottom - top
+    around = pixels[max(top, 0) : bottom, max(left - 8 * high, 0) : right + 8 * high].mean(2)
+    part = pixels[max(top, 0) : bottom, max(left, 0) : right].mean(2)
+    if not part.size:
+        return False
+    dark, light = np.percentile(around, (2, 80))
+    inked = (part < (dark + light) / 2)[high // 5 : -(high // 5) or None].mean(0)
+    return bool(((inked < 0.25) | (inked > 0.75)).mean() > 0.85)
 
 
 def _is_one_line(boxes, heights, middles, before, after):

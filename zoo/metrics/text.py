@@ -40,7 +40,19 @@ def text_error_rates(references, hypotheses):
     }
 
 
-def evaluate_reader(read, vocabulary, corpus, progress=False):
+def as_same(text, same):
+    """A text in which what counts as equal is written alike.
+
+    Args:
+        text: str.
+        same: pairs of str, ``(("ſ", "s"), ("uͤ", "ü"))``: the first is written as the second.
+    """
+    for one, other in same:
+        text = text.replace(one, other)
+    return text
+
+
+def evaluate_reader(read, vocabulary, corpus, progress=False, same=()):
     """Error rates of a function that reads line images, such as a task's ``predict`` or an exported reader.
 
     Args:
@@ -48,6 +60,7 @@ def evaluate_reader(read, vocabulary, corpus, progress=False):
         vocabulary: the ``Vocabulary`` of what it reads.
         corpus: a ``zoo.data.samples.Samples``, whose ``chunks(size)`` give inputs and texts.
         progress: show a progress bar.
+        same: pairs of str that count as equal, see ``as_same``.
 
     Returns:
         What ``text_error_rates`` gives, with ``lines``, ``skipped`` (sentences on what could not be read)
@@ -55,7 +68,8 @@ def evaluate_reader(read, vocabulary, corpus, progress=False):
         errors).
     """
     found, references, _ = answers(read, corpus, 512, desc="reading", unit="line", disable=not progress)
-    hypotheses = [normalise(text) for text in found]
+    hypotheses = [as_same(normalise(text), same) for text in found]
+    references = [as_same(text, same) for text in references]
     unknown = collections.Counter(c for text in references for c in vocabulary.unknown(text))
     return {
         "lines": len(references),

@@ -23,7 +23,7 @@ import numpy as np
 from export.runtime import align
 from zoo.audio.files import SUFFIXES, blocks, duration, pad_audio, read_audio
 from zoo.audio.pauses import LIMIT, split
-from zoo.contract.options import BEAM_WIDTH, Option
+from zoo.contract.options import BEAM_WIDTH, SAME, Option
 from zoo.contract.reader import SpellingReader, is_waiting
 from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, read_arpa
 from zoo.errors import UserError
@@ -92,6 +92,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         ALPHA,
         Option("beta", "bonus of each word, natural logarithm", float, "X"),
         Option("hot_words", "words to expect, divided by commas", _words_of, "WORD,WORD"),
+        SAME,
     )
     formats = SpellingReader.formats | {"srt": Srt, "vtt": Vtt}
     plots, plot_help = "one", "waveform, spectrogram, characters over time and words"
@@ -269,7 +270,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
     # === Figures ===
 
-    def evaluate(self, corpus, progress=False, **decoding):
+    def evaluate(self, corpus, progress=False, same=(), **decoding):
         """What ``zoo.metrics.text.evaluate_reader`` gives, and the ``decoder``, and how fast it is.
 
         ``seconds`` is the length of the audio, ``times_real_time`` how many times as fast it was read.
@@ -286,7 +287,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
             heard += sum(map(len, audio)) / self.rate
             return texts
 
-        report = evaluate_reader(read, self.vocabulary, corpus, progress)
+        report = evaluate_reader(read, self.vocabulary, corpus, progress, same)
         return report | {"seconds": heard, "decoder": decoder, "times_real_time": heard / spent}
 
     def rows(self, report):

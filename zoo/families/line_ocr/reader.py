@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from export import runtime
-from zoo.contract.options import BEAM_WIDTH
+from zoo.contract.options import BEAM_WIDTH, SAME
 from zoo.contract.reader import SpellingReader, windows
 from zoo.errors import UserError
 from zoo.images.lines import read_image, user_errors
@@ -22,7 +22,9 @@ class LineReader(SpellingReader):
     Vocabulary = Vocabulary
     reads, one, unit, suffixes = "images", "image", "lines", runtime.IMAGE_SUFFIXES
     single = SpellingReader.single | np.ndarray | Image.Image
-    options = (dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"),)
+    options = (
+        dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"), SAME
+    )  # fmt: skip
     reads_pages = True
     plots, plot_help = "one", "the line, and each character below its columns"
 
@@ -85,9 +87,13 @@ class LineReader(SpellingReader):
         (line,) = self.stream([pixels], **decoding)
         draw(pixels, line, path)
 
-    def evaluate(self, corpus, progress=False, **decoding):
+    def evaluate(self, corpus, progress=False, same=(), **decoding):
         """What ``zoo.metrics.text.evaluate_reader`` gives."""
-        return evaluate_reader(lambda images: self(images, **decoding), self.vocabulary, corpus, progress)
+
+        def read(images):
+            return self(images, **decoding)
+
+        return evaluate_reader(read, self.vocabulary, corpus, progress, same)
 
 
 READER = LineReader
