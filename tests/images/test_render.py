@@ -101,7 +101,7 @@ def test_right_to_left():
     assert all(a.shape[1] < b.shape[1] for a, b in zip(lines, single, strict=True))  # joined letters
     # The first letter in reading order is at the right: three teeth of seen, no tall lam there.
     word = renderer.render("اس", 1)
-    right, left = word[:, -word.shape[1] // 4:], word[:, :word.shape[1] // 2]
+    right, left = word[:, -word.shape[1] // 4 :], word[:, : word.shape[1] // 2]
     assert (right < 128).sum(0).max() > (left < 128).sum(0).max()
 
 

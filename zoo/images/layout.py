@@ -198,14 +198,19 @@ def _part(corners, first, last):
 def _is_free(pixels, corners):
     """Whether nothing but a vertical rule stands in a part of a page."""
     (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
-    high = bottom - top
-    around = pixels[max(top, 0) : bottom, max(left - 8 * high, 0) : right + 8 * high].mean(2)
-    part = pixels[max(top, 0) : bottom, max(left, 0) : right].mean(2)
-    if not part.size:
+    high, left, right = bottom - top, max(left, 0), max(right, 0)
+    around = pixels[max(top - high, 0) : bottom + high, max(left - 8 * high, 0) : right + 8 * high].mean(2)
+    if right <= left or not around.size:
         return False
-    dark, light = np.percentile(around, (2, 80))
-    inked = (part < (dark + light) / 2)[high // 5 : -(high // 5) or None].mean(0)
-    return bool(((inked < 0.25) | (inked > 0.75)).mean() > 0.85)
+    ink = around < np.mean(np.percentile(around, (2, 80)))
+    ink = ink[:, min(left, 8 * high) :][:, : right - left]
+    first = min(top, high)
+    rule = np.maximum(ink[: first + high].mean(0), ink[first:].mean(0)) > 0.75  # it goes on above or below
+    edge = np.ones(2 * (high // 16) + 1)  # of a rule that is not quite upright
+    rule = np.convolve(rule, edge, "same")[: len(rule)] > 0
+    inner = ink[first : first + high]
+    inked = inner[high // 5 : -(high // 5) or None].mean(0)
+    return bool(((inked < 0.3) | rule).mean() > 0.85)
 
 
 def _is_one_line(boxes, heights, middles, before, after):

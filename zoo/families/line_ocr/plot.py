@@ -1,4 +1,4 @@
-"""A line image over what was read in it, each character below its columns."""
+"""A line image over what was read in it, each character below its columns, doubtful ones marked."""
 
 from PIL import Image, ImageDraw
 
@@ -6,6 +6,7 @@ from zoo.plots.drawing import open_font, save, scaled_line
 
 FONT = 22  # pixels
 MARGIN = 12  # pixels
+DOUBTFUL = 0.8  # characters that are less sure are marked
 
 
 def draw(pixels, line, path):
@@ -24,9 +25,14 @@ def draw(pixels, line, path):
     sheet.paste(image, (MARGIN, MARGIN))
     pen, font = ImageDraw.Draw(sheet), open_font(FONT)
     top = image.height + MARGIN
-    for i, (character, start, end, _) in enumerate(line.characters):
+    for i, (character, start, end, sure) in enumerate(line.characters):
         left, right = MARGIN + start * scale, MARGIN + end * scale
-        colour = ("#1f77b4", "#d62728")[i % 2]  # neighbours are told apart
+        colour = ("#1f77b4", "#4a4a4a")[i % 2]  # neighbours are told apart
+        if sure < DOUBTFUL:
+            colour = "#d62728"
+            width = max(font.getlength(character), 6) / 2 + 2
+            middle = (left + right) / 2
+            pen.rectangle((middle - width, top + MARGIN, middle + width, top + MARGIN + FONT), fill="#fad4d4")
         pen.rectangle((left, top + 3, max(left + 1, right), top + 6), fill=colour)
         pen.text(((left + right) / 2, top + MARGIN), character, fill=colour, font=font, anchor="ma")
     about = f"{line.text}   ({line.confidence:.0%} sure)" if line.text else "nothing was read"
