@@ -66,7 +66,7 @@ def test_a_pdf(tmp_path):
     pdf.add_blank_page(page_size=(72, 72))
     pdf.save(path)
     first, second = open_sheets(path)
-    assert np.abs(np.subtract(first.pixels.shape, (900, 600, 3))).max() <= 1 and first.dpi == pytest.approx((300, 300))
+    assert first.pixels.shape in ((900, 600, 3), (901, 600, 3)) and first.dpi == pytest.approx((300, 300))
     assert (first.source, second.source) == ((str(path), 0), (str(path), 1))
     assert [sheet.source for sheet in open_sheets(path.read_bytes())] == [None, None]
 

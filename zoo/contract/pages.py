@@ -4,7 +4,6 @@ A page's lines are those that its XML tells, or what ``zoo.images.detector`` fin
 """
 
 import dataclasses
-import itertools
 import re
 
 import numpy as np
@@ -202,12 +201,16 @@ def text_of(page, dehyphenate=False):
 
 def _dehyphenate(regions):
     """Puts the rest of a word that is divided at the end of a line behind its beginning."""
-    lines = [(lines, i) for lines in regions for i in range(len(lines))]
-    for (own, i), (other, j) in itertools.pairwise(lines):
-        start, _, rest = other[j].partition(" ")
-        if _DIVIDED.search(own[i]) and start[:1].islower():
-            own[i] = own[i][:-1] + start
-            other[j] = rest
+    last = None  # where the latest line is that says something
+    for lines in regions:
+        for i, line in enumerate(lines):
+            start, _, rest = line.partition(" ")
+            if last and start[:1].islower() and _DIVIDED.search(last[0][last[1]]):
+                own, at = last
+                own[at] = own[at][:-1] + start
+                lines[i] = rest
+            if lines[i]:
+                last = lines, i
     for lines in regions:
         lines[:] = [line for line in lines if line]
 
