@@ -1,15 +1,18 @@
 """Images of single text lines with their transcripts, as they lie on disks: in pairs, in lists, on pages.
 
-The layouts are those of ``zoo.data.listed``, those of whole pages of ``zoo.data.pages``, and ``NAME.gt.txt``,
-or without any such ``NAME.txt``, beside ``NAME.png|jpg|tif|webp|…``, as OCRopus, Calamari, kraken and
-tesstrain have them; of OCRopus's ``NAME.bin.png`` and ``NAME.nrm.png`` one is read.
+The layouts are those of ``zoo.data.listed``, those of whole pages of ``zoo.data.pages``, files of many lines
+of ``zoo.data.packed``, and ``NAME.gt.txt``, or without any such ``NAME.txt``, beside
+``NAME.png|jpg|tif|webp|…``, as OCRopus, Calamari, kraken and tesstrain have them; of OCRopus's
+``NAME.bin.png`` and ``NAME.nrm.png`` one is read.
 """
 
+import itertools
 import re
 
 import numpy as np
 
 from zoo.data import listed
+from zoo.data.packed import read_packed
 from zoo.data.pages import DescribedPages
 from zoo.errors import UserError
 from zoo.images.lines import read_written
@@ -39,7 +42,7 @@ def read_pairs(path, skipped, kind=KIND):
         ``(name, pixels, text)``: name without suffix, grey uint8 ``[height, width, 1]``, normalised text.
     """
     names, pages = set(), DescribedPages(path, skipped)
-    for name, pixels, text in pages.read():
+    for name, pixels, text in itertools.chain(pages.read(), read_packed(path, skipped)):
         where = f"{path}: {name}"
         try:
             text = _one_line(text, where)

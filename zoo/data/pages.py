@@ -79,7 +79,7 @@ class DescribedPages:
         return None
 
     def pages(self):
-        """Iterate over ``(name, pixels, page)``: str, uint8 ``[height, width, channels]``, ``Page``.
+        """Iterate over ``(member, pixels, page)``: of its XML, uint8 ``[height, width, channels]``, ``Page``.
 
         What cannot be read is in ``skipped``.
         """
@@ -93,15 +93,15 @@ class DescribedPages:
             except UserError as error:
                 self.skipped.append(f"{str(error).rstrip('.')}.")
             else:
-                yield posixpath.splitext(member)[0], pixels, page
+                yield member, pixels, page
 
     def read(self):
         """Iterate over ``(name, pixels, text)`` of the lines with a transcript, page by page.
 
         The name is ``PAGE/NUMBER``; pixels are uint8 ``[height, width, channels]``.
         """
-        for name, pixels, page in self.pages():
-            where, silent = f"{self.path}: {name}", 0
+        for member, pixels, page in self.pages():
+            where, silent = f"{self.path}: {member}", 0
             try:
                 for number, (line, cut) in enumerate(cut_lines(pixels, page, where), 1):
                     if not (line.text or "").strip():
@@ -109,7 +109,7 @@ class DescribedPages:
                     elif isinstance(cut, UserError):
                         self.skipped.append(f"{where}, line {line.name or number}: {cut}.")
                     else:
-                        yield f"{name}/{number:04d}", cut.pixels, line.text
+                        yield f"{posixpath.splitext(member)[0]}/{number:04d}", cut.pixels, line.text
             except UserError as error:
                 self.skipped.append(f"{str(error).rstrip('.')}.")
             if silent:

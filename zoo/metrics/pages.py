@@ -1,6 +1,7 @@
 """How well whole pages are read: character error rates beside pages whose lines XML tells."""
 
 import dataclasses
+import os
 import time
 
 import numpy as np
@@ -47,7 +48,8 @@ def evaluate_pages(reader, corpora, progress=False, same=(), **decoding):
     skipped, rows = [], []
     with tqdm(desc="reading", unit="page", disable=not progress) as bar:
         for corpus in corpora:
-            for name, pixels, page in DescribedPages(corpus, skipped).pages():
+            for member, pixels, page in DescribedPages(corpus, skipped).pages():
+                name = os.path.splitext(member)[0]
                 try:
                     row = _of_page(reader, name, pixels, page, same, decoding)
                 except UserError as error:

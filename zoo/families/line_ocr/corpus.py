@@ -6,9 +6,10 @@ there; docs/corpora.md shows each layout:
 - ``NAME.gt.txt``, or without any such ``NAME.txt``, beside ``NAME.png|jpg|tif|webp|…``, the layout of
   OCRopus, Calamari, kraken and tesstrain; of OCRopus's ``NAME.bin.png`` and ``NAME.nrm.png`` one is read;
 - lists, as of PaddleOCR, EasyOCR, docTR, MMOCR, ICDAR and Hugging Face: see ``zoo.data.listed``;
-- whole pages with ALTO, PAGE, hOCR or ABBYY's XML, whose lines are cut out: see ``zoo.data.pages``.
+- whole pages with ALTO, PAGE, hOCR or ABBYY's XML, whose lines are cut out: see ``zoo.data.pages``;
+- kraken's Arrow and Calamari's HDF5: see ``zoo.data.packed``.
 
-So is a list or the XML of a page alone, a Parquet table, a pattern or list of images, or
+So is such a file, a list or the XML of a page alone, a Parquet table, a pattern or list of images, or
 ``tfds:NAME[/CONFIG][:SPLIT]``, any public set that has an image and a text feature; the images that a list
 names lie anywhere. ``PATH@3`` shows a small corpus three times an epoch.
 """
@@ -18,7 +19,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
-from zoo.data import listed, pages
+from zoo.data import listed, packed, pages
 from zoo.data.lines import KIND, TEXT, read_pairs
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
 from zoo.formats.tables import check_named, with_columns
@@ -79,9 +80,9 @@ class Lines(Samples):
 
     @classmethod
     def locate(cls, path):
-        return (
-            pages.located(path) or listed.located(path, KIND.naming(cls.named)) or super().locate(path)
-        )
+        kind = KIND.naming(cls.named)
+        found = pages.located(path) or packed.located(path) or listed.located(path, kind)
+        return found or super().locate(path)
 
     @staticmethod
     def uniform(builder):
