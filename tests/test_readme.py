@@ -49,6 +49,17 @@ def desk(tmp_path_factory, draw_line, line_folder):
     folder = tmp_path_factory.mktemp("desk")
     for name in ("scan", "scan1", "scan2"):
         Image.fromarray(draw_line(f"This is {name}.", size=30)).save(folder / f"{name}.png")
+    page = Image.new("L", (700, 300), 250)
+    for i, text in enumerate(("This is a page", "of two lines.")):
+        page.paste(Image.fromarray(draw_line(text, size=30)).convert("L"), (40, 60 + 60 * i))
+    page.save(folder / "page.jpg")
+    (folder / "scans").mkdir()
+    page.save(folder / "scans" / "1.jpg")
+    corners = '<Coords points="30,50 660,50 660,110 30,110"/>'
+    (folder / "page.xml").write_text(
+        '<PcGts><Page imageFilename="page.jpg" imageWidth="700" imageHeight="300">'
+        f'<TextRegion id="r">{corners}<TextLine id="l">{corners}</TextLine></TextRegion></Page></PcGts>'
+    )
     shutil.copytree(line_folder, folder / "my_lines")
     for name in ("lines.tar", "small.tar.gz"):
         with tarfile.open(folder / name, "w:gz" if name.endswith("gz") else "w") as tar:
