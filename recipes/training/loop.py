@@ -31,12 +31,14 @@ def train(task, data, validation, output, schedule, settings):
         output: the run folder.
         schedule: a ``Schedule``.
         settings: JSON-able dict of all that defines the run; a run folder with other settings is refused.
+            With a ``preset`` among them, what the task is before training counts as epoch 0, so that a run
+            never ends with a worse model than it began with.
 
     Returns:
-        The history, a list of dicts, one an epoch. ``left_out`` counts samples without a finite loss, from
-        which nothing is learned: the pipeline leaves out those that augmentation made too short for their
-        text, ``zoo.layers.training.TrainingModel`` others. ``unstable_steps`` counts steps whose gradient was
-        not finite.
+        The history, a list of dicts, one an epoch. Epoch 0 has the metrics alone. ``left_out`` counts samples
+        without a finite loss, from which nothing is learned: the pipeline leaves out those that augmentation
+        made too short for their text, ``zoo.layers.training.TrainingModel`` others. ``unstable_steps`` counts
+        steps whose gradient was not finite.
 
     Raises:
         UserError: the folder is not this run's, or an epoch had no finite loss at all.
@@ -57,13 +59,23 @@ def train(task, data, validation, output, schedule, settings):
     state = _State(output / "last.safetensors", task, model.optimizer, aside=adam.unstable)
     history = state.restore()
     if history:
-        print(f"Going on with {output} after epoch {len(history)}.")
+        print(f"Going on with {output} after epoch {history[-1]['epoch']}.")
     log = report.TensorBoard(output / "tensorboard")
+    if not history and not schedule.epochs:
+        raise UserError(f"{output}: there is nothing to train in 0 epochs; give one or more.")
+    if not history and settings.get("preset"):
+        scores = dict(validation())
+        scores.pop("examples")
+        task.save(output / "best")
+        history.append({"epoch": 0, **scores, "metric": next(iter(scores))})
+        state.save(history)
+        log.write(history[0])
+        print(f"before training: {report.scores_line(scores)}", flush=True)
 
     metric = history[-1]["metric"] if history else None
-    for epoch in range(len(history), schedule.epochs):
+    for epoch in range(history[-1]["epoch"] if history else 0, schedule.epochs):
         best = min((row[metric], row["epoch"]) for row in history) if history else (float("inf"), 0)
-        if history and len(history) - best[1] >= schedule.patience:
+        if epoch - best[1] >= schedule.patience:
             print(f"No improvement for {schedule.patience} epochs: finished.")
             break
         start = time.perf_counter()
@@ -117,10 +129,7 @@ def train(task, data, validation, output, schedule, settings):
             print(f"  expected  {expected}\n  read      {read}")
         whole = time.perf_counter() - start
         print(report.epoch_line(history, scores, schedule.epochs, whole), flush=True)
-    if not history:
-        raise UserError(f"{output}: there is nothing to train in 0 epochs; give one or more.")
-    best = min(history, key=lambda row: row[metric])
-    print(f"Best epoch: {best['epoch']}, {report.shown_score(metric, best[metric])}.")
+    print(report.end_line(history, output))
     _load_best(task, output)
     return history
 

@@ -1,6 +1,7 @@
 """What a run tells of itself: a line an epoch, ``history.csv``, ``curve.png`` and TensorBoard."""
 
 import csv
+import math
 import sys
 
 from zoo import files
@@ -64,6 +65,26 @@ def epoch_line(history, scores, epochs, seconds):
     return f"epoch {row['epoch']} of at most {epochs}: {', '.join(parts)}"
 
 
+def scores_line(scores):
+    """``{metric: value}`` as a person reads them: "cer 4.35%, wer 10.20%"."""
+    return ", ".join(shown_score(name, value) for name, value in scores.items())
+
+
+def end_line(history, output):
+    """What a run came to: its best epoch, and what that gained where it is known what was before."""
+    metric = history[-1]["metric"]
+    best = min(history, key=lambda row: row[metric])  # of equal ones the first: what was there stays
+    score = shown_score(metric, best[metric])
+    if not best["epoch"]:
+        return (
+            f"No epoch was better than what the run began with, {score}: that is what is in {output}/best. "
+            "Try a lower --training.learning-rate, or more data."
+        )
+    before = [shown_score(metric, row[metric], name=False) for row in history if not row["epoch"]]
+    gained = "".join(f"; {one} before training" for one in before)
+    return f"Best epoch: {best['epoch']}, {score}{gained}."
+
+
 def shown_score(metric, value, name=True):
     """A score as a person reads it: "cer 4.35%"."""
     text = f"{value:.2%}" if metric in SHARES else f"{value:.4f}"
@@ -94,7 +115,7 @@ def write_history(output, history):
     figure = Figure(figsize=(7, 4), layout="constrained")
     left = figure.subplots()
     epochs = [row["epoch"] for row in history]
-    left.plot(epochs, [row["loss"] for row in history], color="tab:grey", label="training loss")
+    left.plot(epochs, [row.get("loss", math.nan) for row in history], color="tab:grey", label="training loss")
     left.set(xlabel="epoch", ylabel="training loss", yscale="log")
     right = left.twinx()
     metric = history[-1]["metric"]

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+import zoo
 from recipes.training import loop, setup
 from recipes.training.schedule import Schedule
 from zoo.contract import task as tasks
@@ -132,7 +133,7 @@ TEXT = "abcdefg" * 36 + "hhhh"
 def trained(tmp_path):
     """A function that trains a character model, and gives its history."""
 
-    def train(name="run", epochs=3, spoiled="", fails_at=None, **schedule):
+    def train(name="run", epochs=3, spoiled="", fails_at=None, preset=None, errors=None, **schedule):
         keras.utils.clear_session()  # variables get the names that a new process would give them
         schedule = Schedule(epochs=epochs, batch_size=4, **schedule)
         setup.set_up(schedule)
@@ -149,9 +150,11 @@ def trained(tmp_path):
             calls.append(1)
             if len(calls) == fails_at:
                 raise KeyboardInterrupt
-            return {"error": 1 / len(calls), "examples": [("wanted", "written")]}
+            error = errors.pop(0) if errors else 1 / len(calls)
+            return {"error": error, "examples": [("wanted", "written")]}
 
-        return loop.train(task, data, validation, tmp_path / name, schedule, {"recipe": "char_lm"})
+        settings = {"recipe": "char_lm"} | ({"preset": preset} if preset else {})
+        return loop.train(task, data, validation, tmp_path / name, schedule, settings)
 
     yield train
     keras.config.set_dtype_policy("float32")
@@ -168,6 +171,33 @@ def test_the_history_and_what_is_printed(trained, tmp_path, capsys):
     assert "Best epoch: 3, error 33.33%." in said and "finite" not in said
     assert trained() == history  # all is done
     assert "Going on with" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_what_a_run_begins_with_counts(trained, tmp_path, capsys):
+    """Where no epoch is better than the preset, it is the best model."""
+    history = trained(preset="mine", errors=[0.25, 0.5, 0.25, 0.3], ema=0.0)
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3] and "loss" not in history[0]
+    said = capsys.readouterr().out
+    assert said.startswith("before training: error 25.00%\n")
+    assert f"than what the run began with, error 25.00%: that is what is in {tmp_path}/run/best." in said
+    first = zoo.load(tmp_path / "run/best").weights()
+    last = trained("other", preset="mine", errors=[0.25, 0.5, 0.1, 0.3])
+    assert "Best epoch: 2, error 10.00%; 25.00% before training." in capsys.readouterr().out
+    second = zoo.load(tmp_path / "other/best").weights()
+    assert any((first[name] != second[name]).any() for name in first) and last[2]["error"] == 0.1
+    assert trained("other", preset="mine", errors=[9.0]) == last  # it goes on where it was
+    table = (tmp_path / "other/history.csv").read_text().splitlines()
+    assert table[0].startswith("epoch,") and table[1].startswith("0,,0.25") and len(table) == 5
+    with pytest.raises(UserError, match="nothing to train in 0 epochs"):
+        trained("third", preset="mine", epochs=0)
+    assert not (tmp_path / "third/best").exists()
+
+
+@pytest.mark.slow
+def test_a_preset_that_is_best_stops_the_run(trained):
+    errors = [0.1, 0.5, 0.5, 0.5]
+    assert len(trained(preset="mine", epochs=3, patience=2, errors=errors)) == 3
 
 
 @pytest.mark.slow
