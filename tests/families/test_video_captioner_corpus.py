@@ -82,6 +82,30 @@ def test_lists(name, tmp_path):
     assert seen["clips/c"][:, 0, 0, 0].tolist() == [120, 190, 200, 210]  # 2, 9, 10, 11
 
 
+MSVD = """VideoID,Start,End,WorkerID,Source,AnnotationTime,Language,Description
+-a,1,5,7,clean,30,English,A dog runs.
+-a,1,5,8,unverified,31,German,Ein Hund rennt.
+-a,9,12,7,clean,30,English,Two children play
+b,0.0,4.0,7,clean,30,English,A bus.
+gone,3,4,7,clean,30,English,A cat.
+c,,,7,clean,30,English,Nobody
+"""
+
+
+def test_parts_of_videos_named_by_where_they_begin_and_end(tmp_path):
+    """MSVD's own table: a row names VideoID_Start_End, or a whole video; a model speaks one language."""
+    videos = {"-a_1_5.gif": gif(30), "-a_9_12.npy": array(40), "b_0_4.gif": gif(50), "c.gif": gif(60)}
+    folder = write(tmp_path, {f"clips/{name}": data for name, data in videos.items()} | {"corpus.csv": MSVD})
+    texts, _, skipped = read(folder)
+    said = ["a dog runs"], ["two children play"], ["a bus"], ["nobody"]
+    assert texts == {f"clips/{name}": one for name, one in zip(videos, said, strict=True)}
+    assert "1 rows are in other languages than English" in skipped[0] and "gone" in skipped[1]
+    assert len(skipped) == 2
+    for name in videos:  # the table alone, beside what it names
+        (folder / "clips" / name).rename(folder / name)
+    assert len(load_videos(folder / "corpus.csv", size=SIZE, most=MOST)) == 4
+
+
 def test_archives_splits_and_texts_beside(tmp_path):
     beside = {"clips/a.txt": "A dog runs.\nThe dog is fast.\n", "clips/b.txt": "Two children play"}
     beside["clips/c.txt"] = "A bus"

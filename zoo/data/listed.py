@@ -52,6 +52,8 @@ class Kind:
         clean: a text of a list -> str, empty where nothing is said.
         variants: what may stand before an image's suffix and is no part of its name, best first.
         splits: a regular expression for the names of files that list the images of a split, its group 1.
+        span: names of the columns that tell where in a longer one it begins, and of those where it ends.
+        language: the column that tells in which language a text is; those in the most frequent one count.
         thing: what is described, where that is no image but a video; "image" stands for it in what follows.
         suffixes: of the files of such.
         part_suffixes: of files of which a folder is one such, as of a video's frames; it is named by the
@@ -70,6 +72,8 @@ class Kind:
     clean: object = str.strip
     variants: tuple = ("",)
     splits: str | None = None
+    span: tuple = ()
+    language: str = ""
     thing: str = "image"
     suffixes: tuple = IMAGE_SUFFIXES
     part_suffixes: tuple = ()

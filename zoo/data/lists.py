@@ -17,6 +17,7 @@ import itertools
 import json
 import posixpath
 import re
+from collections import Counter
 
 from zoo import files
 from zoo.errors import UserError
@@ -197,14 +198,38 @@ class _Reader:
 
     def _rows(self, table, image, said, complaints):
         try:
+            titles = table.columns
             texts = {"text": said[0]} | {f"text {i}": place for i, place in enumerate(said[1:], 2)}
-            optional = ["split", *(list(texts) if len(texts) > 1 else ())]
-            wanted = {"image": image, "split": ("split",)} | texts
-            for _, _, row in table.pick(wanted, optional, free=tuple(texts)):
+            span = {names[0]: column(titles, *names) for names in self.kind.span}
+            span = span if None not in span.values() else {}
+            language = {"language": (self.kind.language,)} if self.kind.language else {}
+            optional = ["split", *span, *language, *(list(texts) if len(texts) > 1 else ())]
+            wanted = {"image": image, "split": ("split",)} | span | language | texts
+            rows = (row for _, _, row in table.pick(wanted, optional, free=tuple(texts)))
+            for row in self._of_one_language(rows) if language else rows:
+                image = self._with_span(row["image"], [row.get(name) for name in span])
                 for text in [row[name] for name in texts if name in row] or [""]:
-                    yield Entry(row["image"], text, _learned(row.get("split")))
+                    yield Entry(image, text, _learned(row.get("split")))
         finally:
             self.skipped.extend(complaints)
+
+    def _with_span(self, image, span):
+        """The name of a part of a video, as MSVD has it: VIDEO_START_END, where there is such a file."""
+        if not span or None in span:
+            return image
+        cut = "_".join([image, *(re.sub(r"\.0+$", "", value) for value in span)])
+        return cut if self.is_image(cut) else image
+
+    def _of_one_language(self, rows):
+        """Of rows in several languages those in the most frequent one; a model speaks one."""
+        rows = list(rows)
+        counts = Counter(row["language"] for row in rows if "language" in row)
+        if len(counts) < 2:
+            return rows
+        ((most, _),) = counts.most_common(1)
+        others = sum(counts.values()) - counts[most]
+        self.skipped.append(f"{self.where}: {others} rows are in other languages than {most}.")
+        return [row for row in rows if row.get("language", most) == most]
 
     # === Lines ===
 

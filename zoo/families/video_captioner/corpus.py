@@ -6,7 +6,8 @@ such), in any subfolders, with one or more lists of captions, known by what they
 each layout:
 
 - tables with a column ``video`` (or ``file_name``, ``video_id``, ``clip``) and one ``caption`` (or
-  ``sentence``, ``description``, ``text``); a further row of a video is a further caption;
+  ``sentence``, ``description``, ``text``); a further row of a video is a further caption. MSVD's own,
+  whose files are called ``VideoID_Start_End.avi``, is one of these;
 - JSON: MSR-VTT's, lists of objects with such names, as of MSVD's copies, COCO's and ``metadata.jsonl``;
 - on each line a video, with or without its suffix, a tab or a blank and a caption, as MSVD has it;
 - where there is none of these, ``NAME.txt`` beside ``NAME.avi`` or the folder ``NAME``, a caption on each
@@ -38,6 +39,8 @@ KIND = listed.Kind(
     header="video,caption",
     option="caption",
     several=True,
+    span=(("start", "start_time"), ("end", "end_time")),
+    language="language",
     thing="video",
     suffixes=VIDEO_SUFFIXES,
     part_suffixes=FRAME_SUFFIXES,
