@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from recipes import moving_digits
+from recipes.clips import SIDE, photographs
 from recipes.training import command_line
 from zoo import files
 from zoo.errors import UserError
@@ -65,7 +66,7 @@ def cells(places, rows, columns):
     found = np.zeros((len(places), rows, columns), np.int32)
     for grid, digits in zip(found, places, strict=True):
         for value, x, y in digits:
-            row, column = int(y / moving_digits.SIDE * rows), int(x / moving_digits.SIDE * columns)
+            row, column = int(y / SIDE * rows), int(x / SIDE * columns)
             grid[min(row, rows - 1), min(column, columns - 1)] = 1 + value
     return found
 
@@ -89,8 +90,8 @@ def main(arguments):
     from zoo.layers.encoders import Preprocess, make_encoder
 
     keras.utils.set_random_seed(options.seed)
-    grounds = moving_digits.photographs(options.grounds)
-    encoder = make_encoder(options.encoder, moving_digits.SIDE)
+    grounds = photographs(options.grounds)
+    encoder = make_encoder(options.encoder, SIDE)
     rows, columns, depth = encoder.output.shape[1:]
     if depth < 10:
         raise UserError(f"--encoder {options.encoder}: it gives {depth} features; let it give 10 or more.")
@@ -103,7 +104,7 @@ def main(arguments):
         return frames, wanted, np.where(wanted > 0, 1.0, NONE).astype("float32")
 
     learn, check = samples("learn", options.clips, 1), samples("validate", 200, 2)
-    image = keras.Input((moving_digits.SIDE, moving_digits.SIDE, 3), dtype="uint8")
+    image = keras.Input((SIDE, SIDE, 3), dtype="uint8")
     # Below zero a ReLU has no slope: a digit that is not found at first would never be.
     last = encoder.layers[-1]
     activation, last.activation = last.activation, keras.activations.linear

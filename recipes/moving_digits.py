@@ -18,24 +18,16 @@ packed with tar if need be.
 """
 
 import argparse
-import concurrent.futures
-import csv
 import dataclasses
-import functools
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
-from export.runtime import IMAGE_SUFFIXES
+from recipes import clips
+from recipes.clips import SIDE
 from recipes.training import command_line
-from zoo import files
 from zoo.errors import UserError
-from zoo.images.photos import read_photo
 
-SIDE = 56  # pixels of a frame
-RATE = 8  # frames a second
 NAMES = "zero one two three four five six seven eight nine".split()
 # Where one person's digits end and the next one's begin: each begins with 0 to 9, twice or thrice.
 WRITERS = {"learn": (0, 1287), "validate": (1287, 1415), "test": (1415, 1797)}
@@ -129,13 +121,12 @@ def make_clip(random, inks, grounds=()):
         digits = _digits(random, inks)
         if _can_be_told(digits):
             break
-    ground = _ground(random, grounds)
+    ground = clips.make_ground(random, grounds)
     light = ground.mean()
     for digit in digits:
-        digit.colour = _colour(random, light)
+        digit.colour = clips.colour(random, light)
     frames = np.stack([_frame(ground, digits, at) for at in range(len(digits[0].size))])
-    noise = random.normal(0, random.uniform(1, 4), frames.shape)
-    return Clip(digits, np.clip(np.rint(frames + noise), 0, 255).astype("uint8"))
+    return Clip(digits, clips.with_grain(random, frames))
 
 
 def _digits(random, inks):
@@ -245,75 +236,6 @@ def _mask(digit, at):
     return np.clip(np.asarray(ink) / 200, 0, 1)
 
 
-def _colour(random, light):
-    """Light on a dark ground, dark on a light one."""
-    brightest = light < random.uniform(105, 150)
-    value = (
-        min(255, light + random.uniform(95, 140)) if brightest else max(0, light - random.uniform(95, 140))
-    )
-    tint = random.uniform(-1, 1, 3)
-    return np.clip(value + 35 * (tint - tint.mean()), 0, 255)
-
-
-def _ground(random, photographs):
-    """float ``[SIDE, SIDE, 3]``, 0 to 255: a part of a photograph, or a texture that is made up."""
-    if photographs and random.random() < 0.5:
-        picture = _photograph(photographs[random.integers(len(photographs))])
-        left, top = random.integers(0, picture.shape[0] - SIDE, 2)
-        ground = picture[top : top + SIDE, left : left + SIDE].astype(float)
-    else:
-        shade = _TEXTURES[random.integers(len(_TEXTURES))](random)
-        shade = (shade - shade.min()) / max(np.ptp(shade), 1e-6)
-        one, other = random.uniform(0, 255, (2, 3))
-        ground = one + (other - one) * shade[:, :, None]
-    # What is as light and dark as the digits hides them.
-    spread = max(ground.std(), 1)
-    return random.uniform(40, 215) + (ground - ground.mean()) * min(1, random.uniform(8, 30) / spread)
-
-
-@functools.lru_cache(512)
-def _photograph(path):
-    return read_photo(path, 3 * SIDE)
-
-
-def _waves(random):
-    rows, columns = np.indices((SIDE, SIDE)) / SIDE
-    waves = zip(random.uniform(-40, 40, (3, 2)), random.uniform(0, 6, 3), strict=True)
-    return sum(np.sin(across * columns + down * rows + phase) for (across, down), phase in waves)
-
-
-def _blotches(random):
-    layers = [
-        np.asarray(
-            Image.fromarray(random.random((cells, cells)).astype("float32")).resize(
-                (SIDE, SIDE), Image.Resampling.BICUBIC
-            )
-        )
-        for cells in random.integers(3, 24, 2)
-    ]
-    return layers[0] + random.uniform(0.2, 1) * layers[1]
-
-
-def _checks(random):
-    rows, columns = np.indices((SIDE, SIDE))
-    angle, width = random.uniform(0, np.pi), random.uniform(4, 14)
-    across, down = (
-        np.cos(angle) * columns + np.sin(angle) * rows,
-        np.cos(angle) * rows - np.sin(angle) * columns,
-    )
-    stripes = across // width % 2
-    return stripes if random.random() < 0.5 else stripes + down // width % 2
-
-
-def _slope(random):
-    rows, columns = np.indices((SIDE, SIDE)) / SIDE
-    across, down = random.uniform(-1, 1, 2)
-    return across * columns + down * rows + 0.1 * random.random((SIDE, SIDE))
-
-
-_TEXTURES = _waves, _blotches, _checks, _slope
-
-
 # === The corpus ===
 
 
@@ -335,60 +257,23 @@ def written_by(part):
     return [inks[data.target[first:last] == value] for value in range(10)]
 
 
-def photographs(folder):
-    """The paths of the images in a folder; none where it is None. Raises UserError where none is in it."""
-    if folder is None:
-        return []
-    names = sorted(files.names_in(folder))
-    found = [str(Path(folder, name)) for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
-    if not found:
-        raise UserError(f"--grounds {folder}: there is no image in it; give a folder of some.")
-    return found
-
-
-def save_gif(frames, path):
-    """uint8 ``[frames, height, width, 3]`` -> a GIF file with the colours of its first frame."""
-    first = Image.fromarray(frames[0]).quantize(256)
-    others = [Image.fromarray(frame).quantize(256, palette=first, dither=0) for frame in frames[1:]]
-    first.save(path, save_all=True, append_images=others, duration=1000 // RATE, loop=0)
-
-
-def _write(number, inks, grounds, folder, options):
-    """Write clip ``number``, which depends on that and the seed alone; gives its rows of captions.csv."""
-    clip = make_clip(np.random.default_rng((options.seed, number)), inks, grounds)
-    rows = []
-    for end, one in (("", clip), ("_reversed", clip.backwards()))[: 1 + options.reversed]:
-        name = f"clips/{number:06d}{end}.gif"
-        save_gif(one.frames, folder / name)
-        rows.append((name, one.sentence))
-    return rows
-
-
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--count", type=int, default=1000, metavar="N", help="how many clips, default 1000")
     parser.add_argument("--part", choices=WRITERS, default="learn", help="who wrote the digits")
-    parser.add_argument(
-        "--grounds", metavar="FOLDER", help="photographs, of which half of the grounds are cut"
-    )
-    parser.add_argument("--reversed", action="store_true", help="each clip backwards, too")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="corpus to write")
-    parser.add_argument("--seed", type=int, default=0)
+    clips.add_options(parser, reversed="each clip backwards, too")
     options = parser.parse_args(arguments)
     if options.count < 1:
         raise UserError(f"--count {options.count}: give 1 or more.")
-    inks, grounds = written_by(options.part), photographs(options.grounds)
-    with (
-        files.atomic_folder(options.output, marker="captions.csv") as folder,
-        concurrent.futures.ThreadPoolExecutor() as pool,
-    ):
-        (folder / "clips").mkdir()
-        made = pool.map(lambda number: _write(number, inks, grounds, folder, options), range(options.count))
-        rows = [row for some in tqdm(made, total=options.count, unit=" clips", disable=None) for row in some]
-        with open(folder / "captions.csv", "w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([("video", "caption"), *rows])
-    sentences = len({sentence for _, sentence in rows})
-    print(f"{options.output}: {len(rows):,} clips, {sentences:,} different sentences.")
+    inks, grounds = written_by(options.part), clips.photographs(options.grounds)
+
+    def make(number):
+        clip = make_clip(np.random.default_rng((options.seed, number)), inks, grounds)
+        both = ("", clip), ("_reversed", clip.backwards())
+        made = both if options.reversed else both[:1]
+        return [(f"{number:06d}{end}", one.frames, one.sentence) for end, one in made]
+
+    clips.write_corpus(options.output, range(options.count), make)
 
 
 if __name__ == "__main__":
