@@ -96,7 +96,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["zoo", "zoo.*", "recipes", "recipes.*", "export", "studies"]),
-    package_data={"zoo": ["presets/*/*"]},
+    package_data={"zoo": ["presets/*/*"], "recipes": ["*.json"]},
     install_requires=base,
     extras_require=extras,
     entry_points={"console_scripts": ["zoo=zoo.cli:main"]},

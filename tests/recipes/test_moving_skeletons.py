@@ -19,7 +19,7 @@ STANDING = {  # right of the picture, up, towards the viewer, in metres
 
 
 def waving(table, steps=30):
-    """float ``[steps, 60]``: someone three metres away who waves with the right arm, as MSR-Action3D has it."""
+    """float ``[steps, 60]``: someone who waves with the right arm, as MSR-Action3D has it."""
     places = np.empty((steps, len(table.joints), 3))
     for at, joint in enumerate(table.joints):
         side, _, part = joint.rpartition(" ")
