@@ -10,16 +10,12 @@ digit is where: of each cell of its grid the digit whose centre it holds, or non
 feature for each digit, or more. Writers are those to learn from; `--encoder` is that of the captioner.
 """
 
-import argparse
-
 import numpy as np
 from PIL import Image
 
-from recipes import moving_digits
+from recipes import finders, moving_digits
 from recipes.clips import SIDE, photographs
 from recipes.training import command_line
-from zoo import files
-from zoo.errors import UserError
 
 FRAMES = 5  # of each clip
 NONE = 0.1  # weight of a cell that holds no digit
@@ -72,29 +68,15 @@ def cells(places, rows, columns):
 
 
 def main(arguments):
-    from zoo.families.video_captioner.network import VideoCaptionerConfig
-
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--encoder", default=VideoCaptionerConfig.encoder, help="as --model.encoder has it")
-    parser.add_argument("--clips", type=int, default=8000, metavar="N", help="to see, default 8000")
-    parser.add_argument("--epochs", type=int, default=6, metavar="N", help="default 6")
-    parser.add_argument("--grounds", metavar="FOLDER", help="photographs to cut half of the grounds from")
-    parser.add_argument("--output", required=True, metavar="FILE.npz", help="the encoder's weights")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    if not options.output.endswith(".npz"):
-        raise UserError(f"--output {options.output}: give a name that ends in .npz.")
-
     import keras
 
-    from zoo.layers.encoders import Preprocess, make_encoder
+    from zoo.families.video_captioner.network import VideoCaptionerConfig
 
-    keras.utils.set_random_seed(options.seed)
-    grounds = photographs(options.grounds)
-    encoder = make_encoder(options.encoder, SIDE)
-    rows, columns, depth = encoder.output.shape[1:]
-    if depth < 10:
-        raise UserError(f"--encoder {options.encoder}: it gives {depth} features; let it give 10 or more.")
+    parser = finders.parser(__doc__, VideoCaptionerConfig.encoder, epochs=6)
+    parser.add_argument("--clips", type=int, default=8000, metavar="N", help="to see, default 8000")
+    options = parser.parse_args(arguments)
+    grounds, encoder = photographs(options.grounds), finders.begin(options, 10, "digits")
+    rows, columns = encoder.output.shape[1:3]
 
     def samples(part, clips, seed):
         random, inks = np.random.default_rng((options.seed, seed)), moving_digits.written_by(part)
@@ -103,25 +85,20 @@ def main(arguments):
         wanted = cells(places, rows, columns)
         return frames, wanted, np.where(wanted > 0, 1.0, NONE).astype("float32")
 
-    learn, check = samples("learn", options.clips, 1), samples("validate", 200, 2)
-    image = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    def head(features):
+        features = features[..., :10]
+        return keras.ops.concatenate([keras.ops.zeros_like(features[..., :1]), features], -1)
+
     # Below zero a ReLU has no slope: a digit that is not found at first would never be.
     last = encoder.layers[-1]
     activation, last.activation = last.activation, keras.activations.linear
-    seen = encoder(Preprocess(options.encoder)(image))[..., :10]
-    nothing = keras.ops.zeros_like(seen[..., :1])
-    model = keras.Model(image, keras.ops.concatenate([nothing, seen], -1))
-    steps = options.epochs * -(-len(learn[0]) // 64)
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
-    model.compile(
-        keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    )
-    model.fit(*learn[:2], sample_weight=learn[2], batch_size=64, epochs=options.epochs, verbose=2)
-    said, wanted = model.predict(check[0], verbose=0), check[1]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = finders.learn(options, encoder, head, loss, *samples("learn", options.clips, 1))
+    frames, wanted, _ = samples("validate", 200, 2)
+    said = model.predict(frames, verbose=0)
     right = (said[..., 1:].argmax(-1) + 1 == wanted)[wanted > 0].mean()
     last.activation = activation
-    with files.atomic_write(options.output) as file:
-        np.savez(file, **{"{}.{}".format(*v.path.split("/")[-2:]): np.asarray(v) for v in encoder.weights})
+    finders.save(encoder, options.output)
     print(f"{options.output}: {right:.1%} of the digits of a writer held out are told in a single frame.")
 
 

@@ -1,76 +1,83 @@
 """An encoder of frames that finds the joints of a figure, to begin the training of a video captioner with.
 
-    python -m recipes.joint_finder --data msr_action3d.tar.gz --output finder.npz
+    python -m recipes.joint_finder --data msr_action3d.tar.gz --hold-out '/s05/' --output finder.npz
+    python -m recipes.video_captioner train --data clips --hold-out '/s05/' --encoder-weights finder.npz \
+        --model.encoder-learns False --model.encoder "ConvNet(…)" --model.tracks False --output RUN
+
+What the sentences of some thousand clips teach of twenty joints is little. So the encoder learns first, from
+single frames of takes that `recipes.moving_skeletons` films: each of its features is to have its centre where
+a joint is drawn, in the order of the table. Its last layer has a feature for each joint, or more; `--encoder`
+is that of the captioner.
 """
 
-import argparse
+import re
 
 import numpy as np
 
-from recipes import clips
-from recipes.clips import SIDE
-from recipes.moving_skeletons import TABLE, Table, Take, film, recorded
+from recipes import finders
+from recipes.clips import SIDE, photographs
+from recipes.moving_skeletons import Table, Take, add_data, film, mirrored, recorded
 from recipes.training import command_line
-from zoo import files
+from zoo.errors import UserError
 
+ENCODER = "ConvNet(filters=(16, 32, 64, 64, 20), strides=(2, 2, 2, 1, 1), kernels=(5, 3, 3, 3, 1))"
 FRAMES = 8  # of each take
+MOST = 2000  # frames to judge by
 
 
 def stills(random, table, found, takes, grounds):
-    """Frames, uint8 ``[n, SIDE, SIDE, 3]``, and where joints are, ``[n, 2 * joints]``: rows, columns, -1 to 1."""
+    """Frames and where joints are in them.
+
+    Args:
+        random: a ``numpy.random.Generator``.
+        table, grounds: as of ``recipes.moving_skeletons.film``.
+        found: as ``recipes.moving_skeletons.recorded`` gives it.
+        takes: how many of each.
+
+    Returns:
+        uint8 ``[frames, SIDE, SIDE, 3]``, and float32 ``[frames, 2 * joints]``: how far down all joints are,
+        then how far to the right, -1 to 1.
+    """
     frames, places = [], []
+    other_sides = [table.joints.index(mirrored(joint)) for joint in table.joints]
     for _, _, recording in found:
-        for take in range(takes):
-            seen, spots = film(random, table, recording, Take.draw(random, mirror=take % 2 == 1), grounds)
+        for number in range(takes):
+            take = Take.draw(random, mirror=number % 2 == 1)
+            seen, spots = film(random, table, recording, take, grounds)
             chosen = random.choice(len(seen), min(FRAMES, len(seen)), replace=False)
-            if take % 2 == 1:
-                spots = spots[:, table.other_sides]
             frames.append(seen[chosen])
-            places.append(spots[chosen])
-    places = (np.concatenate(places) + 0.5) * 2 / SIDE - 1
+            places.append(spots[chosen][:, other_sides] if take.mirror else spots[chosen])
+    places = np.concatenate(places) * 2 / SIDE - 1
     return np.concatenate(frames), np.concatenate([places[..., 1], places[..., 0]], 1).astype("float32")
 
 
 def main(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--data", nargs="+", required=True)
-    parser.add_argument("--only")
-    parser.add_argument("--table", default=TABLE)
-    parser.add_argument("--encoder", default="ConvNet(filters=(16, 32, 64, 64, 20), strides=(2, 2, 2, 1, 1), kernels=(5, 3, 3, 3, 1))")
-    parser.add_argument("--takes", type=int, default=12)
-    parser.add_argument("--epochs", type=int, default=6, metavar="N", help="default 6")
-    parser.add_argument("--grounds", metavar="FOLDER", help="photographs to cut half of the grounds from")
-    parser.add_argument("--check")
-    parser.add_argument("--output", required=True, metavar="FILE.npz", help="the encoder's weights")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    import keras
-
-    from zoo.layers.encoders import Preprocess, make_encoder
     from zoo.layers.pooling import FeaturePoints
 
-    keras.utils.set_random_seed(options.seed)
-    grounds, table = clips.photographs(options.grounds), Table.read(options.table)
+    parser = finders.parser(__doc__, ENCODER, epochs=14)
+    add_data(parser)
+    command_line.add_hold_out(parser, "sequences")
+    parser.add_argument("--takes", type=int, default=20, metavar="N", help="to see of each, default 20")
+    options = parser.parse_args(arguments)
+    grounds, table = photographs(options.grounds), Table.read(options.table)
+    joints = len(table.joints)
+    encoder = finders.begin(options, joints, "joints")
+    found, held = recorded(options, table), re.compile(options.hold_out or "(?!)")
     random = np.random.default_rng(options.seed)
-    learn = stills(random, table, recorded(options.data, table, options.only), options.takes, grounds)
-    check = stills(random, table, recorded(options.data, table, options.check), 2, grounds)
-    print(len(learn[0]), len(check[0]))
-    encoder = make_encoder(options.encoder, SIDE)
-    depth = encoder.output.shape[-1]
-    image = keras.Input((SIDE, SIDE, 3), dtype="uint8")
-    last = encoder.layers[-1]
-    activation, last.activation = last.activation, keras.activations.softplus
-    points = FeaturePoints()(encoder(Preprocess(options.encoder)(image)))
-    model = keras.Model(image, points[:, depth : 3 * depth])
-    steps = options.epochs * -(-len(learn[0]) // 64)
-    rate = keras.optimizers.schedules.CosineDecay(3e-3, steps)
-    model.compile(keras.optimizers.Adam(rate), "mae")
-    model.fit(*learn, batch_size=64, epochs=options.epochs, verbose=2, validation_data=check)
-    last.activation = activation
-    err = np.abs(keras.Model(image, FeaturePoints()(encoder(Preprocess(options.encoder)(image)))[:, depth : 3 * depth]).predict(check[0], verbose=0) - check[1]) * SIDE / 2
-    print("pixels off, relu", err.mean(), dict(zip(table.joints, np.round(err.reshape(len(err), 2, -1).mean((0, 1)), 1).tolist())))
-    with files.atomic_write(options.output) as file:
-        np.savez(file, **{"{}.{}".format(*v.path.split("/")[-2:]): np.asarray(v) for v in encoder.weights})
+    learned = [one for one in found if not held.search(one[0])]
+    if not learned:
+        raise UserError(f"--hold-out {options.hold_out}: it matches all sequences; leave some to learn from.")
+    check = [one for one in found if held.search(one[0])]
+
+    def head(features):  # the centres of their mass, as the captioner takes them
+        return FeaturePoints()(features[..., :joints])[:, joints : 3 * joints]
+
+    learn = stills(random, table, learned, options.takes, grounds)
+    model = finders.learn(options, encoder, head, "mae", *learn)
+    frames, wanted = stills(random, table, check, 2, grounds) if check else learn
+    finders.save(encoder, options.output)
+    error = np.abs(model.predict(frames[:MOST], verbose=0) - wanted[:MOST]).mean() * SIDE / 2
+    print(f"{options.output}: {joints} joints are found, on the mean {error:.1f} pixels off across and down.")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ What the joints are, and what is said of each label, stands in a table, a JSON f
     sentences   label -> what is done; in a mirror right is left, and clockwise is counterclockwise
     backwards   label -> what is done if time goes backwards, where a person would say something
 
-The output is a folder of GIF files, `clips/SUBJECT/ID_TAKE.gif`, and captions.csv, so that whole
+The output is a folder of GIF files, `clips/CORPUS/SUBJECT/ID_TAKE.gif`, and captions.csv, so that whole
 subjects can be held out.
 """
 
@@ -161,26 +161,44 @@ class Take:
 
     Attributes:
         mirror: whether left and right change places.
-        speed: how much faster it is.
+        cut: shares of the time that are left out at the beginning and at the end.
+        speed: how much faster it is, in a few moments that are evenly spread over the time.
+        reach: how much farther all moves go.
+        body: float ``[3, 3]``, what is made of places: other proportions.
         yaw, pitch: of the camera, in radians.
-        stretch: of the figure's width.
         size: share of the frame that the figure takes.
     """
 
     mirror: bool = False
-    speed: float = 1.0
+    cut: tuple = (0.0, 0.0)
+    speed: tuple = (1.0,)
+    reach: float = 1.0
+    body: np.ndarray = dataclasses.field(default_factory=lambda: np.eye(3))
     yaw: float = 0.0
     pitch: float = 0.0
-    stretch: float = 1.0
     size: float = 0.95
 
     @classmethod
     def draw(cls, random, mirror):
         uniform = random.uniform
         return cls(
-            mirror, uniform(0.8, 1.25), uniform(-0.7, 0.7), uniform(-0.1, 0.35), uniform(0.9, 1.1),
-            uniform(0.8, 1.0),
+            mirror, uniform(0, 0.1, 2), uniform(0.8, 1.25) * uniform(0.7, 1.4, 4), uniform(0.85, 1.15),
+            np.diag(uniform(0.88, 1.12, 3)) + uniform(-0.06, 0.06, (3, 3)), uniform(-0.7, 0.7),
+            uniform(-0.1, 0.35), uniform(0.8, 1.0),
         )  # fmt: skip
+
+    def moments(self, count, pace):
+        """Which of ``count`` steps the frames are of, float, each later than the one before.
+
+        ``pace`` is how many steps there are for each frame.
+        """
+        last = count - 1
+        begin, end = self.cut[0] * last, (1 - self.cut[1]) * last
+        moments = [begin]
+        while moments[-1] < end:
+            along = (moments[-1] - begin) / (end - begin) * (len(self.speed) - 1)
+            moments.append(moments[-1] + pace * np.interp(along, range(len(self.speed)), self.speed))
+        return np.array(moments[:-1])
 
 
 def film(random, table, places, take, grounds=()):
@@ -195,10 +213,9 @@ def film(random, table, places, take, grounds=()):
     Returns:
         uint8 ``[frames, SIDE, SIDE, 3]`` and float ``[frames, joints, 2]``, pixels to the right and down.
     """
-    steps = np.arange(0, len(places) - 1, take.speed * table.rate / RATE)
-    before = steps.astype(int)
-    part = (steps - before)[:, None, None]
-    places = places[before] * (1 - part) + places[before + 1] * part
+    places = _at(places, take.moments(len(places), table.rate / RATE))
+    usual = places.mean(0)
+    places = (usual + take.reach * (places - usual)) @ take.body
     spots, depth = _projected(random, places, take)
     unit = _height(spots) / 100
     ground = clips.make_ground(random, grounds)
@@ -207,10 +224,17 @@ def film(random, table, places, take, grounds=()):
     return clips.with_grain(random, np.stack(frames)), spots
 
 
+def _at(places, steps):
+    """Places at times that are between those that are known."""
+    before = np.minimum(steps.astype(int), len(places) - 2)
+    part = (steps - before)[:, None, None]
+    return places[before] * (1 - part) + places[before + 1] * part
+
+
 def _projected(random, places, take):
     """Pixels ``[frames, joints, 2]``, right and down, and how near they are ``[frames, joints]``."""
     places = places - (places.max((0, 1)) + places.min((0, 1))) / 2
-    right, up, near = np.moveaxis(places, -1, 0) * np.reshape([take.stretch, 1, 1], (3, 1, 1))
+    right, up, near = np.moveaxis(places, -1, 0)
     right = -right if take.mirror else right
     right, near = (
         right * np.cos(take.yaw) + near * np.sin(take.yaw),
@@ -273,18 +297,26 @@ def _frame(ground, table, colours, unit, spots, depth):
 # === The corpus ===
 
 
-def recorded(corpora, table, only=None, columns=None):
-    """What of corpora of joints can be filmed: list of ``(name, label, places)``; says what cannot.
+def add_data(parser):
+    """The options that say what is to be filmed, for ``recorded``."""
+    parser.add_argument("--data", nargs="+", required=True, metavar="CORPUS", help="sequences of joints")
+    parser.add_argument("--only", metavar="REGEX", help="take those whose CORPUS/SUBJECT/ID it matches")
+    command_line.add_columns(parser, "id", "label", "subject")
+    parser.add_argument(
+        "--table", default=TABLE, metavar="FILE.json", help=f"what the joints are; default {TABLE.name}"
+    )
 
-    Args:
-        corpora, only, columns: as of ``zoo.families.sequence_classifier.corpus.load_sequences``.
+
+def recorded(options, table):
+    """What can be filmed, a list of ``(CORPUS/SUBJECT/ID, label, places)``; says what cannot.
 
     Raises:
-        UserError: none can.
+        UserError: nothing can.
     """
     from zoo.families.sequence_classifier.corpus import load_sequences
 
-    sequences = load_sequences(corpora, only, progress=True, columns=columns)
+    columns = command_line.columns(options)
+    sequences = load_sequences(options.data, options.only, progress=True, columns=columns)
     found, skipped, silent = [], list(sequences.skipped), Counter()
     for (values, labels), name in zip(sequences.chunks(1), sequences.names, strict=True):
         ((_, values),), (label,) = values, labels
@@ -292,7 +324,7 @@ def recorded(corpora, table, only=None, columns=None):
             silent[label] += 1
             continue
         try:
-            found.append((name.partition("/")[2], label, table.seen(values)))
+            found.append((name, label, table.seen(values)))
         except UserError as error:
             skipped.append(f"{name}: {error}.")
     for label, count in silent.items():
@@ -306,10 +338,7 @@ def recorded(corpora, table, only=None, columns=None):
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
-    parser.add_argument("--data", nargs="+", required=True, metavar="CORPUS", help="sequences of joints")
-    parser.add_argument("--only", metavar="REGEX", help="draw those whose CORPUS/SUBJECT/ID it matches")
-    command_line.add_columns(parser, "id", "label", "subject")
-    parser.add_argument("--table", default=TABLE, metavar="FILE.json", help=f"default {TABLE.name}")
+    add_data(parser)
     parser.add_argument("--takes", type=int, default=8, metavar="N", help="videos of each, default 8")
     parser.add_argument("--front", action="store_true", help="one take, from the front and not mirrored")
     clips.add_options(parser, reversed="each take backwards, too, where the table tells what that is")
@@ -317,7 +346,7 @@ def main(arguments):
     if options.takes < 1:
         raise UserError(f"--takes {options.takes}: give 1 or more.")
     table, grounds = Table.read(options.table), clips.photographs(options.grounds)
-    found = recorded(options.data, table, options.only, command_line.columns(options))
+    found = recorded(options, table)
     takes = 1 if options.front else options.takes
     jobs = [(*one, number) for one in found for number in range(takes)]
     clips.write_corpus(options.output, jobs, functools.partial(_clips, table, grounds, options))
@@ -327,12 +356,14 @@ def _clips(table, grounds, options, job):
     """The clips of a take, which depends on the sequence's name, the take's number and the seed alone."""
     name, label, places, number = job
     random = np.random.default_rng((options.seed, zlib.crc32(name.encode()), number))
+    # An id may lead out of the folder.
+    name = "/".join(part for part in f"{name}_{number:02d}".split("/") if part.strip("."))
     take = Take() if options.front else Take.draw(random, mirror=number % 2 == 1)
     frames, _ = film(random, table, places, take, grounds)
     said = mirrored if take.mirror else str
-    made = [(f"{name}_{number:02d}", frames, said(table.sentences[label]))]
+    made = [(name, frames, said(table.sentences[label]))]
     if options.reversed and label in table.backwards:
-        made.append((f"{name}_{number:02d}_reversed", frames[::-1], said(table.backwards[label])))
+        made.append((f"{name}_reversed", frames[::-1], said(table.backwards[label])))
     return made
 
 

@@ -74,7 +74,7 @@ def test_the_right_arm_is_on_the_left_of_who_looks_on(table):
         around = frames[8][[0, 0, 55, 55], [0, 55, 0, 55]].astype(int).mean()  # the ground
         assert abs(frames[8][row, column].astype(int).mean() - around) > 25
     assert np.ptp(film(np.random.default_rng(2), table, places, Take())[1][:, hand, 0]) > 3
-    assert len(film(np.random.default_rng(2), table, places, Take(speed=2))[0]) == 8
+    assert len(film(np.random.default_rng(2), table, places, Take(speed=(2.0,)))[0]) == 8
 
 
 def test_joints_that_were_not_seen(table):
@@ -105,12 +105,12 @@ def test_a_corpus(corpus, tmp_path, capsys):
     assert "1 with the label juggle, of which the table has no sentence" in skipped
     assert "ben/d: someone is seen in 0 of its rows" in skipped
     rows = dict(list(csv.reader((tmp_path / "one" / "captions.csv").read_text().splitlines()))[1:])
-    assert len(rows) == 8 and rows["clips/ann/a_00.gif"] == "someone waves with the right arm held high"
-    assert rows["clips/ann/a_01_reversed.gif"] == "someone waves with the left arm held high"
-    assert rows["clips/ben/b_01_reversed.gif"].startswith("someone draws a circle counterclockwise")
+    assert len(rows) == 8 and rows["clips/moves/ann/a_00.gif"] == "someone waves with the right arm held high"
+    assert rows["clips/moves/ann/a_01_reversed.gif"] == "someone waves with the left arm held high"
+    assert rows["clips/moves/ben/b_01_reversed.gif"].startswith("someone draws a circle counterclockwise")
     for name in rows:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-    take = tmp_path / "one" / "clips" / "ben" / "b_00"
+    take = tmp_path / "one" / "clips" / "moves" / "ben" / "b_00"
     forth, back = (read_video(f"{take}{end}.gif", 56, 99) for end in ("", "_reversed"))
     assert np.abs(forth.astype(int) - back[::-1]).mean() < 12
     front = ["--front", "--only", "/ann/", "--output", str(tmp_path / "front")]
