@@ -44,7 +44,7 @@ class Toy:
         return sum(self.log_probs(row, tokens[:i])[token] for i, token in enumerate(tokens))
 
 
-def rated(score, tokens, alpha):
+def rated(tokens, score, alpha):
     return score / ((5 + len(tokens)) / 6) ** alpha
 
 
@@ -52,6 +52,9 @@ def reference_beam(toy, row, max_length, width, alpha):
     """The same search in plain Python: ``[(tokens, score)]``, best first."""
     alive, ended = [((), 0.0)], []
     for _ in range(max_length):
+        ended.sort(key=lambda pair: -rated(*pair, alpha))
+        if len(ended) >= width and rated(*alive[0], alpha) <= rated(*ended[0], alpha):
+            break
         longer = [
             ((*tokens, i), score + more)
             for tokens, score in alive
@@ -60,10 +63,8 @@ def reference_beam(toy, row, max_length, width, alpha):
         longer.sort(key=lambda pair: -pair[1])
         ended += [pair for pair in longer[:width] if pair[0][-1] == END]
         alive = [pair for pair in longer if pair[0][-1] != END][:width]
-        if len(ended) >= width:
-            alive = []
-            break
-    return sorted(ended + alive, key=lambda pair: -rated(pair[1], pair[0], alpha))[:width]
+    cut = alive if len(ended) < width else []
+    return sorted(ended + cut, key=lambda pair: -rated(*pair, alpha))[:width]
 
 
 def arrays(result):
@@ -90,7 +91,7 @@ def test_a_wide_beam_finds_what_enumeration_finds(alpha):
             for tokens in itertools.product(range(3), repeat=max_length)
         }
         every = [(tokens, toy.score(row, tokens)) for tokens in every]
-        every.sort(key=lambda pair: -rated(pair[1], pair[0], alpha))
+        every.sort(key=lambda pair: -rated(*pair, alpha))
         assert len(every) == 31  # so three places of the beam are left
         check({name: value[row] for name, value in result.items()}, every, max_length)
         assert np.exp(result["scores"][row]).sum() == pytest.approx(1, abs=1e-4)
@@ -107,6 +108,24 @@ def test_a_narrow_beam(width, alpha):
         check({name: value[row] for name, value in result.items()}, wanted, max_length)
         ended += sum(tokens[-1] == END for tokens, _ in wanted)
     assert 0 < ended < 12 * width  # some were cut
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0])
+def test_a_beam_does_not_stop_at_what_it_finds_first(alpha):
+    """Each step may end, improbably; such ends come before that of which the model is certain."""
+    certain = np.log(np.array([0.005, 0.005, 0.03, 0.96], "float32"))
+
+    def step(tokens, state):
+        last = ops.cast(state["steps"] == 6, "float32")[:, None]
+        ending = np.log(np.array([0.005, 0.005, 0.98, 0.01], "float32"))
+        logits = last * ending + (1 - last) * certain
+        return logits, {"steps": state["steps"] + 1}
+
+    for width in (1, 3, 5):
+        state = {"steps": ops.zeros((2,), "int32")}
+        found = arrays(decoding.beam_search(step, state, START, END, 12, width, alpha))
+        assert found["tokens"][0, 0].tolist() == [3] * 6 + [END] + [0] * 5
+        assert (found["lengths"][:, 0] == 6).all()
 
 
 def test_greedy_is_a_beam_of_one_and_sampling_at_temperature_zero():

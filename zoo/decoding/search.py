@@ -86,8 +86,10 @@ def beam_search(step, state, start, end, max_length, beam_width=4, length_penalt
     Sequences are ranked by ``log-probability / ((5 + length) / 6) ** length_penalty`` (Wu et al. 2016,
     equation 14), ``length`` counting ``end``. An ``end`` among the ``beam_width`` best continuations of a
     step makes a finished sequence. It is kept, and its place in the beam goes to the next best prefix. A
-    row is done when it has ``beam_width`` finished sequences, the loop when all rows are. If ``max_length``
-    comes first, the prefixes it cuts are ranked among the finished.
+    row is done when it has ``beam_width`` finished sequences and no prefix ranks above the best of these,
+    the loop when all rows are: a search that stops as soon as they are ``beam_width`` finds short ones (Huang
+    et al. 2017, "When to Finish? Optimal Beam Search for Neural Text Generation"). If ``max_length`` comes
+    before there are so many, the prefixes it cuts are ranked among the finished.
 
     Args:
         beam_width: int, or (not on JAX) an int32 scalar tensor. ``step`` sees a batch of
@@ -117,16 +119,20 @@ def beam_search(step, state, start, end, max_length, beam_width=4, length_penalt
     def rated(log_prob, length):
         return log_prob / ops.power((5.0 + ops.cast(length, "float32")) / 6.0, length_penalty)
 
-    def searching(log_prob, ended_score):
+    def searching(position, log_prob, ended_score):
         """bool [batch]: whether a row may still find a sequence that counts."""
-        return ops.logical_and(
-            ops.any(log_prob > _POSSIBLE, axis=1), ops.any(ended_score < _POSSIBLE, axis=1)
-        )
+        best = ops.max(log_prob, axis=1)
+        lacks = ops.any(ended_score < _POSSIBLE, axis=1)
+        better = rated(best, position) > ops.max(ended_score, axis=1)
+        return ops.logical_and(best > _POSSIBLE, ops.logical_or(lacks, better))
 
     def go_on(position, token, log_prob, paths, ended_score, ended, *leaves):
-        return ops.logical_and(position < max_length, ops.any(searching(log_prob, ended_score)))
+        return ops.logical_and(position < max_length, ops.any(searching(position, log_prob, ended_score)))
 
     def body(position, token, log_prob, paths, ended_score, ended, *leaves):
+        # A row that is done stays so, whatever the others of the batch still do.
+        going = searching(position, log_prob, ended_score)[:, None]
+        log_prob = ops.where(going, log_prob, _IMPOSSIBLE)
         log_probs, new = _advance(step, token, state, leaves)
         classes = log_probs.shape[-1]
         log_probs = ops.reshape(log_probs, (-1, width, classes)) + log_prob[:, :, None]
@@ -137,7 +143,7 @@ def beam_search(step, state, start, end, max_length, beam_width=4, length_penalt
         longer = ops.where(steps == position, choice[:, :, None], _pick(paths, parent))
 
         ends = choice == end
-        counts = ops.logical_and(ends[:, :width], searching(log_prob, ended_score)[:, None])
+        counts = ops.logical_and(ends[:, :width], going)
         score = ops.where(counts, rated(best[:, :width], position + 1), _IMPOSSIBLE)
         ended_score, order = ops.top_k(ops.concatenate([ended_score, score], axis=1), width)
         ended = _pick(ops.concatenate([ended, longer[:, :width]], axis=1), order)
@@ -151,7 +157,8 @@ def beam_search(step, state, start, end, max_length, beam_width=4, length_penalt
 
     values = (0, ops.repeat(token, width), first, paths, impossible, paths, *leaves)
     _, _, log_prob, paths, ended_score, ended, *_ = ops.while_loop(go_on, body, _tensors(values))
-    cut = ops.where(searching(log_prob, ended_score)[:, None], rated(log_prob, max_length), _IMPOSSIBLE)
+    lacks = ops.any(ended_score < _POSSIBLE, axis=1)[:, None]
+    cut = ops.where(lacks, rated(log_prob, max_length), _IMPOSSIBLE)
     score, order = ops.top_k(ops.concatenate([ended_score, cut], axis=1), width)
     found = score > _POSSIBLE
     tokens = ops.where(found[:, :, None], _pick(ops.concatenate([ended, paths], axis=1), order), pad)
