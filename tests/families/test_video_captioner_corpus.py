@@ -99,7 +99,7 @@ def test_parts_of_videos_named_by_where_they_begin_and_end(tmp_path):
     texts, _, skipped = read(folder)
     said = ["a dog runs"], ["two children play"], ["a bus"], ["nobody"]
     assert texts == {f"clips/{name}": one for name, one in zip(videos, said, strict=True)}
-    assert "1 rows are in other languages than English" in skipped[0] and "gone" in skipped[1]
+    assert "1 of its rows are not in English" in skipped[0] and "gone" in skipped[1]
     assert len(skipped) == 2
     for name in videos:  # the table alone, beside what it names
         (folder / "clips" / name).rename(folder / name)

@@ -228,7 +228,7 @@ class _Reader:
             return rows
         ((most, _),) = counts.most_common(1)
         others = sum(counts.values()) - counts[most]
-        self.skipped.append(f"{self.where}: {others} rows are in other languages than {most}.")
+        self.skipped.append(f"{self.where}: {others} of its rows are not in {most}, and not read.")
         return [row for row in rows if row.get("language", most) == most]
 
     # === Lines ===
