@@ -10,15 +10,12 @@ a joint is drawn, in the order of the table. Its last layer has a feature for ea
 is that of the captioner.
 """
 
-import re
-
 import numpy as np
 
 from recipes import finders
 from recipes.clips import SIDE, photographs
 from recipes.moving_skeletons import Table, Take, add_data, film, mirrored, recorded
-from recipes.training import command_line
-from zoo.errors import UserError
+from recipes.training import command_line, setup
 
 # Strides of 4 in all: joints are found 0.5 pixels off, with strides of 8 0.8 pixels.
 ENCODER = (
@@ -65,12 +62,11 @@ def main(arguments):
     grounds, table = photographs(options.grounds), Table.read(options.table)
     joints = len(table.joints)
     encoder = finders.begin(options, joints, "joints")
-    found, held = recorded(options, table), re.compile(options.hold_out or "(?!)")
-    random = np.random.default_rng(options.seed)
-    learned = [one for one in found if not held.search(one[0])]
-    if not learned:
-        raise UserError(f"--hold-out {options.hold_out}: it matches all sequences; leave some to learn from.")
-    check = [one for one in found if held.search(one[0])]
+    found, random = recorded(options, table), np.random.default_rng(options.seed)
+    names = [name for name, _, _ in found]
+    held = setup.held_out(names, options.hold_out, "sequences") if options.hold_out else set()
+    learned = [one for one in found if one[0] not in held]
+    check = [one for one in found if one[0] in held]
 
     def head(features):  # the centres of their mass, as the captioner takes them
         return FeaturePoints()(features[..., :joints])[:, joints : 3 * joints]

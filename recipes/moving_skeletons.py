@@ -95,11 +95,14 @@ class Table:
     @classmethod
     def read(cls, path):
         """The table in a JSON file. Raises UserError."""
+        fields = [field.name for field in dataclasses.fields(cls)]
         try:
-            return cls(**json.loads(read_text(path)))
+            stored = json.loads(read_text(path))
+            if not isinstance(stored, dict) or sorted(stored) != sorted(fields):
+                raise ValueError(f"it is no object with {', '.join(fields)} and nothing else")
+            return cls(**stored)
         except (ValueError, TypeError, RecursionError) as error:
-            message = str(error).replace("Table.__init__()", "it")
-            raise UserError(f"{path}: {message}; write it as {TABLE.name} is.") from error
+            raise UserError(f"{path}: {error}; write it as {TABLE.name} is.") from error
 
     @property
     def chains(self):
@@ -334,7 +337,10 @@ def recorded(options, table):
     for sentence in skipped:
         print(f"skipped: {sentence}", file=sys.stderr)
     if not found:
-        raise UserError(f"None of the {len(sequences)} sequences can be drawn ({skipped[0].rstrip('.')}).")
+        raise UserError(
+            f"None of the {len(sequences)} sequences can be drawn ({skipped[0].rstrip('.')}); give a --table "
+            "that tells what their joints are and what to say of their labels."
+        )
     return found
 
 

@@ -46,20 +46,25 @@ def split(corpus, options, load, unit, levels, **more):
     if options.validation:
         return corpus, load(options.validation, progress=True)
     if options.hold_out:
-        try:
-            pattern = re.compile(options.hold_out)
-        except re.error as error:
-            raise UserError(f"--hold-out {options.hold_out!r} is no regular expression ({error}).") from error
-        held = set(filter(pattern.search, corpus.names))
-        if not 0 < len(held) < len(corpus):
-            raise UserError(
-                f"--hold-out {options.hold_out!r} matches {'all' if held else 'none'} of the {len(corpus)} "
-                f"{unit}; they are called {', '.join(corpus.names[:3])} and so on."
-            )
-        return part(corpus, held, options, unit)
+        return part(corpus, held_out(corpus.names, options.hold_out, unit), options, unit)
     found = hold_out(corpus.names, levels, unit, **more)
     held = set().union(*(one.names for one in found))
     return part(corpus, held, options, unit, "; ".join(map(str, found)))
+
+
+def held_out(names, hold_out, unit):
+    """Those of ``names`` that ``--hold-out`` matches, a set. Raises UserError where these are all or none."""
+    try:
+        pattern = re.compile(hold_out)
+    except re.error as error:
+        raise UserError(f"--hold-out {hold_out!r} is no regular expression ({error}).") from error
+    held = set(filter(pattern.search, names))
+    if not 0 < len(held) < len(names):
+        raise UserError(
+            f"--hold-out {hold_out!r} matches {'all' if held else 'none'} of the {len(names)} {unit}; they "
+            f"are called {', '.join(names[:3])} and so on."
+        )
+    return held
 
 
 def part(corpus, held, options, unit, told=None):

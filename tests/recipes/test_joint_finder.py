@@ -48,7 +48,7 @@ def test_weights_are_what_a_captioner_begins_with(found, tmp_path, capsys, monke
     load_weights(encoder, ENCODER, path)
     with np.load(path) as stored:
         np.testing.assert_array_equal(stored["conv_2.kernel"], np.asarray(encoder.get_layer("conv_2").kernel))
-    with pytest.raises(UserError, match="matches all sequences"):
+    with pytest.raises(UserError, match="matches all of the 2 sequences"):
         joint_finder.main([*few, "--hold-out", "moves", "--output", path])
     with pytest.raises(UserError, match="ends in .npz"):
         joint_finder.main([*few, "--output", "finder.h5"])

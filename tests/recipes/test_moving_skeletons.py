@@ -126,7 +126,7 @@ def test_a_corpus(corpus, tmp_path, capsys):
         ({"rate": 0}, "rate is more than 0"),
         ({"sentences": {"bend": ""}}, "each with what is said of it"),
         ({"limbs": [{"chains": [["head", "neck"]]}]}, "width"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "no object with rate, .* and nothing else"),
         ({"joints": None}, "joints"),
     ],
 )
