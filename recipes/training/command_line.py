@@ -65,6 +65,9 @@ def parser(doc, schedule=Schedule, prog=None):
             "--output", required=True, metavar="RUN",
             help="run folder to write; an interrupted run goes on when the same command is given again",
         )  # fmt: skip
+        one.add_argument(
+            "--allow-skipped", action="store_true", help="go on although more than a tenth cannot be used"
+        )
         add_fields(one, "training", schedule)
         found.append(one)
     return top, *found

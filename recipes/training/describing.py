@@ -96,6 +96,7 @@ def split(corpus, options, load_corpus, unit):
     """Samples to learn from and to validate on: of each corpus by its splits where it has some."""
     from zoo.data.splitting import hold_out
 
+    setup.check_usable(corpus, options, unit)
     corpus = corpus.select(lambda name: not re.search("/test[^/]*/", name))
     if options.validation or options.hold_out:
         return setup.split(corpus, options, load_corpus, unit, lambda name: [])

@@ -9,6 +9,8 @@ from recipes.training.command_line import read_fields, shown
 from zoo.backend import gpu_precision
 from zoo.errors import UserError
 
+SKIPPED = 0.1  # of a corpus may be unusable before a run asks whether it is the right one
+
 
 def set_up(schedule):
     """Seeds, threads and precision; call it before anything else touches the backend."""
@@ -43,6 +45,7 @@ def split(corpus, options, load, unit, levels, **more):
     """
     from zoo.data.splitting import hold_out
 
+    check_usable(corpus, options, unit)
     if options.validation:
         return corpus, load(options.validation, progress=True)
     if options.hold_out:
@@ -65,6 +68,16 @@ def held_out(names, hold_out, unit):
             f"are called {', '.join(names[:3])} and so on."
         )
     return held
+
+
+def check_usable(corpus, options, unit):
+    """UserError where more than a tenth of a corpus cannot be used, unless ``--allow-skipped`` is given."""
+    bad = len(corpus.skipped)
+    if bad > SKIPPED * (bad + len(corpus)) and not options.allow_skipped:
+        raise UserError(
+            f"{', '.join(options.data)}: {bad} of {bad + len(corpus)} {unit} cannot be used, such as: "
+            f"{corpus.skipped[0].rstrip('.')}; mend them, or go on without them: --allow-skipped"
+        )
 
 
 def part(corpus, held, options, unit, told=None):
@@ -151,6 +164,7 @@ def with_tokens(task, missing, kind, options):
 
 def settings(task, schedule, options):
     """All that defines a run: what was given, and what it made of the task."""
-    given = {key: value for key, value in vars(options).items() if "." not in key and key != "output"}
+    aside = ("output", "allow_skipped")  # which change nothing of what is learned
+    given = {key: value for key, value in vars(options).items() if "." not in key and key not in aside}
     about = {"training": schedule.defining(), "model": dataclasses.asdict(task.config)}
     return {"recipe": task.name, **given, **about}

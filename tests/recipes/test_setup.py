@@ -19,7 +19,8 @@ from zoo.families.line_ocr.network import LineOcr
 
 
 def options(**given):
-    return argparse.Namespace(**({"data": ["lines"], "validation": None, "hold_out": None} | given))
+    usual = {"data": ["lines"], "validation": None, "hold_out": None, "allow_skipped": False}
+    return argparse.Namespace(**(usual | given))
 
 
 def parted(corpus, **given):
@@ -51,6 +52,20 @@ def test_what_is_kept_aside_may_be_named(two, line_folder, capsys):
     assert capsys.readouterr().out == told
     learn, check = parted(corpus, validation=[line_folder])
     assert len(learn) == 40 and len(check) == 20
+
+
+@pytest.mark.parametrize("bad, stops", [(2, False), (3, True)])
+def test_a_corpus_of_which_much_cannot_be_used(line_folder, tmp_path, bad, stops):
+    """Twenty lines are good; above a tenth of all that is bad, a person has to say so."""
+    folder = shutil.copytree(line_folder, tmp_path / "lines")
+    for i in range(bad):
+        (folder / f"bad{i}.gt.txt").write_text("text without an image")
+    corpus = load_lines([folder])
+    assert len(corpus) == 20 and len(corpus.skipped) == bad
+    if stops:
+        with pytest.raises(UserError, match="^lines: 3 of 23 lines cannot be used, .*--allow-skipped$"):
+            parted(corpus)
+    parted(corpus, allow_skipped=stops)
 
 
 @pytest.mark.parametrize(
