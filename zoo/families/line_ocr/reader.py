@@ -26,7 +26,8 @@ class LineReader(SpellingReader):
         dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"), SAME
     )  # fmt: skip
     reads_pages = True
-    plots, plot_help = "one", "the line, and each character below its columns, doubtful ones marked"
+    plots = "one"
+    plot_help = "the line, and each character below its columns, doubtful ones marked; of a page its lines"
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
