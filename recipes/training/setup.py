@@ -5,10 +5,14 @@ import os
 import re
 from collections import Counter
 
+import numpy as np
+
 from recipes.training.command_line import read_fields, shown
+from recipes.training.schedule import Schedule
 from zoo.backend import gpu_precision
 from zoo.errors import UserError
 
+STEPS = 20  # of an epoch of fine-tuning, at least
 SKIPPED = 0.1  # of a corpus may be unusable before a run asks whether it is the right one
 
 
@@ -36,6 +40,8 @@ def set_up(schedule):
 def split(corpus, options, load, unit, levels, **more):
     """Samples to learn from and samples to validate on: no group in both. What is held out is printed.
 
+    Of few samples to fine-tune on, see ``often_enough``.
+
     Args:
         corpus: what there is.
         options: ``data``, ``validation`` and ``hold_out``, as given.
@@ -47,7 +53,7 @@ def split(corpus, options, load, unit, levels, **more):
 
     check_usable(corpus, options, unit)
     if options.validation:
-        return corpus, load(options.validation, progress=True)
+        return often_enough(corpus, options, unit), load(options.validation, progress=True)
     if options.hold_out:
         return part(corpus, held_out(corpus.names, options.hold_out, unit), options, unit)
     found = hold_out(corpus.names, levels, unit, **more)
@@ -95,7 +101,23 @@ def part(corpus, held, options, unit, told=None):
             for of, count in counts[0].items()
         )
     print(f"{told}.")
-    return learn, check
+    return often_enough(learn, options, unit), check
+
+
+def often_enough(learn, options, unit):
+    """Samples to fine-tune on, of few of which an epoch shows each several times, to have ``STEPS`` steps.
+
+    Thirty lines would else be two steps, and as many epochs as usual no more than sixty. Whoever says how
+    many epochs there are gets these.
+    """
+    if getattr(options, "action", None) != "finetune" or getattr(options, "training.epochs") is not None:
+        return learn
+    size = int(getattr(options, "training.batch_size") or Schedule.batch_size)
+    times = -(-STEPS * size // learn.shown())
+    if times < 2:
+        return learn
+    print(f"These are few {unit}: an epoch shows each {times} times, which are {STEPS} steps.")
+    return learn.repeated(np.full(len(learn), times))
 
 
 def pipeline(task, corpus, schedule, check=False, **options):

@@ -54,6 +54,23 @@ def test_what_is_kept_aside_may_be_named(two, line_folder, capsys):
     assert len(learn) == 40 and len(check) == 20
 
 
+@pytest.mark.parametrize(
+    "given, shown",
+    [
+        ({}, 18 * 18),
+        ({"training.epochs": "3"}, 18),
+        ({"action": "train"}, 18),
+        ({"training.batch_size": "4"}, 90),
+    ],
+)
+def test_few_lines_are_shown_often_where_a_preset_learns_them(line_folder, given, shown, capsys):
+    """Eighteen lines in batches of sixteen are two steps; twenty are wanted."""
+    usual = {"action": "finetune", "training.epochs": None, "training.batch_size": None}
+    learn, check = parted(load_lines([line_folder]), **(usual | given))
+    assert (learn.shown(), check.shown(), len(learn)) == (shown, 2, 18)
+    assert ("which are 20 steps." in capsys.readouterr().out) == (shown > 18)
+
+
 @pytest.mark.parametrize("bad, stops", [(2, False), (3, True)])
 def test_a_corpus_of_which_much_cannot_be_used(line_folder, tmp_path, bad, stops):
     """Twenty lines are good; above a tenth of all that is bad, a person has to say so."""
