@@ -44,16 +44,18 @@ def are_meant(options):
 
 def run(options):
     """Exit status as of ``zoo predict``."""
+    from tqdm import tqdm
+
     _check(options)
     if options.output is None:
         return _print(options)
     tasks, kept = _planned(options)
-    written, failed = 0, 0
-    with _results(options, tasks) as results:
-        for problems, whole in results:
-            for problem in problems:
-                common.complain(problem)
-            written, failed = written + whole, failed + bool(problems)
+    written, failed, quiet = 0, 0, not sys.stderr.isatty()
+    results = _results(options, tasks)
+    for problems, whole in tqdm(results, "reading", len(tasks), False, unit="file", disable=quiet):
+        for problem in problems:
+            common.complain(problem)
+        written, failed = written + whole, failed + bool(problems)
     about = f"{options.output}: {written} written"
     print(about + f"; {kept} were there already, remove them to have them read again" * bool(kept))
     return (3 if written or kept else 2) if failed else 0
@@ -161,36 +163,26 @@ def _numbered(file, number):
     return f"{stem}-{number:04d}{end}"
 
 
-class _results:
-    """Iterates over what ``_read`` gives of each task, in their order; a context manager."""
-
-    def __init__(self, options, tasks):
-        self.options, self.tasks, self.pool = options, tasks, None
-
-    def __enter__(self):
-        from tqdm import tqdm
-
-        how = common.reading(self.options)
-        many = min(self.options.processes or 1, len(self.tasks))
-        if many > 1:
-            how["threads"] = how.get("threads") or max(1, cores() // many)
-            self.pool = concurrent.futures.ProcessPoolExecutor(
-                many, multiprocessing.get_context("spawn"), _begin, (self.options.model, how)
-            )
-            waiting = [self.pool.submit(_read, *self._about(task)) for task in self.tasks]
-            found = (one.result() for one in waiting)
-        else:
-            _set(PageReader(common.loaded(self.options).reader))
-            found = (_read(*self._about(task)) for task in self.tasks)
-        quiet = not sys.stderr.isatty()
-        return tqdm(found, total=len(self.tasks), desc="reading", unit="file", disable=quiet, leave=False)
-
-    def _about(self, task):
-        return *task, self.options.format, _decoding(self.options)
-
-    def __exit__(self, kind, *error):
-        if self.pool:
-            self.pool.shutdown(cancel_futures=kind is not None)
+def _results(options, tasks):
+    """Iterate over what ``_read`` gives of each task, in their order."""
+    about = [(*task, options.format, _decoding(options)) for task in tasks]
+    if not about:
+        return
+    how, many = common.reading(options), min(options.processes or 1, len(tasks))
+    if many == 1:
+        _set(PageReader(common.loaded(options).reader))
+        yield from (_read(*one) for one in about)
+        return
+    how["threads"] = how.get("threads") or max(1, cores() // many)
+    spawning = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(many, spawning, _begin, (options.model, how)) as pool:
+        waiting = [pool.submit(_read, *one) for one in about]
+        try:
+            yield from (one.result() for one in waiting)
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise UserError("a process ended, perhaps for lack of memory; give fewer --processes") from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 _reader = None
