@@ -1,4 +1,4 @@
-r"""Word n-gram language models: built from text, read from ARPA files, asked for probabilities.
+r"""N-gram language models of words: built from text, read from ARPA files, asked for probabilities.
 
     text = build(["the cat sat", "the dog sat"], order=3)   # an ARPA file's text
     write_arpa(text, "words.arpa.gz")
@@ -6,6 +6,8 @@ r"""Word n-gram language models: built from text, read from ARPA files, asked fo
     log_prob, state = model.step(model.start, "the")        # natural logarithms
     model.perplexity(["the cat sat"])
     model.spelling.log_prob("dogged")                       # of a word that it does not know
+
+Words are what stands between blanks; ``zoo.text.spelled`` has characters stand so.
 
 Smoothing is interpolated modified Kneser-Ney (Chen & Goodman 1998, "An empirical study of smoothing
 techniques for language modeling", equations 21 to 26), estimated as KenLM's ``lmplz``
@@ -17,7 +19,10 @@ import functools
 import gzip
 import io
 import math
-from collections import Counter, defaultdict
+import typing
+from collections import Counter
+
+import numpy as np
 
 from zoo.errors import UserError
 from zoo.files import atomic_write
@@ -25,7 +30,7 @@ from zoo.text.files import read_data, read_text, split_lines
 from zoo.text.normalise import language_of, normalise_transcript
 
 START, END, UNKNOWN = "<s>", "</s>", "<unk>"
-MAX_ORDER = 6
+MAX_ORDER = 8
 SPELLED = 50_000  # words that are enough to learn spelling from
 _BORDER = "\n"  # before and after a word that is spelled
 _CACHED = 1 << 18  # n-grams of characters whose probability is remembered
@@ -36,7 +41,7 @@ FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text is too small to tell its ow
 # === Building ===
 
 
-def build(sentences, order=3, prune=(0,)):
+def build(sentences, order=3, prune=(0,), limit=None, digits=7):
     """Estimates a model with interpolated modified Kneser-Ney smoothing.
 
     N-grams of the highest order, and those that begin with ``<s>``, count as often as they occur; others
@@ -45,17 +50,20 @@ def build(sentences, order=3, prune=(0,)):
 
     Args:
         sentences: iterable of str, words with white space between. Empty ones are left out.
-        order: int, 1 to 6: words of the longest n-grams; less where all sentences are shorter.
+        order: int, 1 to 8: words of the longest n-grams; less where all sentences are shorter.
         prune: ints that do not fall, for n from 1, the last for all longer ones: n-grams that occur no more
             often are left out, and what they had goes to shorter ones, as with ``lmplz --prune``.
             Single words always stay.
+        limit: int, how many n-grams stay at most, or None: of those of two words and more, what occurs least
+            is left out, besides, of equals what is longest, until no more are left.
+        digits: int, significant digits of the logarithms in the file.
 
     Returns:
         str, the ARPA file.
 
     Raises:
-        UserError: the order or what to prune is out of range, there is no word, or ``<s>``, ``</s>`` or
-            ``<unk>`` is one.
+        UserError: the order, the limit or what to prune is out of range, there is no word, or ``<s>``,
+            ``</s>`` or ``<unk>`` is one.
     """
     if not 1 <= order <= MAX_ORDER:
         raise UserError(f"the order of a language model is 1 to {MAX_ORDER}, not {order}; 3 suits most texts")
@@ -64,63 +72,117 @@ def build(sentences, order=3, prune=(0,)):
             f"nothing can be pruned by {','.join(map(str, prune))}; give numbers that do not fall, the "
             "first of them 0, as in 0,0,1"
         )
-    occurrences = _count(sentences, order)
-    counts = _adjusted(occurrences)
+    words, tokens = _numbered(sentences)
+    grams = _count(words, tokens, order)
     # Whatever begins or ends an n-gram occurs as often at least: no n-gram loses its context.
-    kept = [
-        {gram for gram in grams if often[gram] > prune[min(n, len(prune) - 1)]}
-        for n, (grams, often) in enumerate(zip(counts, occurrences, strict=True))
-    ]
-    vocabulary = len(counts[0]) + 1  # with </s> and <unk>, without <s>
-    probs = {(): 1 / vocabulary}  # of each n-gram's last word after the others, of every order
-    backoffs = {}
-    for grams, stay in zip(counts, kept, strict=True):
-        discounts = _discounts(grams)
-        totals, reserved = defaultdict(int), defaultdict(float)
-        for gram, count in grams.items():
-            totals[gram[:-1]] += count
-            reserved[gram[:-1]] += discounts[min(count, 3)] if gram in stay else count
-        backoffs |= {context: reserved[context] / total for context, total in totals.items()}
-        for gram in stay:
-            context, count = gram[:-1], grams[gram]
-            lower = probs[gram[1:]] if context else probs[()]
-            seen = (count - discounts[min(count, 3)]) / totals[context]  # equation 21
-            probs[gram] = seen + backoffs[context] * lower
-    probs[UNKNOWN,] = backoffs[()] * probs[()]
-    probs[START,] = 0.0
-    return _arpa(probs, backoffs, sum(map(bool, kept)))
+    least = [prune[min(n, len(prune) - 1)] for n in range(len(grams))]
+    if limit is not None:
+        least = [max(pair) for pair in zip(least, _limiting(grams, limit), strict=True)]
+    start = words.index(START)
+    texts, probs = [""], np.array([1 / (len(words) - 1)])  # with </s> and <unk>, without <s>
+    sections, backoffs = [], []  # backoffs[n] are of n-grams
+    for n, gram in enumerate(grams):
+        counts = _adjusted(gram, *grams[n + 1 : n + 2])
+        if n == 0:
+            counts[start] = 0
+        stays = (gram.count > least[n]) | (n == 0)
+        discounts = np.array(_discounts(counts))[np.minimum(counts, 3)]
+        totals = np.bincount(gram.context, counts, len(probs))
+        reserved = np.bincount(gram.context, np.where(stays, discounts, counts), len(probs))
+        backoffs.append(np.divide(reserved, totals, out=np.ones(len(probs)), where=totals > 0))
+        seen = (counts - discounts) / np.maximum(totals, 1)[gram.context]  # equation 21
+        probs = seen + backoffs[n][gram.context] * probs[gram.suffix]
+        if n == 0:
+            probs[start] = 0.0
+        ends = zip(gram.context.tolist(), gram.word.tolist(), stays.tolist(), strict=True)
+        texts = [f"{texts[context]} {words[word]}" if stay else "" for context, word, stay in ends]
+        sections.append((texts, stays, probs))
+    return _arpa(sections, backoffs[1:], digits)
 
 
-def _count(sentences, order):
-    """How often each n-gram occurs: a list of Counters of tuples, for n from 1."""
-    counts = [Counter() for _ in range(order)]
+class _Grams(typing.NamedTuple):
+    """The different n-grams of one order, sorted by their words.
+
+    Attributes:
+        count: int ``[n-grams]``, how often each occurs.
+        context, word, suffix: int ``[n-grams]``: the numbers of the n-gram of its words but the last, of that
+            word, and of the n-gram of its words but the first.
+        starts: bool ``[n-grams]``, whether it begins with ``<s>``.
+    """
+
+    count: np.ndarray
+    context: np.ndarray
+    word: np.ndarray
+    suffix: np.ndarray
+    starts: np.ndarray
+
+
+def _numbered(sentences):
+    """The different words, sorted, with the marks; and the text: int ``[words]``, their numbers."""
+    numbers, tokens = {START: 0, END: 1, UNKNOWN: 2}, array.array("q")
     for sentence in sentences:
-        words = sentence.split()
-        if reserved := {START, END, UNKNOWN}.intersection(words):
-            raise UserError(f"the text has the word {min(reserved)}, a mark of language models; take it out")
-        if words:
-            words = [START, *words, END]
-            for n, grams in enumerate(counts, 1):
-                grams.update(zip(*(words[i:] for i in range(n)), strict=False))
-    if not counts[0]:
+        if words := sentence.split():
+            if reserved := {START, END, UNKNOWN}.intersection(words):
+                raise UserError(
+                    f"the text has the word {min(reserved)}, a mark of language models; take it out"
+                )
+            tokens.extend(numbers.setdefault(word, len(numbers)) for word in (START, *words, END))
+    if not tokens:
         raise UserError("there are no words in the text; give a text with one sentence a line")
-    return [grams for grams in counts if grams]
+    words = sorted(numbers)
+    ranks = np.empty(len(words), np.int64)
+    ranks[[numbers[word] for word in words]] = np.arange(len(words))
+    return words, ranks[np.frombuffer(tokens, np.int64)]
 
 
-def _adjusted(counts):
-    """Counts of occurrences -> the counts of Kneser-Ney smoothing, without ``<s>`` alone."""
-    adjusted = []
-    for grams, longer in zip(counts, counts[1:], strict=False):
-        adjusted.append(Counter(gram[1:] for gram in longer))
-        adjusted[-1].update({gram: count for gram, count in grams.items() if gram[0] == START})
-    adjusted.append(counts[-1])
-    del adjusted[0][START,]
-    return adjusted
+def _count(words, tokens, order):
+    """The ``_Grams`` of each order that there is, in a list."""
+    size, start = len(words), words.index(START)
+    none = np.zeros(size, np.int64)
+    word = np.arange(size)
+    found = [_Grams(np.bincount(tokens, minlength=size), none, word, none, word == start)]
+    ids = tokens  # for each place of the text the n-gram that ends there; -1 where a sentence has just begun
+    for _ in range(1, order):
+        longer = np.full(len(tokens), -1)
+        places = np.flatnonzero((ids[:-1] >= 0) & (tokens[1:] != start)) + 1
+        if not len(places):
+            break
+        keys = ids[places - 1] * size + tokens[places]
+        keys, first, longer[places], count = np.unique(
+            keys, return_index=True, return_inverse=True, return_counts=True
+        )
+        context, word = np.divmod(keys, size)
+        found.append(_Grams(count, context, word, ids[places[first]], found[-1].starts[context]))
+        ids = longer
+    return found
 
 
-def _discounts(grams):
+def _limiting(grams, limit):
+    """How often n-grams of each order may occur and be left out, so that at most ``limit`` stay."""
+    words = len(grams[0].count)
+    if limit < words:
+        raise UserError(f"{limit:,} n-grams are less than the different words; give {words:,} or more")
+    counts = np.sort(np.concatenate([gram.count for gram in grams[1:]] or [np.zeros(0, int)]))[::-1]
+    often = int(counts[limit - words]) if limit - words < len(counts) else 0
+    least, room = [0, *(often for _ in grams[1:])], limit - words - int((counts > often).sum())
+    for n, gram in enumerate(grams[1:], 1):  # of those that occur so often, short ones stay
+        room -= int((gram.count == often).sum())
+        if room < 0 or not often:
+            break
+        least[n] = often - 1
+    return least
+
+
+def _adjusted(gram, longer=None):
+    """The counts of Kneser-Ney smoothing, int ``[n-grams]``."""
+    if longer is None:
+        return gram.count.copy()
+    return np.where(gram.starts, gram.count, np.bincount(longer.suffix, minlength=len(gram.count)))
+
+
+def _discounts(counts):
     """What n-grams counted 0, 1, 2, 3 or more times are discounted by (equation 26)."""
-    sizes = Counter(min(count, 5) for count in grams.values())
+    sizes = np.bincount(np.minimum(counts, 5), minlength=6).tolist()
     if all(sizes[k] for k in (1, 2, 3)):
         y = sizes[1] / (sizes[1] + 2 * sizes[2])
         discounts = [k - (k + 1) * y * sizes[k + 1] / sizes[k] for k in (1, 2, 3)]
@@ -129,21 +191,20 @@ def _discounts(grams):
     return 0.0, *FALLBACK
 
 
-def _arpa(probs, backoffs, order):
-    sections = [[] for _ in range(order)]
-    for gram in sorted(gram for gram in probs if gram):
-        line = f"{_log10(probs[gram])}\t{' '.join(gram)}"
-        if len(gram) < order:
-            line += f"\t{_log10(backoffs.get(gram, 1.0))}"
-        sections[len(gram) - 1].append(line)
-    lines = ["\\data\\", *(f"ngram {n}={len(section)}" for n, section in enumerate(sections, 1))]
-    for n, section in enumerate(sections, 1):
-        lines += ["", f"\\{n}-grams:", *section]
+def _arpa(sections, backoffs, digits):
+    """The file of ``(texts, which stay, probabilities)`` of each order; back-offs of each but the last."""
+    sections = [section for section in sections if section[1].any()]
+    lines = ["\\data\\", *(f"ngram {n}={stays.sum()}" for n, (_, stays, _) in enumerate(sections, 1))]
+    for n, (texts, stays, probs) in enumerate(sections, 1):
+        lines += ["", f"\\{n}-grams:"]
+        for i in np.flatnonzero(stays).tolist():
+            line = f"{_log10(probs[i], digits)}\t{texts[i][1:]}"
+            lines.append(f"{line}\t{_log10(backoffs[n - 1][i], digits)}" if n < len(sections) else line)
     return "\n".join([*lines, "", "\\end\\", ""])
 
 
-def _log10(value):
-    return f"{math.log10(value):.7g}" if value else "-99"  # the format's way to write zero
+def _log10(value, digits):
+    return f"{math.log10(value):.{digits}g}" if value else "-99"  # the format's way to write zero
 
 
 def write_arpa(text, path):
