@@ -11,13 +11,15 @@ Copy it to a deployment host as it is, or install the base package; there is no 
 
 From a shell: ``python runtime.py reader.onnx scan1.png scan2.png`` prints a line for each image.
 
-Where the package is installed, ``load`` opens models of the other tasks, too, and gives their reader.
+Where the package is installed, ``load`` opens models of the other tasks, too, and gives their reader. A
+language model in a file is the package's, too: ``load`` warns that lines are read without it.
 """
 
 import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import importlib
 import io
 import itertools
@@ -29,6 +31,7 @@ import statistics
 import sys
 import typing
 import unicodedata
+import warnings
 
 # onnxruntime writes a database of events and a device id under HOME and sends them to its maker, unless it
 # finds this when it is imported (disable_telemetry_events() does not stop it).
@@ -135,6 +138,8 @@ def load(path, threads=None, provider=None):
     names = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
     try:
         if names.issuperset(("image", "size", *_DECODED, *_SEARCHED)):
+            if "asset.language_model.arpa" in metadata:
+                warnings.warn(f"{path}: {_WITHOUT}", stacklevel=2)
             return Reader.of_session(session, metadata, threads)
         package = importlib.import_module("zoo.registry")  # nothing of it is needed for lines
         if metadata.get("task") not in package.FAMILIES:
@@ -151,6 +156,10 @@ def load(path, threads=None, provider=None):
         raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
 
+_WITHOUT = (
+    "it has a language model, which runtime.py decodes without; with seqzoo installed, zoo.load(FILE) and "
+    "`zoo predict FILE` use it"
+)
 PROVIDERS = {  # names of people: those of onnxruntime, and the package that has each
     "cpu": ("CPUExecutionProvider", "onnxruntime"),
     "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
@@ -254,7 +263,7 @@ class Reader:
         config, vocabulary = json.loads(metadata["config"]), json.loads(metadata["vocabulary"])
         return cls(session.run, config, vocabulary, metadata["direction"], metadata, threads)
 
-    def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise"):
+    def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise", search=None):
         """Reads line images.
 
         Args:
@@ -264,6 +273,8 @@ class Reader:
             details: give a ``Line`` for each image instead of its text.
             batch_size: lines read at a time by each thread, those of similar width together.
             errors: "raise", or "return" to get the ReaderError of a bad image in its place.
+            search: takes float log probabilities ``[frames, symbols]`` and gives the labels to read, in place
+                of both decoders here.
 
         Returns:
             A list of str or ``Line``, one for each input and in their order.
@@ -275,6 +286,8 @@ class Reader:
             inputs = [inputs]
         if beam_width is not None and beam_width < 1:
             raise ValueError(f"beam_width is 1 or more, not {beam_width}")
+        if beam_width and not search:
+            search = functools.partial(_likeliest, beam_width=beam_width)
         numbered, results = enumerate(inputs), []
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             while window := list(itertools.islice(numbered, WINDOW)):
@@ -286,7 +299,7 @@ class Reader:
                 # Few images are spread over all threads rather than put into one batch.
                 size = max(1, min(batch_size, -(-len(images) // self.threads)))
                 batches = line_batches(images, size)
-                for lines in pool.map(lambda batch: self._read(batch, beam_width, details), batches):
+                for lines in pool.map(lambda batch: self._read(batch, search, details), batches):
                     for i, line in lines.items():
                         found[i] = line
                 results.extend(found)
@@ -323,15 +336,15 @@ class Reader:
         spans = [span for _, span in sorted(spans)]
         return Line("".join(c for c, *_ in spans), statistics.fmean(sure) if sure else 0.0, spans)
 
-    def _read(self, batch, beam_width, details):
+    def _read(self, batch, search, details):
         """``{key: image}`` -> ``{key: Line}``, in one run of the model; without details no ``characters``."""
         image, size = pad_lines(list(batch.values()))
-        names = _SEARCHED if beam_width else [*_DECODED, *_SEARCHED[: 1 if details else 0]]
+        names = _SEARCHED if search else [*_DECODED, *_SEARCHED[: 1 if details else 0]]
         values = self.run(names, {"image": image, "size": size})
         lines = {}
         for key, (height, width), *row in zip(batch, size.tolist(), *values, strict=True):
-            if beam_width:
-                lines[key] = self._search(height, width, *row, beam_width)
+            if search:
+                lines[key] = self._search(height, width, *row, search)
             else:
                 lines[key] = self._decoded(height, *row)
         return lines
@@ -349,10 +362,10 @@ class Reader:
                 spans.append((float(start), float(end), float(sure)))
         return self._line(labels, confidence, spans)
 
-    def _search(self, height, width, log_probs, length, beam_width):
-        """Prefix beam search, with extents and confidence from the best path that spells its result."""
+    def _search(self, height, width, log_probs, length, search):
+        """What a search finds, with extents and confidence from the best path that spells it."""
         log_probs = log_probs[:length]
-        labels, _ = prefix_beam_search(log_probs, beam_width)
+        labels = search(log_probs)
         spans = [
             (
                 first * height * self._frame,
@@ -877,12 +890,16 @@ def pad_lines(images):
 # === Decoding ===
 
 
+def _likeliest(log_probs, beam_width):
+    return prefix_beam_search(log_probs, beam_width)[0]
+
+
 def prefix_beam_search(log_probs, beam_width, threshold=1e-4):
     """The likeliest labelling, summed over its alignments: the first of ``prefix_beams`` and its score."""
     return prefix_beams(log_probs, beam_width, threshold)[0]
 
 
-def prefix_beams(log_probs, beam_width, threshold=1e-4, bonus=None):
+def prefix_beams(log_probs, beam_width, threshold=1e-4):
     """The likeliest labellings, summed over their alignments, among ``beam_width`` kept at each frame.
 
     CTC prefix beam search (Graves & Jaitly 2014; Hannun et al. 2014, algorithm 1), in the log domain.
@@ -892,16 +909,14 @@ def prefix_beams(log_probs, beam_width, threshold=1e-4, bonus=None):
         log_probs: float ``[time, labels]``.
         beam_width: int, 1 or more.
         threshold: labels less probable than this in a frame do not extend a prefix there.
-        bonus: takes a labelling, gives what is added to its log probability, such as a language model's; None
-            adds nothing.
 
     Returns:
         A list of (labels, log_prob), best first: a tuple of ints, and the natural logarithm of its
-        probability, with what is added.
+        probability.
     """
 
     def score(item):
-        return _log_add(*item[1]) + (bonus(item[0]) if bonus else 0.0)
+        return _log_add(*item[1])
 
     # Prefix: log probabilities of its alignments that end in a blank, and in its last label.
     beams = {(): (0.0, -math.inf)}
@@ -1073,6 +1088,7 @@ def _bracketed(text, kinds):
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit("usage: python runtime.py MODEL.onnx FILE...")
+    warnings.formatwarning = lambda message, *_: f"{message}\n"
     try:
         results = load(sys.argv[1])(sys.argv[2:], errors="return")
     except ReaderError as error:

@@ -231,10 +231,10 @@ def test_an_unfinished_word_counts_what_the_likeliest_with_its_beginning_does():
 
 def test_an_unfinished_unknown_word_counts_its_spelling():
     search = WordSearch("ab ", MODEL, 0.7, 0.2, unknown_penalty=1.5, spelling_weight=0.6)
-    beam, _ = search._beam(spelled("ab ", "a bba", sure=1 - 1e-7))
+    beam, _ = search.beam(spelled("ab ", "a bba", sure=1 - 1e-7))
     begun = sum(MODEL.spelling.step("bba"[:i], "bba"[i]) for i in range(3))
     strange = 0.7 * MODEL.score([], "<unk>") + 0.2 - 1.5 + 0.6 * begun
-    assert beam[0].text("ab ") == "a bba"
+    assert "".join("ab "[label - 1] for label in beam[0].labels()) == "a bba"
     assert beam[0].bias == pytest.approx(0.7 * MODEL.score(["<s>"], "a") + 0.2 + strange)
 
 
@@ -243,7 +243,7 @@ def test_what_is_kept_is_possible_and_near_the_best(open_vocabulary):
     for beam_threshold in (0.0, 2.0):
         search = WordSearch("a b", MODEL, open_vocabulary=open_vocabulary, beam_threshold=beam_threshold)
         for seed in range(5):
-            scores = [prefix.score for prefix in search._beam(random_log_probs(7, 4, seed, sharpness=2))[0]]
+            scores = [prefix.score for prefix in search.beam(random_log_probs(7, 4, seed, sharpness=2))[0]]
             assert scores[0] == max(scores) and min(scores) >= max(scores) - beam_threshold
             assert min(scores) > -math.inf
 

@@ -15,21 +15,19 @@ one of phones).
 """
 
 import math
-import operator
 
 import numpy as np
 
 from export.runtime import align
+from zoo.decoding.ctc_prefixes import Prefix, PrefixSearch
 from zoo.errors import UserError
 from zoo.text.ngrams import END, UNKNOWN
 from zoo.text.normalise import language_of, normalise_transcript
 
-LEAST = -100.0  # log probabilities in a frame, relative to its largest, are at least so
-HUGE = 1e100  # where the largest mass is above this, or below its inverse, all are scaled
 CACHED = 1 << 18  # scores of words that are remembered from one search to the next
 
 
-class WordSearch:
+class WordSearch(PrefixSearch):
     """A decoder for one vocabulary, one language model and one list of hot words.
 
     Words are what stands between blanks (" "). What they count, they count when they are complete: at
@@ -76,12 +74,9 @@ class WordSearch:
         token_threshold=1e-3,
         beam_threshold=14.0,
     ):
-        if beam_width < 1:
-            raise ValueError(f"beam_width is 1 or more, not {beam_width}")
+        super().__init__(beam_width, token_threshold, beam_threshold)
         self.vocabulary, self.language_model = list(vocabulary), language_model
         self.alpha, self.beta, self.hot_word_weight = alpha, beta, hot_word_weight
-        self.beam_width, self.beam_threshold = beam_width, beam_threshold
-        self.token_threshold = token_threshold
         self._labels = {character: i for i, character in enumerate(self.vocabulary, 1)}
         self._space = self._labels.get(" ")
         self._hot_words = {word for phrase in hot_words for word in self._spelled(phrase)}
@@ -144,95 +139,23 @@ class WordSearch:
             raise ValueError(f"log_probs of shape {log_probs.shape}, not [time, {len(self.vocabulary) + 1}]")
         if len(self._word_scores) > CACHED:
             self._word_scores.clear()
-        beam, scale = self._beam(log_probs)
+        beam, scale = self.beam(log_probs)
         scores = [prefix.log_mass() + scale + self._end_score(prefix) for prefix in beam]
         score = max(scores)
-        text = beam[scores.index(score)].text(self.vocabulary)
+        labels = beam[scores.index(score)].labels()
+        text = "".join(self.vocabulary[label - 1] for label in labels)
         return (text if score > -math.inf else text.rpartition(" ")[0]), score
 
     def align(self, log_probs, text):
         """The frames that each character of a text found by ``search`` spans: list of (first, last)."""
         return align(np.asarray(log_probs), [self._labels[character] for character in text])
 
-    # === Frames ===
-
-    def _beam(self, log_probs):
-        """The prefixes kept after the last frame, and what is to be added to their log masses."""
-        peaks = log_probs.max(1, keepdims=True)
-        logs = np.maximum(log_probs - peaks, LEAST)  # so masses shrink and grow slowly
-        labels = np.argsort(-logs[:, 1:], 1, kind="stable") + 1
-        counts = (np.exp(log_probs[:, 1:]) > self.token_threshold).sum(1)
-        blanks = np.exp(log_probs[:, 0]) > 1 - self.token_threshold
-        frames = zip(*(each.tolist() for each in (np.exp(logs), logs, labels, counts, blanks)), strict=True)
-
-        start = self.language_model.start if self.language_model else None
-        beam, scale = [_Prefix(None, 0, 0.0, "", start, 0.0)], float(peaks.sum())
-        beam[0].blank = 1.0
-        for time, (probs, logs, labels, count, blank) in enumerate(frames):
-            if blank:
-                for prefix in beam:
-                    prefix.blank, prefix.ending = prefix.blank + prefix.ending, 0.0
-                continue
-            likely = [(label, probs[label], logs[label]) for label in labels[:count]]
-            beam = self._advance(beam, time, probs, likely)
-            largest = max(prefix.blank + prefix.ending for prefix in beam)
-            if not 1 / HUGE < largest < HUGE:
-                scale += math.log(largest)
-                for prefix in beam:
-                    prefix.blank, prefix.ending = prefix.blank / largest, prefix.ending / largest
-                    prefix.score -= math.log(largest)
-        return beam, scale
-
-    def _advance(self, beam, time, probs, likely):
-        """One frame: the best prefixes, best first, that those of ``beam`` stay or become.
-
-        Args:
-            beam: list of ``_Prefix``, best first.
-            time: int, the frame's number.
-            probs: list of float, the frame's probabilities relative to its largest.
-            likely: (label, its probability, the logarithm) of each likely character, likeliest first.
-        """
-        least = beam[0].score - self.beam_threshold
-        seen, grown = [], []  # prefixes that were in a beam before; (score, parent, label, mass) of new ones
-        for prefix in beam:
-            either = prefix.blank + prefix.ending
-            if prefix.time != time:
-                prefix.time, prefix.next_ending = time, 0.0
-                seen.append(prefix)
-            prefix.next_blank = either * probs[0]
-            prefix.next_ending += prefix.ending * probs[prefix.label]  # the last character goes on
-            log_mass = prefix.score - prefix.bias
-            for label, prob, log_prob in likely:
-                if prefix.score + log_prob < least:
-                    break
-                # Doubled letters have a blank between them.
-                mass = prob * (prefix.blank if label == prefix.label else either)
-                child = prefix.children.get(label)
-                if child:
-                    if child.time != time:
-                        child.time, child.next_blank, child.next_ending = time, 0.0, 0.0
-                        seen.append(child)
-                    child.next_ending += mass
-                elif mass:
-                    log = math.log(mass) if label == prefix.label else log_mass + log_prob
-                    score = log + self._longer(prefix, label)[0]
-                    if score >= least:
-                        grown.append((score, prefix, label, mass))
-        for prefix in seen:
-            prefix.blank, prefix.ending = prefix.next_blank, prefix.next_ending
-            prefix.score = prefix.log_mass() + prefix.bias
-            grown.append((prefix.score, prefix, None, None))
-        grown.sort(key=operator.itemgetter(0), reverse=True)
-        least = grown[0][0] - self.beam_threshold
-        return [
-            prefix if label is None else self._extended(prefix, label, score, mass)
-            for score, prefix, label, mass in grown[: self.beam_width]
-            if score >= least and score > -math.inf
-        ]
-
     # === Words ===
 
-    def _longer(self, prefix, label):
+    def root(self):
+        return _Prefix(None, 0, 0.0, "", self.language_model.start if self.language_model else None, 0.0)
+
+    def longer(self, prefix, label):
         """A prefix with one more character: (bias, unfinished word, state, what the complete words count)."""
         if label == self._space:
             score, state = self._word_score(prefix.state, prefix.word)
@@ -245,10 +168,8 @@ class WordSearch:
                 score += self._spelling_weight * self._begun(prefix, word)
         return prefix.words_score + score, word, prefix.state, prefix.words_score
 
-    def _extended(self, prefix, label, score, mass):
-        """The prefix with one more character, newly in the beam."""
-        child = prefix.children[label] = _Prefix(prefix, label, *self._longer(prefix, label))
-        child.score, child.ending = score, mass
+    def extended(self, prefix, label):
+        child = _Prefix(prefix, label, *self.longer(prefix, label))
         if self._spelling and child.word:
             child.spelled = self._begun(prefix, child.word)
         return child
@@ -283,39 +204,17 @@ class WordSearch:
         return found
 
 
-class _Prefix:
-    """A beginning of the text, as a node of the tree of all of them.
+class _Prefix(Prefix):
+    """A beginning of the text.
 
     Attributes:
-        parent, label, children: the prefix without its last character, that, and the longer ones by label.
-        word: the unfinished word at its end.
-        state: the language model's, after the complete words.
+        word: the unfinished word at its end; ``state`` is the language model's after the complete words.
         words_score: what the complete words count.
         spelled: log probability of the unfinished word's spelling.
-        bias: what all its words count in the search.
-        blank, ending: the mass of its alignments that end in a blank, and in its last character.
-        score: the logarithm of the mass, with the bias.
-        time: the last frame that it was reached in; ``next_blank`` and ``next_ending`` are its masses there.
     """
 
-    __slots__ = (
-        "parent", "label", "children", "word", "state", "words_score", "spelled", "bias",
-        "blank", "ending", "score", "time", "next_blank", "next_ending",
-    )  # fmt: skip
+    __slots__ = "word", "words_score", "spelled"
 
     def __init__(self, parent, label, bias, word, state, words_score):
-        self.parent, self.label, self.children = parent, label, {}
-        self.bias, self.word, self.state, self.words_score = bias, word, state, words_score
-        self.blank = self.ending = self.score = self.spelled = 0.0
-        self.time = -1
-
-    def log_mass(self):
-        mass = self.blank + self.ending
-        return math.log(mass) if mass else -math.inf
-
-    def text(self, vocabulary):
-        characters = []
-        while self.parent:
-            characters.append(vocabulary[self.label - 1])
-            self = self.parent
-        return "".join(reversed(characters))
+        super().__init__(parent, label, bias, state)
+        self.word, self.words_score, self.spelled = word, words_score, 0.0

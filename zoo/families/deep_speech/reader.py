@@ -25,7 +25,7 @@ from zoo.audio.files import SUFFIXES, blocks, duration, pad_audio, read_audio
 from zoo.audio.pauses import LIMIT, split
 from zoo.contract.options import BEAM_WIDTH, SAME, Option
 from zoo.contract.reader import SpellingReader, is_waiting
-from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, read_arpa
+from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, language_model_option
 from zoo.errors import UserError
 from zoo.formats.subtitles import Srt, Vtt
 from zoo.metrics.text import evaluate_reader
@@ -88,7 +88,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
     options = (
         DECODER,
         BEAM_WIDTH,
-        Option("language_model", "ARPA file, instead of the model's own", read_arpa, "FILE"),
+        language_model_option("of words"),
         ALPHA,
         Option("beta", "bonus of each word, natural logarithm", float, "X"),
         Option("hot_words", "words to expect, divided by commas", _words_of, "WORD,WORD"),

@@ -15,7 +15,7 @@ import numpy as np
 from export.runtime import align
 from zoo.contract.options import BEAM_WIDTH, N_BEST, Option
 from zoo.contract.reader import Metric, Reader
-from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, read_arpa
+from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, language_model_option
 from zoo.decoding.strokes import part_strokes
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import InkVocabulary
@@ -124,7 +124,7 @@ class InkReader(OfLanguageModel, Reader):
         DECODER,
         BEAM_WIDTH,
         N_BEST,
-        Option("language_model", "ARPA file of tokens, instead of the model's own", read_arpa, "FILE"),
+        language_model_option("of tokens"),
         ALPHA,
         Option("beta", "bonus of each token, natural logarithm", float, "X"),
     )
@@ -184,7 +184,7 @@ class InkReader(OfLanguageModel, Reader):
         given = beam_width, n_best, language_model, alpha, beta
         if not self.searches(decoder, given, "one result and no beam width, language model, alpha or beta"):
             return None
-        from zoo.decoding.ctc_tokens import token_search
+        from zoo.decoding.ctc_tokens import TokenSearch
 
         if (beam_width is not None and beam_width < 1) or (n_best is not None and n_best < 1):
             raise UserError("a beam width and a number of results are 1 or more")
@@ -196,12 +196,8 @@ class InkReader(OfLanguageModel, Reader):
         language_model = self.weighed(language_model, alpha, beta)
         alpha = self.config["alpha"] if alpha is None else alpha
         beta = self.config["beta"] if beta is None else beta
-        tokens = self.vocabulary.characters
-
-        def search(log_probs):
-            return token_search(log_probs, tokens, width, language_model, alpha, beta)[: n_best or 1]
-
-        return search
+        search = TokenSearch(self.vocabulary.characters, language_model, width, alpha, beta)
+        return lambda log_probs: search(log_probs)[: n_best or 1]
 
     def _read(self, batch, search):
         """``{key: points}`` -> ``{key: Writing}``, in one run of the model."""
