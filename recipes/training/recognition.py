@@ -16,7 +16,7 @@ from zoo.errors import UserError
 
 def main(
     arguments, prog, doc, name, unit, levels,
-    directions=("ltr",), assets=(), columns=(), tuning=None, prepare=None,
+    directions=("ltr",), assets=(), columns=(), more=None, tuning=None, prepare=None, finish=None,
 ):  # fmt: skip
     """Train or fine-tune a recogniser as the command line says.
 
@@ -28,9 +28,12 @@ def main(
         levels: the groups of a sample, by its name; see ``zoo.data.splitting.hold_out``.
         directions: those that its text may have; more than one gives an option.
         assets: ``(option, file name, help)`` of files that go with the model.
+        more: called with the parsers of both actions, adds options of its own.
         tuning: called with the parser of ``finetune``, adds options of its own.
         columns: what can be named of the columns of tables, where a corpus may be one.
         prepare: called with the task, the samples to learn from and the options before training.
+        finish: called with the task, its best weights in it, the samples to validate on and the options after
+            training; gives the task to keep.
     """
     top, train, finetune = command_line.parser(doc, prog=prog)
     cls = registry.task_class(name)
@@ -38,6 +41,8 @@ def main(
         command_line.add_hold_out(one, unit)
         if columns:
             command_line.add_columns(one, *columns)
+        if more:
+            more(one)
         for option, file, text in assets:
             one.add_argument(option, dest=file, metavar="FILE", help=text)
     train.add_argument("--characters", default="", help="characters to know besides those of the transcripts")
@@ -93,6 +98,8 @@ def main(
 
     settings = setup.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
     loop.train(task, data, validation, options.output, schedule, settings)
+    if finish:
+        finish(task, check, options).save(Path(options.output) / "best")
     print(f"The best model is in {options.output}/best; to export it:")
     print(f"  zoo export {options.output} --output {name}.onnx")
 

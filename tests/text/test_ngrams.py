@@ -129,6 +129,31 @@ def test_what_is_pruned_occurs_too_seldom():
     )  # nothing of three words left
 
 
+@pytest.mark.parametrize("limit", [60, 90, 150, 9999])
+def test_a_limit_keeps_what_occurs_most(limit):
+    """Of two n-grams the one that stays occurs more often, or as often and is not longer."""
+    sentences = some_sentences(30)
+    whole, kept = entries(build(sentences, 3)), entries(build(sentences, 3, limit=limit))
+    assert len(kept) <= limit and (limit < len(whole) or len(kept) == len(whole))
+    text = [f" <s> {sentence} </s> " for sentence in sentences]
+
+    def often(gram):
+        return sum(line[i:].startswith(f" {gram} ") for line in text for i in range(len(line)))
+
+    ranks = {gram: (often(gram), -gram.count(" ")) for gram in whole if " " in gram}
+    gone = [rank for gram, rank in ranks.items() if gram not in kept]
+    assert not gone or max(gone) < min((ranks[gram] for gram in kept if " " in gram), default=(10**9, 0))
+    model = LanguageModel.from_arpa(build(sentences, 3, limit=limit))
+    words = [*model.vocabulary, "</s>", "unheard"]
+    for context in ([], ["<s>"], ["w0", "w1"]):
+        assert sum(math.exp(model.score(context, word)) for word in words) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_limit_below_the_words_is_told():
+    with pytest.raises(UserError, match="2 n-grams are less than the different words; give 6 or more"):
+        build(["a b c"], limit=2)
+
+
 def test_an_order_that_no_sentence_has_is_left_out():
     model = LanguageModel.from_arpa(build(["one", "two"], order=5))
     assert model.order == 3 and model.counts == [5, 4, 2]

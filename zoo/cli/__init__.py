@@ -28,7 +28,7 @@ COMMANDS = {  # name: (module, what it does)
     "bench": ("bench", "measure an export beside the other ways to run its model"),
     "render": ("render", "draw lines of text as scanned images, a corpus to train on"),
     "cache": ("cache", "show what is kept on this computer, such as copies of corpora, or remove it"),
-    "lm": ("language_model", "make a language model of words, for speech"),
+    "lm": ("language_model", "make a language model of words or characters, or put one into a model"),
 }
 
 

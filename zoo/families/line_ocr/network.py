@@ -42,6 +42,10 @@ class LineOcrConfig:
         cell: kind of the recurrent layers.
         units: units of each bidirectional layer, per direction.
         dropout: share of activations dropped after the front and after each bidirectional layer.
+        alpha: weight of the language model of characters in the beam search with one. See
+            ``zoo.decoding.ctc_tokens``.
+        beta: bonus of each character in that search, natural logarithm.
+        beam_width: width of that search: how many hypotheses it keeps.
     """
 
     height: int = 40
@@ -53,6 +57,9 @@ class LineOcrConfig:
     cell: str = "lstm"
     units: tuple = (128, 128)
     dropout: float = 0.2
+    alpha: float = 0.5
+    beta: float = 1.5
+    beam_width: int = 16
 
     @property
     def columns_per_frame(self):

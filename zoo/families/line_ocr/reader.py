@@ -1,30 +1,40 @@
 """Reads images of single text lines, as ``export.runtime`` does, which a host may copy alone."""
 
-import dataclasses
+import functools
 
 import numpy as np
 from PIL import Image
 
 from export import runtime
-from zoo.contract.options import BEAM_WIDTH, SAME
+from zoo.contract.options import BEAM_WIDTH, SAME, Option
 from zoo.contract.reader import SpellingReader, windows
+from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, language_model_option
 from zoo.errors import UserError
 from zoo.images.lines import read_image, user_errors
 from zoo.metrics.text import evaluate_reader
 from zoo.text.characters import Vocabulary
 
+DEFAULTS = {"beam_width": 16, "alpha": 0.5, "beta": 1.5}  # where a model's configuration has none
 CHUNK = 128  # images read together: enough to sort into batches, few enough that results come soon
 
 
-class LineReader(SpellingReader):
-    """Reads images of single lines; each result is a ``runtime.Line``. Arguments: see ``Reader``."""
+class LineReader(OfLanguageModel, SpellingReader):
+    """Reads images of single lines; each result is a ``runtime.Line``.
+
+    The arguments are those of ``Reader``; ``assets`` may hold ``language_model.arpa``, one of characters.
+    """
 
     Vocabulary = Vocabulary
     reads, one, unit, suffixes = "images", "image", "lines", runtime.IMAGE_SUFFIXES
     single = SpellingReader.single | np.ndarray | Image.Image
     options = (
-        dataclasses.replace(BEAM_WIDTH, help=f"{BEAM_WIDTH.help}; without it, greedy decoding"), SAME
-    )  # fmt: skip
+        DECODER,
+        BEAM_WIDTH,
+        language_model_option("of characters"),
+        ALPHA,
+        Option("beta", "bonus of each character, natural logarithm", float, "X"),
+        SAME,
+    )
     reads_pages = True
     plots = "one"
     plot_help = "the line, and each character below its columns, doubtful ones marked; of a page its lines"
@@ -40,27 +50,70 @@ class LineReader(SpellingReader):
         found = self.run(inputs)
         return [found[name] for name in names]
 
-    def stream(self, inputs, errors="raise", progress=False, beam_width=None):
+    def stream(self, inputs, errors="raise", progress=False, **decoding):
         """Iterate over the ``runtime.Line`` of each image, which come ``CHUNK`` by ``CHUNK``, without a bar.
 
         Args:
             inputs: an iterable of images, see ``runtime.read_image``.
             errors: as in a call.
-            beam_width: hypotheses kept by CTC prefix beam search; None decodes greedily.
+            decoding: the arguments of ``search``.
 
         Raises:
-            UserError: an image cannot be read as a line.
+            UserError: an image cannot be read as a line, or the options contradict each other.
         """
-        if beam_width is not None and beam_width < 1:
-            raise UserError(f"a beam width is 1 or more, not {beam_width}")
+        search = self.search(**decoding)
         for chunk in windows(inputs, CHUNK):
-            for line in self._reader(chunk, beam_width, details=True, errors="return"):
+            for line in self._reader(chunk, details=True, errors="return", search=search):
                 if isinstance(line, runtime.ReaderError):
                     more = "; or have its lines found: --pages" * isinstance(line, runtime.WholePage)
                     line = UserError(f"{line}{more}")
                     if errors == "raise":
                         raise line
                 yield line
+
+    def search(self, decoder=None, beam_width=None, language_model=None, alpha=None, beta=None):
+        """How to get from probabilities to characters.
+
+        Args:
+            decoder: "greedy", the likeliest character of each frame, or "beam", CTC prefix beam search, with
+                a language model of characters if there is one. None: "beam" where the model ships a
+                language model or any other argument is given.
+            beam_width: hypotheses kept.
+            language_model: a ``zoo.text.ngrams.LanguageModel``, or the path of an ARPA file, of characters,
+                instead of the one that the model ships.
+            alpha: weight of the language model.
+            beta: bonus of each character, natural logarithm. These three are by default as the model's
+                configuration says.
+
+        Returns:
+            A function from log probabilities, ``[frames, symbols]``, to labels; None for greedy decoding.
+
+        Raises:
+            UserError: the arguments contradict each other, or the language model cannot be read or is of
+                other things than this model's characters.
+        """
+        given = beam_width, language_model, alpha, beta
+        if not self.searches(decoder, given, "no beam width, language model, alpha or beta"):
+            return None
+        if beam_width is not None and beam_width < 1:
+            raise UserError(f"a beam width is 1 or more, not {beam_width}")
+        found = self._search(self.weighed(language_model, alpha, beta), beam_width, alpha, beta)
+        return lambda log_probs: found(log_probs)[0][0]
+
+    @functools.lru_cache(4)  # noqa: B019  a search remembers what the language model says
+    def _search(self, language_model, beam_width, alpha, beta):
+        from zoo.decoding.ctc_tokens import TokenSearch
+        from zoo.text.spelled import check_spelled, token
+
+        if language_model is not None:
+            check_spelled(language_model)
+        settings = {"beam_width": beam_width, "alpha": alpha, "beta": beta}
+        # Older files have none of them.
+        settings = {
+            name: self.config.get(name, usual) if settings[name] is None else settings[name]
+            for name, usual in DEFAULTS.items()
+        }
+        return TokenSearch(list(map(token, self.vocabulary.characters)), language_model, **settings)
 
     def align(self, image, text):
         """Where each character of a known text stands in a line image, as ``export.runtime.Reader.align`` is.
@@ -77,7 +130,7 @@ class LineReader(SpellingReader):
         Args:
             item: the image, see ``runtime.read_image``.
             path: the PNG file to write.
-            decoding: as in ``stream``.
+            decoding: the arguments of ``search``.
 
         Raises:
             UserError: the image cannot be read, or the file cannot be written.
