@@ -40,21 +40,25 @@ class PrefixSearch:
             log_probs: float64 ``[time, labels]``, natural logarithms; label 0 is the blank.
         """
         peaks = log_probs.max(1, keepdims=True)
-        logs = np.maximum(log_probs - peaks, LEAST)  # so masses shrink and grow slowly
-        labels = np.argsort(-logs[:, 1:], 1, kind="stable") + 1
-        counts = (np.exp(log_probs[:, 1:]) > self.token_threshold).sum(1)
-        blanks = np.exp(log_probs[:, 0]) > 1 - self.token_threshold
-        frames = zip(*(each.tolist() for each in (np.exp(logs), logs, labels, counts, blanks)), strict=True)
+        probs = np.exp(log_probs)
+        likely = probs > self.token_threshold
+        likely[:, 0] = True
+        used = np.flatnonzero(likely.any(0))  # the others are in no prefix
+        logs = np.maximum(log_probs[:, used] - peaks, LEAST)  # so masses shrink and grow slowly
+        order = np.argsort(-logs[:, 1:], 1, kind="stable") + 1
+        counts, blanks = likely[:, 1:].sum(1), probs[:, 0] > 1 - self.token_threshold
+        frames = zip(*(each.tolist() for each in (np.exp(logs), logs, order, counts, blanks)), strict=True)
 
         beam, scale = [self.root()], float(peaks.sum())
         beam[0].blank = 1.0
-        for time, (probs, logs, labels, count, blank) in enumerate(frames):
+        used = used.tolist()
+        for time, (probs, logs, order, count, blank) in enumerate(frames):
             if blank:
                 for prefix in beam:
                     prefix.blank, prefix.ending = prefix.blank + prefix.ending, 0.0
                 continue
-            likely = [(label, probs[label], logs[label]) for label in labels[:count]]
-            beam = self._advance(beam, time, probs, likely)
+            likely = [(used[i], probs[i], logs[i]) for i in order[:count]]
+            beam = self._advance(beam, time, dict(zip(used, probs, strict=True)), likely)
             largest = max(prefix.blank + prefix.ending for prefix in beam)
             if not 1 / HUGE < largest < HUGE:
                 scale += math.log(largest)
@@ -69,7 +73,7 @@ class PrefixSearch:
         Args:
             beam: list of ``Prefix``, best first.
             time: int, the frame's number.
-            probs: list of float, the frame's probabilities relative to its largest.
+            probs: {label: float}, the frame's probabilities relative to its largest.
             likely: (label, its probability, the logarithm) of each likely label, likeliest first.
         """
         least = beam[0].score - self.beam_threshold

