@@ -11,7 +11,7 @@ from zoo.errors import UserError
 
 LANGUAGE_MODEL = "language_model.arpa"  # the asset
 DECODER = Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam"))
-ALPHA = Option("alpha", "weight of the language model; default: as the model's configuration says", float, "X")
+ALPHA = Option("alpha", "weight of the language model; default: the configuration's", float, "X")
 
 
 def read_arpa(source):
