@@ -1,6 +1,7 @@
 """``zoo evaluate``: measure a model on corpora."""
 
 import contextlib
+import functools
 import json
 import sys
 
@@ -64,5 +65,8 @@ def _pages(model, options):
     if options.only or options.columns:
         raise UserError("--only and --columns are for lines; leave them out, or --pages")
     decoding = common.given(options, model.reader)
-    report = evaluate_pages(model.pages, options.data, sys.stderr.isatty(), **decoding)
+    same = decoding.pop("same", ())
+    read = functools.partial(model.pages.read_sheet, **decoding)
+    direction = model.pages.vocabulary.direction
+    report = evaluate_pages(read, options.data, True, direction, sys.stderr.isatty(), same)
     return report, rows(report)

@@ -19,24 +19,26 @@ HIT = 0.4  # share of these, at least, that lie there
 NEAR = 0.5  # of a line's height, by which they may lie above or below
 
 
-def evaluate_pages(reader, corpora, progress=False, same=(), **decoding):
+def evaluate_pages(read, corpora, told=True, direction="ltr", progress=False, same=()):
     """Character error rates of whole pages.
 
-    Each page is read twice: its lines as the XML tells them, and as they are found. A line that is found
+    Each page is read twice: its lines as they are found, and as the XML tells them. A line that is found
     belongs to the line of the XML that it stands on; of those that belong to one the texts are joined. What
     is found where the XML has nothing counts in full, as do lines that are not found.
 
     Args:
-        reader: a ``zoo.contract.pages.PageReader``.
+        read: a ``zoo.images.sheets.Sheet`` -> a ``zoo.formats.pages.Page`` of lines with places and texts,
+            such as ``read_sheet`` of a ``zoo.contract.pages.PageReader``.
         corpora: a list of folders or archives with ALTO, PAGE, hOCR or ABBYY's XML beside images.
+        told: whether ``read`` also reads the lines that a sheet's ``page`` tells.
+        direction: "ltr" or "rtl", in which the pieces of a line follow each other.
         progress: show a bar.
         same: pairs of str that count as equal, see ``zoo.metrics.text.as_same``.
-        decoding: the keyword arguments of the reader of lines.
 
     Returns:
         A dict: ``cer`` of the lines found, by their places; ``page_cer`` of the whole text in reading order;
-        ``xml_cer`` of the lines that the XML tells; ``pages``, ``lines`` and ``characters`` of the XML;
-        ``missed``, its lines that were not found; ``unmatched``, lines found where it has none;
+        with ``told``, ``xml_cer`` of the lines that the XML tells; ``pages``, ``lines`` and ``characters``
+        of the XML; ``missed``, its lines that were not found; ``unmatched``, lines found where it has none;
         ``seconds`` of finding and reading a page; ``by_page``, a list of dicts with the rates of each;
         ``skipped``, sentences.
 
@@ -51,7 +53,7 @@ def evaluate_pages(reader, corpora, progress=False, same=(), **decoding):
             for member, pixels, page in DescribedPages(corpus, skipped).pages():
                 name = os.path.splitext(member)[0]
                 try:
-                    row = _of_page(reader, name, pixels, page, same, decoding)
+                    row = _of_page(read, name, pixels, page, told, direction, same)
                 except UserError as error:
                     skipped.append(str(error))
                     continue
@@ -59,40 +61,39 @@ def evaluate_pages(reader, corpora, progress=False, same=(), **decoding):
                 bar.update()
     if not rows:
         raise UserError(f"{corpora[0]}: no page of it has a transcript; give images with ALTO, PAGE or hOCR")
-    totals = {name: sum(row[name] for row in rows) for name in _COUNTED}
-    report = {kind: totals[f"{kind}_errors"] / totals["characters"] for kind in _RATES}
-    report |= {"pages": len(rows)} | {name: totals[name] for name in _COUNTED[:4]}
+    totals = {name: sum(row[name] for row in rows) for name in rows[0] if name != "page"}
+    rates = [kind for kind in _ABOUT if f"{kind}_errors" in totals]
+    report = {kind: totals[f"{kind}_errors"] / totals["characters"] for kind in rates}
+    report |= {"pages": len(rows)} | {name: totals[name] for name in _COUNTED}
     by_page = [
         {"page": row["page"], "characters": row["characters"]}
-        | {kind: row[f"{kind}_errors"] / row["characters"] for kind in _RATES}
+        | {kind: row[f"{kind}_errors"] / row["characters"] for kind in rates}
         for row in rows
     ]
     seconds = totals["seconds"] / len(rows)
     return report | {"seconds": seconds, "by_page": by_page, "skipped": skipped}
 
 
-_RATES = "cer", "page_cer", "xml_cer"
 _ABOUT = {
     "cer": "lines found, by their places", "page_cer": "whole text in reading order",
     "xml_cer": "lines that the XML tells",
 }  # fmt: skip
-_COUNTED = ("lines", "characters", "missed", "unmatched", "seconds", *(f"{kind}_errors" for kind in _RATES))
+_COUNTED = "lines", "characters", "missed", "unmatched"
 
 
-def _of_page(reader, name, pixels, page, same, decoding):
+def _of_page(read, name, pixels, page, told, direction, same):
     def texts(lines):
         return [as_same(normalise(line.text or ""), same) for line in lines]
 
-    told = reader.read_sheet(Sheet(name, page.image, pixels, page=page), **decoding)
     start = time.perf_counter()
-    found = reader.read_sheet(Sheet(name, page.image, pixels), **decoding)
+    found = [line for line in read(Sheet(name, page.image, pixels)).lines if (line.text or "").strip()]
     seconds = time.perf_counter() - start
+    again = texts(read(Sheet(name, page.image, pixels, page=page)).lines) if told else None
     if page.size:  # to pixels of the image
         page = _scaled(page, np.array(pixels.shape[1::-1]) / page.size)
-    wanted, own = texts(page.lines), texts(found.lines)
-    belongs = matched(page.lines, found.lines)
-    rtl = reader.vocabulary.direction == "rtl"
-    order = sorted(range(len(own)), key=lambda i: found.lines[i].polygon[:, 0].min(), reverse=rtl)
+    wanted, own = texts(page.lines), texts(found)
+    belongs = matched(page.lines, found)
+    order = sorted(range(len(own)), key=lambda i: found[i].polygon[:, 0].min(), reverse=direction == "rtl")
     joined = [" ".join(own[i] for i in order if belongs[i] == at) for at in range(len(wanted))]
     alone = [text for text, at in zip(own, belongs, strict=True) if at is None]
     missed = [at for at, text in enumerate(wanted) if text and at not in belongs]
@@ -101,18 +102,20 @@ def _of_page(reader, name, pixels, page, same, decoding):
     def errors(references, hypotheses):
         return text_error_rates(references, hypotheses)["character_errors"]
 
-    return {
+    def of(texts):
+        return [texts[at] for at in kept]
+
+    row = {
         "page": name,
         "lines": len(kept),
         "characters": sum(map(len, wanted)),
         "missed": len(missed),
         "unmatched": len(alone),
         "seconds": seconds,
-        "cer_errors": errors([wanted[at] for at in kept], [joined[at] for at in kept])
-        + sum(map(len, alone)),
-        "page_cer_errors": errors(["\n".join(wanted[at] for at in kept)], ["\n".join(own)]),
-        "xml_cer_errors": errors([wanted[at] for at in kept], [texts(told.lines)[at] for at in kept]),
+        "cer_errors": errors(of(wanted), of(joined)) + sum(map(len, alone)),
+        "page_cer_errors": errors(["\n".join(of(wanted))], ["\n".join(own)]),
     }
+    return row | ({"xml_cer_errors": errors(of(wanted), of(again))} if told else {})
 
 
 def _scaled(page, scale):
@@ -183,9 +186,10 @@ def _height(line):
 def rows(report):
     """A report of ``evaluate_pages`` as a person reads it: list of ``(name, text)``."""
     found = report["lines"] - report["missed"]
-    rates = [(kind, f"{report[kind]:.2%} ({_ABOUT[kind]})") for kind in _RATES]
+    kinds = [kind for kind in _ABOUT if kind in report]
+    rates = [(kind, f"{report[kind]:.2%} ({_ABOUT[kind]})") for kind in kinds]
     pages = [
-        (row["page"], ", ".join(f"{kind} {row[kind]:.2%}" for kind in _RATES)) for row in report["by_page"]
+        (row["page"], ", ".join(f"{kind} {row[kind]:.2%}" for kind in kinds)) for row in report["by_page"]
     ]
     return [
         ("pages", f"{report['pages']} ({report['characters']} characters)"),
