@@ -59,6 +59,28 @@ def test_rows_of_a_table():
     assert order(layout.regions_of(boxes(*places)), places) == list(range(16))
 
 
+def test_prices_of_a_catalogue():
+    """Each stands beside the last line of an entry, whose first line reaches over it."""
+    places = [(1400, 0, 1450), (300, 80, 900)]
+    for top in range(150, 950, 100):
+        places += [(100, top, 1500), (160, top + 50, 500), (1350, top + 50, 1500)]
+    assert order(layout.regions_of(boxes(*places)), places) == list(range(26))
+
+
+def test_a_strip_of_the_next_page():
+    """Its beginnings of lines stand level with two columns, and are no cells of a table."""
+    left, right, strip = column(0, 650, 12), column(700, 650, 12), column(1450, 40, 8, 200)
+    places = [*left, *right, *strip]
+    found = order(layout.regions_of(boxes(*places)), places)
+    assert [i for i in found if i < 24] == list(range(24))
+
+
+def test_numbers_of_a_page_above_and_below_two_columns():
+    top, bottom = (1400, 0, 1450), (760, 450, 790)
+    places = [top, *column(100, 650, 6), *column(800, 700, 6), bottom]
+    assert order(layout.regions_of(boxes(*places)), places) == list(range(14))
+
+
 def test_ends_of_paragraphs_are_no_table():
     """Lines of two columns stand level; short ones below long ones are no column of numbers."""
     left = [(100, 50 * i, 750) for i in range(12)]

@@ -18,6 +18,7 @@ JOINED = 1.2  # pieces of one line are no further apart
 SPACED = 4  # nor those of one with a wide gap in it
 ALIGNED = 0.25  # by which the cells of one row differ in height
 NARROW = 6  # a column of numbers in a table is no wider
+LONG = 10  # what is wider is a line of a text column, of which a row of a table has one
 LEVEL = 0.8  # how many of its lines, at least, stand level with another
 ROWS = 7  # how far above and below a gap between columns is looked for
 EVIDENCE = 3  # lines that begin, or end, at such a gap, at least
@@ -246,6 +247,10 @@ def _reading_order(lines, direction):
     centres = (boxes[:, 0] + boxes[:, 2]) / 2
     beside = centres[:, None] < centres if direction == "ltr" else centres[:, None] > centres
     before = stacked | through | (beside & ~over & ~through & ~through.T)
+    for row, is_first in zip(_apart(lines), (True, False), strict=True):
+        for i, unit in enumerate(units):
+            if row and row[0] in unit:
+                before[i], before[:, i] = is_first, not is_first
     np.fill_diagonal(before, False)
     left, found = np.ones(len(units), bool), []
     waiting = before.sum(0)  # how many each one comes after
@@ -274,25 +279,51 @@ def _rows(lines):
     def join(several):
         unit[np.isin(unit, unit[several])] = unit[several].min()
 
-    # A running title and a page number stand in one row above all else.
-    first = np.flatnonzero(middles < middles.min() + 0.5 * np.median(heights))
-    others = np.delete(middles, first)
-    if len(first) > 1 and len(others) and others.min() - middles[first].max() > HEADER * _pitch(lines):
-        join(first)
+    for row in filter(None, _apart(lines)):
+        join(row)
     narrow = lines[:, 2] - lines[:, 0] < NARROW * heights
     away = np.abs(middles[:, None] - middles)
     aligned = away < ALIGNED * np.minimum.outer(heights, heights)
     over = _overlaps(lines, 0) > 0
     aligned &= ~over
     for column in _columns(lines, narrow, over):
-        partners = [np.setdiff1d(np.flatnonzero(aligned[i]), column) for i in column]
+        partners = [_partners(lines, np.setdiff1d(np.flatnonzero(aligned[i]), column), i) for i in column]
         # Notes in a margin stand level with some line by chance, the ends of paragraphs below long lines.
         level = np.mean([len(some) > 0 for some in partners]) > LEVEL
         among = over[column].any(0) & (middles > middles[column].min()) & (middles < middles[column].max())
+        # Long lines of a table reach over a row's cells, those of a paragraph not over the next column.
+        reach = [over[i] & among & over[some].any(0) for i, some in zip(column, partners, strict=True)]
+        if np.mean([some.any() for some in reach]) > 0.5:
+            among &= ~np.any(reach, axis=0)
         if len(column) > 2 and level and np.count_nonzero(among) <= len(column) / LEVEL:
             for i, some in zip(column, partners, strict=True):
                 join([i, *some])
     return [np.flatnonzero(unit == one).tolist() for one in np.unique(unit)]
+
+
+def _apart(lines):
+    """What stands above all else, and what below: a running title and a page number. Lists of numbers."""
+    middles, pitch = _middles(lines), _pitch(lines)
+    near = 0.5 * np.median(_heights(lines))
+    rows = np.flatnonzero(middles < middles.min() + near), np.flatnonzero(middles > middles.max() - near)
+    found = []
+    for row, sign in zip(rows, (1, -1), strict=True):
+        others = np.delete(middles, row)
+        far = len(others) and np.abs(others[:, None] - middles[row]).min() > HEADER * pitch
+        # The end of the longer one of two columns is no page number.
+        if far and (sign > 0 or (lines[row, 2] - lines[row, 0] < NARROW * 2 * near).all()):
+            found.append(row.tolist())
+        else:
+            found.append([])
+    return found
+
+
+def _partners(lines, others, i):
+    """Those of the lines level with one that are in its row if that is one of a table: numbers."""
+    wide = lines[others, 2] - lines[others, 0] > LONG * _heights(lines[[i]])[0]
+    away = np.maximum(lines[others, 0] - lines[i, 2], lines[i, 0] - lines[others, 2])
+    nearest = others[wide][np.argsort(away[wide], kind="stable")[:1]]
+    return np.concatenate([others[~wide], nearest])
 
 
 def _columns(lines, narrow, over):
