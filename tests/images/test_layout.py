@@ -146,3 +146,19 @@ def test_a_box_over_two_columns_is_split_where_nothing_stands_between(free):
         assert order(layout.regions_of(found), [*places[:5], (100, 350, 0), *places[5:]])[:6] == list(
             range(6)
         )
+
+
+@pytest.mark.parametrize("slope", [0, 0.003])
+def test_a_rule_over_columns_parts_a_page(slope):
+    places = [place for top in (0, 400) for x in (50, 500) for place in column(x, 400, 5, top)]
+    pixels = np.full((700, 1000, 3), 255, np.uint8)
+    for left, top, right in places:
+        pixels[top + 10 : top + 30, left:right:4] = 0
+    assert len(layout.find_rules(boxes(*places), pixels)) == 0
+    for x in range(50, 900):
+        pixels[round(325 + slope * x) :][:3, x] = 0
+    pixels[270:273, 500:600] = 0  # below a headline
+    (rule,) = layout.find_rules(boxes(*places), pixels)
+    assert rule[0, 0] > 50 and rule[1, 0] < 900 and rule[0, 1] < 325 < rule[3, 1] < 360
+    assert order(layout.regions_of(boxes(*places), "ltr", rule[None]), places) == list(range(20))
+    assert order(layout.regions_of(boxes(*places)), places) != list(range(20))

@@ -130,7 +130,8 @@ class PageReader(Reader):
         boxes = layout.split_boxes(boxes, pixels)
 
         def read(pixels, boxes):
-            regions = layout.regions_of(boxes, self.vocabulary.direction)
+            rules = layout.find_rules(boxes, pixels)
+            regions = layout.regions_of(boxes, self.vocabulary.direction, rules)
             return self._read(pixels, Page("", None, regions), sheet.name, decoding)
 
         page, sure = read(pixels, boxes)

@@ -1,8 +1,8 @@
 """From boxes in which something is written to the lines of a page, in reading order and in regions.
 
 The order is that of T. Breuel, "High performance document layout analysis" (2003): of two lines, one above
-the other, the upper one comes first; of two side by side the left one, unless a line that lies between them
-reaches over both, as a headline does over its columns. Cells of a table are read row by row.
+the other, the upper one comes first; of two side by side the left one, unless a line, or a rule, that lies
+between them reaches over both, as a headline does over its columns. Cells of a table are read row by row.
 """
 
 import itertools
@@ -22,6 +22,8 @@ LONG = 10  # what is wider is a line of a text column, of which a row of a table
 LEVEL = 0.8  # how many of its lines, at least, stand level with another
 ROWS = 7  # how far above and below a gap between columns is looked for
 EVIDENCE = 3  # lines that begin, or end, at such a gap, at least
+RULE = 16  # pixels that the usual box is high where rules are looked for
+REACH = 12  # a rule that parts a page is at least so long
 # In radians: of a page that is more slanted than this, boxes stay as they are.
 SLANTED = 0.05
 # Of the usual distance of lines.
@@ -76,12 +78,59 @@ def split_boxes(boxes, pixels):
     return np.stack(found).astype(np.float32)
 
 
-def regions_of(boxes, direction="ltr"):
+def find_rules(boxes, pixels):
+    """Horizontal rules, such as those between the parts of a newspaper's page.
+
+    Args:
+        boxes, pixels: as of ``split_boxes``.
+
+    Returns:
+        float32 ``[rules, 4, 2]``, boxes as high as those of lines, at each end that much shorter than the
+        rules.
+    """
+    high = float(np.median(np.hypot(*(boxes[:, 3] - boxes[:, 0]).T))) if len(boxes) else 0.0
+    step = max(1, round(high / RULE))
+    width = 2 * RULE * step  # of a block, in each of which rules are looked for
+    tall, wide = len(pixels) // step, pixels.shape[1] // width
+    if not high or tall < RULE or not wide:
+        return np.zeros((0, 4, 2), np.float32)
+    page = pixels[: tall * step, : wide * width].mean(2, dtype=np.float32)
+    page = page.reshape(tall, step, -1, step).min((1, 3))  # thin rules stay
+    ink = page < np.mean(np.percentile(page, (2, 80)))
+    share = ink.reshape(tall, wide, -1).mean(2)
+    away = RULE // 4
+    over = (ink[:-1] | ink[1:]).reshape(tall - 1, wide, -1).mean(2)[away : -away - 1]
+    is_rule = (over > 0.9) & (share[: len(over)] + share[-len(over) :] < 0.2)  # and paper above and below
+    rules = []  # in the making: lists of (block, row)
+    for block in range(wide):
+        runs = np.flatnonzero(np.diff(np.pad(is_rule[:, block].astype(np.int8), 1))).reshape(-1, 2)
+        for row in runs.mean(1) + away + 0.5:
+            own = [rule for rule in rules if 0 < block - rule[-1][0] < 3 and abs(row - rule[-1][1]) < 3]
+            own[0].append((block, row)) if own else rules.append([(block, row)])
+    found = []
+    for rule in rules:
+        (first, start), (last, end) = rule[0], rule[-1]
+        if (last - first + 1) * width > REACH * high and len(rule) > 0.7 * (last - first + 1):
+            left, right, start, end = (
+                first * width + high,
+                (last + 1) * width - high,
+                start * step,
+                end * step,
+            )
+            upper, lower = -high / 2, high / 2
+            found.append(
+                [(left, start + upper), (right, end + upper), (right, end + lower), (left, start + lower)]
+            )
+    return np.array(found, np.float32).reshape(-1, 4, 2)
+
+
+def regions_of(boxes, direction="ltr", rules=()):
     """The lines that boxes are, in reading order.
 
     Args:
         boxes: float ``[boxes, 4, 2]``, as of ``angle_of``.
         direction: "ltr" or "rtl": whether columns follow each other to the right or to the left.
+        rules: float ``[rules, 4, 2]``, as of ``find_rules``: what is below comes after all that is above.
 
     Returns:
         A list of ``zoo.formats.pages.Region``; their lines have no text yet.
@@ -95,7 +144,8 @@ def regions_of(boxes, direction="ltr"):
     outlines = [_outline(boxes[piece], angle) for piece in pieces]
     names = (f"line_{number}" for number in range(1, len(lines) + 1))
     found = []
-    for own in _divided(lines, _reading_order(lines, direction)):
+    rules = _level(np.asarray(rules, np.float32).reshape(-1, 4, 2), angle)
+    for own in _divided(lines, _reading_order(lines, rules, direction)):
         read = [Line(next(names), None, *outlines[i]) for i in own]
         corners = np.concatenate([line.polygon for line in read])
         outline = box(*corners.min(0), *corners.max(0))
@@ -234,9 +284,11 @@ def _is_one_line(boxes, heights, middles, before, after):
     return reached or boxes[after, 0] - boxes[before, 2] < JOINED * high
 
 
-def _reading_order(lines, direction):
+def _reading_order(lines, rules, direction):
     """The numbers of lines as they are read, a list."""
-    units = _rows(lines)
+    count, (first, last) = len(lines), _apart(lines)
+    units = _rows(lines) + [[count + i] for i in range(len(rules))]  # a rule is as a line that says nothing
+    lines = np.concatenate([lines, rules])
     boxes = np.stack([_span(lines[unit]) for unit in units])
     middles, heights = _middles(boxes), np.array([_heights(lines[unit]).mean() for unit in units])
     low = 0.3 * np.minimum.outer(heights, heights)
@@ -247,7 +299,7 @@ def _reading_order(lines, direction):
     centres = (boxes[:, 0] + boxes[:, 2]) / 2
     beside = centres[:, None] < centres if direction == "ltr" else centres[:, None] > centres
     before = stacked | through | (beside & ~over & ~through & ~through.T)
-    for row, is_first in zip(_apart(lines), (True, False), strict=True):
+    for row, is_first in ((first, True), (last, False)):
         for i, unit in enumerate(units):
             if row and row[0] in unit:
                 before[i], before[:, i] = is_first, not is_first
@@ -260,7 +312,7 @@ def _reading_order(lines, direction):
         left[i] = False
         waiting -= before[i]
         found += sorted(units[i], key=lambda line: lines[line, 0], reverse=direction == "rtl")
-    return found
+    return [line for line in found if line < count]
 
 
 def _span(boxes):
