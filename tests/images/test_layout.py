@@ -57,6 +57,9 @@ def test_rows_of_a_table():
     numbers = [(900, 50 * i, 980) for i in range(8)]
     places = [one for pair in zip(names, numbers, strict=True) for one in pair]
     assert order(layout.regions_of(boxes(*places)), places) == list(range(16))
+    more = [(900, -130, 1000), (930, 430, 980), (900, 500, 990)]
+    found = order(layout.regions_of(boxes(*places, *more)), [*places, *more])
+    assert [i for i in found if i < 16] == list(range(16))
 
 
 def test_prices_of_a_catalogue():

@@ -19,7 +19,8 @@ SPACED = 4  # nor those of one with a wide gap in it
 ALIGNED = 0.25  # by which the cells of one row differ in height
 NARROW = 6  # a column of numbers in a table is no wider
 LONG = 10  # what is wider is a line of a text column, of which a row of a table has one
-LEVEL = 0.8  # how many of its lines, at least, stand level with another
+MOST = 0.7  # how many of its lines, at least, stand level with another
+LEVEL = 0.8  # and how many from the first to the last of these
 ROWS = 7  # how far above and below a gap between columns is looked for
 EVIDENCE = 3  # lines that begin, or end, at such a gap, at least
 RULE = 16  # pixels that the usual box is high where rules are looked for
@@ -340,6 +341,11 @@ def _rows(lines):
     aligned &= ~over
     for column in _columns(lines, narrow, over):
         partners = [_partners(lines, np.setdiff1d(np.flatnonzero(aligned[i]), column), i) for i in column]
+        inner = np.flatnonzero([len(some) > 0 for some in partners])
+        if len(inner) < MOST * len(column):
+            continue
+        inner = slice(inner[0], inner[-1] + 1)  # a heading and what is written below belong to no row
+        column, partners = column[inner], partners[inner]
         # Notes in a margin stand level with some line by chance, the ends of paragraphs below long lines.
         level = np.mean([len(some) > 0 for some in partners]) > LEVEL
         among = over[column].any(0) & (middles > middles[column].min()) & (middles < middles[column].max())
@@ -379,7 +385,7 @@ def _partners(lines, others, i):
 
 
 def _columns(lines, narrow, over):
-    """Narrow lines that stand one above the other: a list of lists of numbers."""
+    """Narrow lines that stand one above the other: a list of lists of numbers, from top to bottom."""
     rest, found = set(np.flatnonzero(narrow).tolist()), []
     while rest:
         column, edge = set(), {rest.pop()}
@@ -389,7 +395,7 @@ def _columns(lines, narrow, over):
             more = {j for j in np.flatnonzero(over[i]).tolist() if j in rest}
             rest -= more
             edge |= more
-        found.append(sorted(column))
+        found.append(sorted(column, key=lambda i: lines[i, 1]))
     return found
 
 
