@@ -263,7 +263,12 @@ def test_trains_on_jax(tmp_path, stories):
     "rows, options, problem",
     [
         (["Ann is in.,Who?,Ann"] * 9, [], "have the answer 'Ann'; give some with another"),
-        (["Ann is in.,Who?,Ann", "Bo is in.,Who?,Cy"], ["--model.answers", "span"], "cannot be split"),
+        (["Ann is in.,Who?,Ann", "Bo is in.,Who?,Cy"], ["--model.answers", "span"], "1 of 2 questions"),
+        (
+            ["Ann is in.,Who?,Ann", "Bo is in.,Who?,Cy"],
+            ["--model.answers", "span", "--allow-skipped"],
+            "cannot be split",
+        ),
         (["Ann is in.,Who?,Ann"], [], "cannot be split"),
     ],
 )  # fmt: skip

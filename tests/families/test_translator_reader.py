@@ -565,7 +565,7 @@ def test_plot_from_the_command(model, texts, stdin, tmp_path, capsys):
 @pytest.mark.parametrize(
     "options, named",
     [
-        (["--decoder", "beam"], "--decoder is for deep_speech"),
+        (["--decoder", "beam"], "--decoder is for line_ocr and deep_speech"),
         (["--hot-words", "x"], "--hot-words is for deep_speech"),
     ],
 )

@@ -1,6 +1,7 @@
 """``zoo predict MODEL … --pages``: whole pages, and what is written of each."""
 
 import concurrent.futures
+import io
 import multiprocessing
 import os
 import sys
@@ -106,12 +107,20 @@ def _print(options):
             formatted.add(name, document)
         else:
             _check_pages(options.format, document, name)
-            sys.stdout.flush()
-            _write(options.format, item, document, sys.stdout.buffer, reader)
+            _print_file(options.format, item, document, reader)
         sys.stdout.flush()
     if formatted:
         formatted.end()
     return (3 if good else 2) if failed else 0
+
+
+def _print_file(format, item, document, reader):
+    if format == "pdf":
+        _write(format, item, document, sys.stdout.buffer, reader)
+        return
+    written = io.BytesIO()
+    _write(format, item, document, written, reader)
+    print(written.getvalue().decode().rstrip("\n"))
 
 
 def _check_pages(format, document, name):
