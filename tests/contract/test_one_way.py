@@ -105,17 +105,13 @@ def question_answering(folder, draw_line):
     return ["Where is Mary?", "Where is John?"], folder / "t.csv"
 
 
-def speech_synthesis(folder, draw_line):
-    shutil.copy(SPEECH, folder / "a.ogg")
-    (folder / "transcripts.tsv").write_text("id\ttranscript\na\tWir gingen nach Hause.\n")
-    return ["Wir gingen nach Hause.", "Am 3. Mai."], folder
-
-
 OPTIONS = {"char_lm": {"seed": 3, "length": 40}, "question_answering": {"story": STORY}}
 
 
-# One of each family, and those that are made otherwise: from right to left, without attention.
+# One of each family, and those that are made otherwise: from right to left, without attention. To export a
+# voice takes a minute; tests/families/test_speech_synthesis_reader.py does so with a small one.
 PRESETS = {hub.info(hub.find(name))["task"]: name for name in reversed(hub.names())}
+PRESETS.pop("speech_synthesis")
 PRESETS = sorted({*PRESETS.values(), "line_ocr_arabic", "translator_en_de_fixed_context"})
 
 
@@ -133,8 +129,6 @@ def test_read_alike(preset, tmp_path, draw_line, monkeypatch, capsys):
 
     details = [item.to_json() for item in task.predict(inputs, details=True, **options)]
     for model in (preset, path):
-        if task.reader.writes:
-            flags = ["--output", str(tmp_path / "out.wav")]
         if task.reader.takes == "files":
             given = inputs
         elif task.reader.takes == "lines":
@@ -151,9 +145,8 @@ def test_read_alike(preset, tmp_path, draw_line, monkeypatch, capsys):
             assert one["confidence"] == pytest.approx(other["confidence"], abs=2e-3)
 
     wanted = task.evaluate(corpus)
-    near = 1e-2 if task.reader.writes else 1e-4  # phases that are found in turns carry rounding on
     for model in (preset, path):
         assert cli.main(["evaluate", model, "--data", str(corpus), "--format", "json"]) == 0
         report = json.loads(capsys.readouterr().out)
         for metric in task.reader.metrics:
-            assert report[metric.name] == pytest.approx(wanted[metric.name], abs=near)
+            assert report[metric.name] == pytest.approx(wanted[metric.name], abs=1e-4)

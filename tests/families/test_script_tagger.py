@@ -210,7 +210,8 @@ def test_learns_twenty_lines_by_heart(backend, corpus, tmp_path):
     run = tmp_path / "run"
     done = recipe(
         "train", "--data", f"{corpus}@60", "--validation", corpus, "--output", run, *TRAINED,
-        "--model.height", 32, "--training.epochs", 10, "--training.augment", "False", backend=backend,
+        "--model.height", 32, "--training.epochs", 10, "--training.augment", "False",
+        "--training.patience", 3, backend=backend,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert min(error for _, error, _ in history_of(run)) == 0.0
