@@ -70,6 +70,7 @@ def rapidocr():
     from rapidocr import RapidOCR
 
     from zoo.formats.pages import Line, Page, Region, nowhere
+    from zoo.images.layout import baseline_of
 
     engine = RapidOCR(params={"Global.log_level": "error"})
 
@@ -77,20 +78,11 @@ def rapidocr():
         found = engine(np.ascontiguousarray(rgb(sheet)[:, :, ::-1]))
         boxes, texts = (found.boxes, found.txts) if found.boxes is not None else ((), ())
         lines = [
-            Line("", text, np.float32(box), baseline(box)) for box, text in zip(boxes, texts, strict=True)
+            Line("", text, np.float32(box), baseline_of(box)) for box, text in zip(boxes, texts, strict=True)
         ]
         return Page("", None, [Region("", "text", nowhere(), lines)])
 
     return read
-
-
-def baseline(corners):
-    """Of a box that is perhaps turned."""
-    from zoo.images.layout import BASELINE
-
-    corners = np.float32(corners)
-    upper, lower = corners[[0, 1]], corners[[3, 2]]
-    return lower + np.float32(BASELINE) * (upper - lower)
 
 
 def tesseract(language):

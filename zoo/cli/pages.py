@@ -247,10 +247,11 @@ def _write(format, item, document, output, reader, pages=None):
 
 def _images(item, document):
     """What ``zoo.formats.pages.pdf.write`` takes of each page that was read, one at a time."""
-    sheets = (sheet for sheet in open_sheets(item) if not isinstance(sheet, UserError))
     read = {sheet.name: page for sheet, page in zip(document.sheets, document.pages, strict=True)}
-    for sheet in sheets:
-        if sheet.name in read:
+    # What can be shown as it is need not be drawn or decoded once more.
+    whole = all(sheet.source is not None for sheet in document.sheets)
+    for sheet in document.sheets if whole else open_sheets(item):
+        if not isinstance(sheet, UserError) and sheet.name in read:
             dpi = sheet.dpi and tuple(side * more for side, more in zip(sheet.dpi, sheet.scale, strict=True))
             image = sheet.pixels if sheet.source is None else sheet.source
             yield image, read[sheet.name], dpi

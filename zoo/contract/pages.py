@@ -45,9 +45,7 @@ class Document:
 
     @property
     def confidence(self):
-        lines = [line for page in self.pages for line in page.lines if line.text]
-        sizes = [len(line.text) for line in lines]
-        return float(np.average([line.confidence for line in lines], weights=sizes)) if lines else 0.0
+        return _sure([line for page in self.pages for line in page.lines])
 
     def to_json(self):
         """What of it ``zoo predict --format json`` shows."""
@@ -63,7 +61,6 @@ class PageReader(Reader):
     """
 
     reads, one, suffixes = "pages", "page", SUFFIXES
-    single = Reader.single | np.ndarray
     plots, plot_help = "one", "the page, and the order, places and doubtful words of its lines"
 
     def __init__(self, lines):
@@ -149,14 +146,14 @@ class PageReader(Reader):
         shape, scale = pixels.shape, np.float32(sheet.scale)
         size = tuple(round(side) for side in sheet.pixels.shape[1::-1] / scale)
         page = Page(sheet.image, size, regions)
-        return _mapped(page, lambda points: _turned(points, shape, -turns) / scale)
+        return page.mapped(lambda points: _turned(points, shape, -turns) / scale)
 
     def _read(self, pixels, page, name, decoding):
         """``(page, confidence)``: a page with what its lines say, and how sure that is, by their length."""
         cuts = [cut for _, cut in cut_lines(pixels, page, name)]
         usable = [cut.pixels for cut in cuts if not isinstance(cut, UserError)]
         found = iter(self.lines.stream(usable, errors="return", **decoding))
-        regions, sizes, sure, numbered = [], [], [], iter(cuts)
+        regions, numbered = [], iter(cuts)
         for region in page.regions:
             lines = []
             for line, cut in zip(region.lines, numbered, strict=False):
@@ -167,11 +164,9 @@ class PageReader(Reader):
                 words = words_of(cut, result)
                 text = " ".join(word.text for word in words)
                 lines.append(dataclasses.replace(line, text=text, confidence=result.confidence, words=words))
-                sizes.append(len(text))
-                sure.append(result.confidence)
             regions.append(dataclasses.replace(region, lines=lines))
         page = Page(page.image, page.size or pixels.shape[1::-1], regions)
-        return page, float(np.average(sure, weights=sizes)) if sizes else 0.0
+        return page, _sure(page.lines)
 
     def picture(self, item, path, found=None, **decoding):
         """Draws the first page of an input and what was read in it, as a PNG file.
@@ -189,6 +184,13 @@ class PageReader(Reader):
 
         sheet = next(sheet for sheet in open_sheets(item) if not isinstance(sheet, UserError))
         draw(sheet.pixels, (found or next(self.stream([item], **decoding))).pages[0], path)
+
+
+def _sure(lines):
+    """How sure lines are, by their length, 0 to 1; 0 where nothing was read."""
+    read = [line for line in lines if line.text]
+    sizes = [len(line.text) for line in read]
+    return float(np.average([line.confidence for line in read], weights=sizes)) if read else 0.0
 
 
 def text_of(page, dehyphenate=False):
@@ -223,17 +225,3 @@ def _turned(points, shape, turns):
         points = np.stack([points[..., 1], width - points[..., 0]], -1)
         height, width = width, height
     return points
-
-
-def _mapped(page, change):
-    """A page whose points are changed by a function."""
-
-    def of(thing, **more):
-        return dataclasses.replace(thing, polygon=change(thing.polygon), **more)
-
-    def of_line(line):
-        words = [of(word, glyphs=[of(glyph) for glyph in word.glyphs]) for word in line.words]
-        return of(line, words=words, baseline=change(line.baseline))
-
-    regions = [of(region, lines=[of_line(line) for line in region.lines]) for region in page.regions]
-    return Page(page.image, page.size, regions)

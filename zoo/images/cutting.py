@@ -52,7 +52,7 @@ class Cut:
         x = self.left + np.clip([start, end], self.margin, self.pixels.shape[1] - self.margin) - self.margin
         y = np.interp(x, *self.course.T)
         corners = np.stack([x[[0, 1, 1, 0]], y[[0, 1, 1, 0]] + [self.up, self.up, self.down, self.down]], 1)
-        return (_turned(corners, -self.angle) / self.scale).astype(np.float32)
+        return (turned(corners, -self.angle) / self.scale).astype(np.float32)
 
 
 def cut_lines(pixels, page, name):
@@ -129,7 +129,7 @@ def cut(pixels, polygon, baseline, spacing, free=(np.inf, np.inf)):
     if is_level:
         angle, course, first, up, down = 0.0, np.zeros((1, 2)), left, top, bottom
     else:
-        outline = _turned(polygon, angle)
+        outline = turned(polygon, angle)
         below = outline[:, 1] - np.interp(outline[:, 0], *course.T)
         first, up, down = outline[:, 0].min(), below.min(), below.max()
         size = max(1, round(outline[:, 0].max() - first)), max(1, round(down - up))
@@ -158,11 +158,11 @@ def _free(baselines):
     ends = np.stack([[baselines[i][0], baselines[i][-1]] for i in known])
     for i, (first, last) in zip(known, ends, strict=True):
         along = last - first
-        turned = _turned(ends, float(np.arctan2(along[1], along[0])))
-        own = turned[known.index(i)]
-        left, right = turned[:, :, 0].min(1), turned[:, :, 0].max(1)
+        axes = turned(ends, float(np.arctan2(along[1], along[0])))
+        own = axes[known.index(i)]
+        left, right = axes[:, :, 0].min(1), axes[:, :, 0].max(1)
         shared = np.minimum(right, own[:, 0].max()) > np.maximum(left, own[:, 0].min())
-        away = turned[shared, :, 1].mean(1) - own[:, 1].mean()
+        away = axes[shared, :, 1].mean(1) - own[:, 1].mean()
         above, below = -away[away < -SAME], away[away > SAME]
         free[i] = min(above, default=np.inf), BELOW_NEXT * min(below, default=np.inf)
     return free
@@ -176,10 +176,10 @@ def _around(baseline, spacing):
 
 def _within(polygon, angle, course, free):
     """An outline that does not reach over the lines above and below."""
-    points = _turned(polygon, angle)
+    points = turned(polygon, angle)
     level = np.interp(points[:, 0], *course.T)
     points[:, 1] = np.clip(points[:, 1], level - free[0], level + free[1])
-    return _turned(points, -angle)
+    return turned(points, -angle)
 
 
 def _course(polygon, baseline):
@@ -194,10 +194,10 @@ def _course(polygon, baseline):
         baseline = baseline[::-1]
     along = baseline[-1] - baseline[0]
     angle = float(np.arctan2(along[1], along[0]))
-    course = _turned(baseline, angle)
-    high = np.ptp(_turned(polygon, angle)[:, 1])
+    course = turned(baseline, angle)
+    high = np.ptp(turned(polygon, angle)[:, 1])
     course = _smooth(course[np.argsort(course[:, 0], kind="stable")], high)
-    rise = np.ptp(_turned(course, -angle)[:, 1])
+    rise = np.ptp(turned(course, -angle)[:, 1])
     return angle, course, bool(rise <= max(2.0, LEVEL * high) and along[0] > 0)
 
 
@@ -221,7 +221,7 @@ def _middle(polygon):
     return np.array([((x + x1) * parts).sum(), ((y + y1) * parts).sum()]) / (3 * parts.sum())
 
 
-def _turned(points, angle):
+def turned(points, angle):
     """Points in axes that are turned by an angle."""
     cos, sin = np.cos(angle), np.sin(angle)
     return points @ np.array([[cos, -sin], [sin, cos]])
@@ -251,7 +251,7 @@ def _straightened(part, corner, angle, course, first, up, size, paper):
             continue
         sides = [[x, np.interp(x, *course.T)] for x in (stops[i], stops[i + 1])]
         corners = [[sides[0], up], [sides[0], up + size[1]], [sides[1], up + size[1]], [sides[1], up]]
-        quad = _turned(np.array([[x, y + more] for (x, y), more in corners]), -angle) - corner
+        quad = turned(np.array([[x, y + more] for (x, y), more in corners]), -angle) - corner
         mesh.append(((int(columns[i]), 0, int(columns[i + 1]), size[1]), tuple(quad.ravel())))
     bands = []
     for channel, shade in zip(np.moveaxis(part, 2, 0), paper, strict=True):

@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from zoo.formats.pages import Line, Region, box
+from zoo.images.cutting import turned
 
 # Shares of the height of a line's box, which has room around the letters.
 ROOM = 0.25  # at each side
@@ -44,6 +45,13 @@ def angle_of(boxes):
     long = np.hypot(*along.T)
     along = along[long >= np.median(long)] if len(long) else along
     return float(np.median(np.arctan2(along[:, 1], along[:, 0]))) if len(along) else 0.0
+
+
+def baseline_of(corners):
+    """The baseline of a line, float32 ``[2, 2]``, by the ``[4, 2]`` corners of its box."""
+    corners = np.float32(corners)
+    upper, lower = corners[[0, 1]], corners[[3, 2]]
+    return lower + np.float32(BASELINE) * (upper - lower)
 
 
 def is_on_its_side(boxes):
@@ -158,14 +166,8 @@ def regions_of(boxes, direction="ltr", rules=()):
 # without the room around the letters.
 
 
-def _turned(points, angle):
-    """Points in axes that are turned by an angle."""
-    cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, -sin], [sin, cos]])
-
-
 def _level(corners, angle):
-    points = _turned(corners, angle)
+    points = turned(corners, angle)
     left, right = points[:, [0, 3], 0].mean(1), points[:, [1, 2], 0].mean(1)
     top, bottom = points[:, :2, 1].mean(1), points[:, 2:, 1].mean(1)
     room, middle = ROOM * (bottom - top), (left + right) / 2
@@ -432,9 +434,8 @@ def _outline(corners, angle):
     if len(corners) == 1:
         outline = corners[0]
     else:
-        points = _turned(corners.reshape(-1, 2), angle)
+        points = turned(corners.reshape(-1, 2), angle)
         left, top, right, bottom = *points.min(0), *points.max(0)
-        outline = _turned(box(left, top, right, bottom), -angle)
+        outline = turned(box(left, top, right, bottom), -angle)
     outline = outline.astype(np.float32)
-    upper, lower = outline[[0, 1]], outline[[3, 2]]
-    return outline, lower + np.float32(BASELINE) * (upper - lower)
+    return outline, baseline_of(outline)

@@ -1,6 +1,5 @@
 """How well whole pages are read: character error rates beside pages whose lines XML tells."""
 
-import dataclasses
 import os
 import time
 
@@ -8,7 +7,6 @@ import numpy as np
 
 from zoo.data.pages import DescribedPages
 from zoo.errors import UserError
-from zoo.formats.pages import Page
 from zoo.images.layout import BASELINE
 from zoo.images.sheets import Sheet
 from zoo.metrics.text import as_same, text_error_rates
@@ -90,7 +88,8 @@ def _of_page(read, name, pixels, page, told, direction, same):
     seconds = time.perf_counter() - start
     again = texts(read(Sheet(name, page.image, pixels, page=page)).lines) if told else None
     if page.size:  # to pixels of the image
-        page = _scaled(page, np.array(pixels.shape[1::-1]) / page.size)
+        scale = np.float32(np.array(pixels.shape[1::-1]) / page.size)
+        page = page.mapped(lambda points: points * scale)
     wanted, own = texts(page.lines), texts(found)
     belongs = matched(page.lines, found)
     order = sorted(range(len(own)), key=lambda i: found[i].polygon[:, 0].min(), reverse=direction == "rtl")
@@ -116,22 +115,6 @@ def _of_page(read, name, pixels, page, told, direction, same):
         "page_cer_errors": errors(["\n".join(of(wanted))], ["\n".join(own)]),
     }
     return row | ({"xml_cer_errors": errors(of(wanted), of(again))} if told else {})
-
-
-def _scaled(page, scale):
-    """A page whose coordinates are multiplied; of its lines only their places and texts."""
-    scale = np.float32(scale)
-    regions = [
-        dataclasses.replace(
-            region,
-            lines=[
-                dataclasses.replace(line, polygon=line.polygon * scale, baseline=line.baseline * scale)
-                for line in region.lines
-            ],
-        )
-        for region in page.regions
-    ]
-    return Page(page.image, None, regions)
 
 
 def matched(lines, found):

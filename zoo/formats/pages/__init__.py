@@ -122,6 +122,23 @@ class Page:
         """All lines of the page, a list of ``Line`` in reading order."""
         return [line for region in self.regions for line in region.lines]
 
+    def mapped(self, change):
+        """This page with other coordinates.
+
+        Args:
+            change: float32 ``[points, 2]`` -> as many others.
+        """
+
+        def of(thing, **more):
+            return dataclasses.replace(thing, polygon=change(thing.polygon), **more)
+
+        def of_line(line):
+            words = [of(word, glyphs=[of(glyph) for glyph in word.glyphs]) for word in line.words]
+            return of(line, words=words, baseline=change(line.baseline))
+
+        regions = [of(region, lines=[of_line(line) for line in region.lines]) for region in self.regions]
+        return dataclasses.replace(self, regions=regions)
+
     def to_json(self):
         """The page as a dict that ``json.dumps`` takes.
 
