@@ -254,6 +254,7 @@ class Reader:
         self.run, self.config, self.vocabulary, self.direction = run, config, vocabulary, direction
         self.metadata, self.threads = metadata, threads
         strides = [*self.config["strides"], *self.config["pools"]]
+        self._photographs = self.config.get("photographs", False)  # which older files do not say
         # Columns of an image that one output frame stands for, per pixel of the image's height.
         self._frame = math.prod(along for along, _ in strides) / self.config["height"]
 
@@ -289,9 +290,10 @@ class Reader:
         if beam_width and not search:
             search = functools.partial(_likeliest, beam_width=beam_width)
         numbered, results = enumerate(inputs), []
+        opened = functools.partial(_opened, photographs=self._photographs)
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             while window := list(itertools.islice(numbered, WINDOW)):
-                found = list(pool.map(_opened, window))
+                found = list(pool.map(opened, window))
                 bad = [item for item in found if isinstance(item, ReaderError)]
                 if bad and errors == "raise":
                     raise bad[0]
@@ -318,7 +320,7 @@ class Reader:
         Raises:
             ReaderError: the image cannot be read as a line, or is too short for the text.
         """
-        pixels = read_image(item)
+        pixels = read_image(item, photographs=self._photographs)
         shown, order = display_order(text) if self.direction == "rtl" else (text, range(len(text)))
         row = {character: i + 1 for i, character in enumerate(self.vocabulary)}
         known = [(row[c], i) for c, i in zip(shown, order, strict=True) if c in row]
@@ -410,7 +412,7 @@ _UPRIGHT = {
 _CUT = "cut it into single lines"
 
 
-def read_image(item, name=None, check=True):
+def read_image(item, name=None, check=True, photographs=False):
     """Reads one line image.
 
     Args:
@@ -418,6 +420,7 @@ def read_image(item, name=None, check=True):
             width]`` or ``[height, width, 1 or 3]``.
         name: what to call it in messages.
         check: refuse what does not look like one line of text, see ``no_line``.
+        photographs: do not refuse what looks like a photograph.
 
     Returns:
         uint8 ``[height, width, 1]`` (grey) or ``[height, width, 3]`` (RGB), turned upright as EXIF says.
@@ -445,7 +448,7 @@ def read_image(item, name=None, check=True):
     elif width > MAX_ASPECT * height:
         problem = f"longer than a line of text; {_CUT}"
     else:
-        problem = no_line(pixels) if check else None
+        problem = no_line(pixels, photographs) if check else None
         if problem:
             kind = WholePage if problem.startswith("a page") else ReaderError
             raise kind(f"{name}: this looks like {problem}")
@@ -603,12 +606,12 @@ def is_blank(pixels):
     return ink < max(1, INK * len(grey) ** 2)
 
 
-def no_line(pixels):
+def no_line(pixels, photographs=False):
     """What an image is that is no line of text, and the mend, as the end of a sentence; or None.
 
-    That is noise or a photograph; a page, or two lines or more; any of them askew or on its side; a line on
-    its end, or one that is small in a large image. A blank image may be a line, and so may one that shows
-    part of the lines above and below, as many crops do.
+    That is noise or, unless ``photographs`` may be lines, a photograph; a page, or two lines or more; any of
+    them askew or on its side; a line on its end, or one that is small in a large image. A blank image may be
+    a line, and so may one that shows part of the lines above and below, as many crops do.
     """
     grey = pixels[:, :, 0] if pixels.shape[2] == 1 else np.asarray(Image.fromarray(pixels).convert("L"))
     height, width = grey.shape
@@ -619,7 +622,7 @@ def no_line(pixels):
         (letters,) = _bands(changes, 1)
         if width >= MIN_HEIGHT and len(letters) >= 5:
             return "a line of text that stands on its end; turn the image by a quarter"
-        return _PHOTO if _is_photo(pixels) else None
+        return None if photographs or not _is_photo(pixels) else _PHOTO
     rows = changes.mean(1)
     written = rows >= max(rows.max() / 4, 1e-6)
     share = written.mean()
@@ -637,7 +640,7 @@ def no_line(pixels):
         return f"text that is askew by about {abs(angle)} degrees; turn it {_TURNS[angle > 0]} by as many"
     if width > 3 * height and _are_two(changes):
         return "two lines of text, one below the other; cut them apart"
-    return _PHOTO if _is_photo(pixels) else None
+    return None if photographs or not _is_photo(pixels) else _PHOTO
 
 
 _PHOTO = "a photograph, not writing on paper; give an image of a line of text"
@@ -660,14 +663,16 @@ def _is_photo(pixels):
     small = _reduced(pixels, PHOTO_ROWS)
     # Ink and paper have the mixes of two colours, which are on a line: what varies across it is little.
     _, across, along = np.linalg.eigvalsh(np.cov(small.reshape(-1, 3).T))
-    return across > COLOURS**2 * along and not _has_paper(np.asarray(Image.fromarray(small).convert("L")))
+    return across > COLOURS**2 * along and not has_paper(np.asarray(Image.fromarray(small).convert("L")))
 
 
-def _has_paper(grey):
+def has_paper(grey):
     """Whether most of an image is a ground that is the lightest or the darkest of all, as it is of text.
 
-    The image is looked at in pieces twice as wide as high, so that it may be lit from one side.
+    The image, uint8 ``[height, width]``, is looked at in pieces twice as wide as high, so that it may be lit
+    from one side.
     """
+    grey = _reduced(grey, PHOTO_ROWS)
     height, width = grey.shape
     count = max(1, round(width / (2 * height)))
     pieces = grey[:, : width // count * count].reshape(height, count, -1).swapaxes(0, 1).astype(np.float32)
@@ -849,11 +854,12 @@ def _count(bands, rows, least=0.6):
     return (len(whole) + sum(whole)) / 2
 
 
-def _opened(numbered):
+def _opened(numbered, photographs):
     """The pixels of an input with its number; an empty ``Line`` of a blank one, the error of a bad one."""
     number, item = numbered
     try:
-        pixels = read_image(item, None if isinstance(item, str | os.PathLike) else f"input {number + 1}")
+        name = None if isinstance(item, str | os.PathLike) else f"input {number + 1}"
+        pixels = read_image(item, name, photographs=photographs)
         return Line("", 0.0, []) if is_blank(pixels) else pixels
     except ReaderError as error:
         return error

@@ -15,7 +15,12 @@ With --language-model, lines are read with an n-gram model of the characters of 
 texts of the field (docs/lines.md). It is weighed on the lines held out, and left out where it does not gain.
 """
 
+import dataclasses
+import itertools
+
 from recipes.training import command_line, recognition
+
+PHOTOGRAPHS = 0.05  # of the lines lack a ground like paper: on documents none does, on licence plates half
 
 
 def main(arguments, prog=None):
@@ -27,6 +32,9 @@ def main(arguments, prog=None):
         nonlocal arpa
         if options.language_model is not None:
             arpa = _language_model(options.language_model, learn)
+        if not task.config.photographs and _are_photographs(learn):
+            print("Many of these lines look like photographs: the model will read such images, too.")
+            task.config = dataclasses.replace(task.config, photographs=True)
 
     recognition.main(
         arguments, prog, __doc__, "line_ocr", "lines",
@@ -34,6 +42,14 @@ def main(arguments, prog=None):
         directions=("ltr", "rtl"), columns=("image", "text"), more=_add_language_model,
         prepare=prepare, finish=lambda task, check, options: _weighed(task, arpa, check),
     )  # fmt: skip
+
+
+def _are_photographs(lines):
+    from export.runtime import has_paper
+
+    few = lines.sample(200)
+    images = itertools.chain.from_iterable(images for images, *_ in few.chunks(50))
+    return sum(not has_paper(image[:, :, 0]) for image in images) > PHOTOGRAPHS * len(few)
 
 
 def _add_language_model(parser):

@@ -283,7 +283,7 @@ def test_the_limit_of_pixels(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_lines_are_turned_upright(kind, monkeypatch):
-    monkeypatch.setattr(runtime, "no_line", lambda pixels: None)  # four colours are no text
+    monkeypatch.setattr(runtime, "no_line", lambda *_: None)  # four colours are no text
     stored = {
         1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.T,
         6: np.rot90, 7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, 3),

@@ -522,3 +522,13 @@ def test_a_table_of_unknown_columns_is_no_list_of_lines(tmp_path):
     (tmp_path / "c/labels.csv").write_text(f"nr,Bild,Wortlaut\n{rows}")
     with pytest.raises(UserError, match="first line names no image .nr, Bild, Wortlaut."):
         load_lines(tmp_path / "c")
+
+
+def test_a_photograph_with_a_transcript_is_a_line(tmp_path):
+    sign = np.random.default_rng(0).integers(0, 256, (4, 12, 3), "uint8")
+    Image.fromarray(sign).resize((120, 40), Image.Resampling.BICUBIC).save(tmp_path / "sign.png")
+    (tmp_path / "sign.gt.txt").write_text("STOP", encoding="utf-8")
+    with pytest.raises(UserError, match="looks like a photograph"):
+        read_image(tmp_path / "sign.png")
+    assert load_lines(tmp_path).texts == ["STOP"]
+    assert read_image(tmp_path / "sign.png", photographs=True).shape == (40, 120, 3)

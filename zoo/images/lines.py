@@ -18,9 +18,9 @@ def user_errors():
 
 
 @user_errors()
-def read_image(item, name=None):
+def read_image(item, name=None, photographs=False):
     """``export.runtime.read_image`` with a UserError where that raises ReaderError."""
-    return runtime.read_image(item, name)
+    return runtime.read_image(item, name, photographs=photographs)
 
 
 @user_errors()
@@ -37,8 +37,11 @@ def read_strip(item, name=None):
 
 
 def read_written(item, name=None):
-    """``read_image`` for what has a transcript: UserError where nothing is written, too."""
-    pixels = read_image(item, name)
+    """``read_image`` for what has a transcript: UserError where nothing is written, too.
+
+    A photograph with one shows text, on a sign, a label or a licence plate.
+    """
+    pixels = read_image(item, name, photographs=True)
     if runtime.is_blank(pixels):
         raise UserError(f"{runtime.image_name(item, name)}: nothing is written in it; scan or cut it again.")
     return pixels

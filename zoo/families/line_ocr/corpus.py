@@ -66,7 +66,7 @@ class Lines(Samples):
     """
 
     noun = "line"
-    version = 5
+    version = 6
     named = None  # columns that a person named
     suffixes = (*IMAGE_SUFFIXES, TEXT)
 

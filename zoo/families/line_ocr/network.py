@@ -46,6 +46,8 @@ class LineOcrConfig:
             ``zoo.decoding.ctc_tokens``.
         beta: bonus of each character in that search, natural logarithm.
         beam_width: width of that search: how many hypotheses it keeps.
+        photographs: whether photographs may be lines, too, as of signs and licence plates; else they are
+            refused. A recipe sees by its lines whether they are.
     """
 
     height: int = 40
@@ -60,6 +62,7 @@ class LineOcrConfig:
     alpha: float = 0.5
     beta: float = 1.5
     beam_width: int = 16
+    photographs: bool = False
 
     @property
     def columns_per_frame(self):

@@ -139,7 +139,7 @@ class LineReader(OfLanguageModel, SpellingReader):
         """
         from zoo.families.line_ocr.plot import draw
 
-        pixels = read_image(item)
+        pixels = read_image(item, photographs=self.config.get("photographs", False))
         (line,) = self.stream([pixels], **decoding)
         draw(pixels, line, path)
 
