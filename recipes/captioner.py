@@ -19,10 +19,9 @@ with all their captions.
 
 import dataclasses
 import functools
-import sys
 from pathlib import Path
 
-from recipes.training import command_line, describing, loop, report, setup
+from recipes.training import command_line, describing, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -70,6 +69,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "tuning", Tuning)
         command_line.add_fields(one, "reward", Reward)
         command_line.add_fields(one, "model", CaptionerConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "images")
     options = top.parse_args(arguments)
     first = command_line.read_fields(options, "training", Schedule)
     second = command_line.read_fields(options, "tuning", Tuning)
@@ -81,9 +81,7 @@ def main(arguments, prog=None):
     load_corpus = functools.partial(
         load_captions, size=config.image_size, columns=command_line.columns(options)
     )
-    learn, check = describing.split(load_corpus(options.data, progress=True), options, load_corpus, "images")
-    for sentence in learn.skipped:
-        print(f"skipped: {sentence}", file=sys.stderr)
+    learn, check, kept = describing.corpora(options, load_corpus, "images")
     task = describing.begin(options, Captioner, preset, config, own, learn)
     if second.first and second.first not in (layer.name for layer in task.encoder.layers):
         raise UserError(
@@ -99,7 +97,9 @@ def main(arguments, prog=None):
 
     def train_stage(name, data, schedule, by="perplexity"):
         folder = output if name == last else output / name
-        loop.train(task, data, describing.validation(task, check, schedule, by), folder, schedule, settings)
+        measure = functools.partial(describing.validation, task, schedule=schedule, by=by)
+        validation = keeping.validation(measure, check, kept)
+        loop.train(task, data, validation, folder, schedule, settings)
 
     if first.epochs or last == "frozen":
         train_stage("frozen", setup.pipeline(task, learn, first), first)

@@ -16,7 +16,7 @@ attention learns to look at them; `--model.support 0` leaves that out.
 import functools
 import sys
 
-from recipes.training import command_line, labels, loop, report, setup
+from recipes.training import command_line, keeping, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -32,22 +32,24 @@ def main(arguments, prog=None):
         command_line.add_hold_out(one, "questions")
         command_line.add_columns(one, "context", "question", "answer")
         command_line.add_fields(one, "model", QuestionAnsweringConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "questions")
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
     setup.set_up(schedule)
 
     if options.action == "finetune":
         task = setup.load_preset(options, QuestionAnswering)
-        learn, check = _corpora(options, task.config)
+        learn, check, kept = _corpora(options, task.config)
         task = _with_words(task, learn, options)
         answers = _answers(learn, task.config)
-        kept = "a new output layer is trained"
-        task = labels.with_labels(task, answers, options.preset, kept, "answers")
+        how = "a new output layer is trained"
+        task = labels.with_labels(task, answers, options.preset, how, "answers")
     else:
         config = command_line.read_fields(options, "model", QuestionAnsweringConfig)
-        learn, check = _corpora(options, config)
+        learn, check, kept = _corpora(options, config)
         task = QuestionAnswering(config, _vocabulary(config, learn, options))
     learn, check = _readable(learn, task, "to learn from"), _readable(check, task, "to validate on")
+    kept = kept and _readable(kept, task, "to be kept")
     known = f"{len(task.vocabulary)} words"
     if task.vocabulary.labels:
         known += f", {len(task.vocabulary.labels)} answers"
@@ -55,21 +57,26 @@ def main(arguments, prog=None):
 
     settings = setup.settings(task, schedule, options)
     data = setup.pipeline(task, learn, schedule)
-    loop.train(task, data, _validation(task, check), options.output, schedule, settings)
+    validation = keeping.validation(functools.partial(_validation, task), check, kept)
+    loop.train(task, data, validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to ask it, a question a line, and to export it:")
     print(f"  zoo predict {options.output} --story story.txt")
     print(f"  zoo export {options.output} --output {task.name}.onnx")
 
 
 def _corpora(options, config):
-    """Questions to learn from and to validate on."""
+    """Questions to learn from and to validate on, see ``keeping.corpora``."""
     from zoo.families.question_answering.corpus import load_questions
 
     load = functools.partial(load_questions, answers=config.answers, columns=command_line.columns(options))
-    corpus = load(options.data, progress=True)
-    report.loaded(corpus, "questions")
-    groups = dict(zip(corpus.names, corpus.groups, strict=True))
-    return setup.split(corpus, options, load, "questions", lambda name: [("text", groups[name])])
+
+    def corpora(options):
+        corpus = load(options.data, progress=True)
+        report.loaded(corpus, "questions")
+        groups = dict(zip(corpus.names, corpus.groups, strict=True))
+        return setup.split(corpus, options, load, "questions", lambda name: [("text", groups[name])])
+
+    return keeping.corpora(options, corpora)
 
 
 def _readable(corpus, task, where):

@@ -12,17 +12,16 @@ epoch. `zoo render --script` composes such lines of others. Without --validation
 is held out.
 """
 
+import functools
 import sys
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 from zoo.text.scripts import BACKGROUND
 
 
 def main(arguments, prog=None):
-    from zoo.data.splitting import levels_by_name
-    from zoo.families.script_tagger.corpus import load_tagged
     from zoo.families.script_tagger.network import ScriptTagger, ScriptTaggerConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)
@@ -33,15 +32,13 @@ def main(arguments, prog=None):
             help="names of the classes, the background first; corpora number them from 0",
         )  # fmt: skip
         command_line.add_fields(one, "model", ScriptTaggerConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "lines")
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
     setup.set_up(schedule)
 
     preset = setup.load_preset(options, ScriptTagger) if options.action == "finetune" else None
-    corpus = load_tagged(options.data, progress=True)
-    for sentence in corpus.skipped[:20]:
-        print(f"skipped: {sentence}", file=sys.stderr)
-    learn, check = setup.split(corpus, options, load_tagged, "lines", levels_by_name)
+    learn, check, kept = keeping.corpora(options, _corpora)
     if preset:
         task = _with_classes(preset, learn, options)
     else:
@@ -49,11 +46,30 @@ def main(arguments, prog=None):
         task = ScriptTagger(config, _classes(options.classes, learn))
     for name in dict.fromkeys([*learn.classes, *check.classes]):
         task.vocabulary.row(name)  # UserError where it is none of the model's
-    report.announce(
-        task, learn, check, "lines", f"classes {', '.join(task.vocabulary.names)}", len(corpus.skipped)
-    )
+    known = f"classes {', '.join(task.vocabulary.names)}"
+    report.announce(task, learn, check, "lines", known, len(learn.skipped))
 
     data = setup.pipeline(task, learn, schedule)
+    validation = keeping.validation(functools.partial(_validation, task), check, kept)
+    loop.train(task, data, validation, options.output, schedule, setup.settings(task, schedule, options))
+    print(f"The best model is in {options.output}/best; to tag lines with it, and to export it:")
+    print(f"  zoo predict {options.output} line.png")
+    print(f"  zoo export {options.output} --output {task.name}.onnx")
+
+
+def _corpora(options):
+    """Lines to learn from and to validate on."""
+    from zoo.data.splitting import levels_by_name
+    from zoo.families.script_tagger.corpus import load_tagged
+
+    corpus = load_tagged(options.data, progress=True)
+    for sentence in corpus.skipped[:20]:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    return setup.split(corpus, options, load_tagged, "lines", levels_by_name)
+
+
+def _validation(task, check):
+    """The function called after each epoch."""
 
     def validation():
         scores, few = task.reader.evaluate(check), check.sample(3)
@@ -64,10 +80,7 @@ def main(arguments, prog=None):
             "examples": list(zip(_told(task.reader, few), found, strict=True)),
         }
 
-    loop.train(task, data, validation, options.output, schedule, setup.settings(task, schedule, options))
-    print(f"The best model is in {options.output}/best; to tag lines with it, and to export it:")
-    print(f"  zoo predict {options.output} line.png")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    return validation
 
 
 def _classes(given, learn):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.training import command_line, labels, loop, report, setup
+from recipes.training import command_line, keeping, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.data.splitting import level_by_folder
 from zoo.errors import UserError
@@ -39,18 +39,19 @@ def main(arguments, prog=None):
             help="show subjects with few sequences more often: by the root of how many fewer they have",
         )  # fmt: skip
         command_line.add_fields(one, "model", SequenceClassifierConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "sequences")
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
     setup.set_up(schedule)
 
     if options.action == "finetune":
         task = setup.load_preset(options, SequenceClassifier)
-        learn, check = _corpora(options, task.vocabulary)
+        learn, check, kept = _corpora(options, task.vocabulary)
         wanted = options.labels or sorted(set(learn.labels), key=_order)
         task = labels.with_labels(task, wanted, options.preset, "all but its output layer is kept")
     else:
         config = command_line.read_fields(options, "model", SequenceClassifierConfig)
-        learn, check = _corpora(options)
+        learn, check, kept = _corpora(options)
         task = SequenceClassifier(config, _vocabulary(learn, options)).with_statistics(learn)
     counts = labels.counts(task, learn, check, "sequences")
     if options.class_weights:
@@ -62,20 +63,24 @@ def main(arguments, prog=None):
 
     output, settings = Path(options.output), setup.settings(task, schedule, options)
     data = setup.pipeline(task, learn, schedule)
-    loop.train(task, data, _validation(task, check), output, schedule, settings)
+    validation = keeping.validation(functools.partial(_validation, task), check, kept)
+    loop.train(task, data, validation, output, schedule, settings)
     print(f"The best model is in {output}/best; to label sequences with it, and to export it:")
     print(f"  zoo predict {output} FILE.csv")
     print(f"  zoo export {output} --output {task.name}.onnx")
 
 
 def _corpora(options, vocabulary=None):
-    """Sequences to learn from and to validate on, with the channels of a vocabulary or of most of them."""
+    """Sequences to learn from and to validate on, see ``keeping.corpora``.
+
+    They have the channels of a vocabulary, or those that most of them have.
+    """
     from zoo.families.sequence_classifier.corpus import load_sequences
     from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
 
     load = functools.partial(load_sequences, columns=command_line.columns(options))
-    found = load(options.data, progress=True)
     if vocabulary is None:
+        found = load(options.data, progress=True)
         (channels, _), *_ = Counter(found.channels).most_common(1)
         vocabulary = SequenceVocabulary(channels, ["any"])
 
@@ -92,7 +97,10 @@ def _corpora(options, vocabulary=None):
     def checked(corpora, progress):
         return usable(load(corpora, progress=progress))
 
-    return setup.split(usable(found), options, checked, "sequences", LEVELS)
+    def corpora(options):
+        return setup.split(checked(options.data, True), options, checked, "sequences", LEVELS)
+
+    return keeping.corpora(options, corpora)
 
 
 def _balanced(learn):

@@ -18,7 +18,7 @@ import sys
 
 import numpy as np
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo import registry
 from zoo.errors import UserError
@@ -36,13 +36,14 @@ def main(arguments, prog=None):
         command_line.add_hold_out(one, "utterances")
         command_line.add_columns(one, "audio", "transcript", "seconds", "offset")
         command_line.add_fields(one, "model", SpeechSynthesisConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "utterances")
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
     setup.set_up(schedule)
 
     preset = setup.load_preset(options, SpeechSynthesis) if options.action == "finetune" else None
     config = preset.config if preset else command_line.read_fields(options, "model", SpeechSynthesisConfig)
-    learn, check = _corpora(options, config)
+    learn, check, kept = _corpora(options, config)
     alignments = _aligned(learn, config)
     texts = [symbols for symbols, _, _ in alignments.values()]
     if preset:
@@ -69,22 +70,27 @@ def main(arguments, prog=None):
 
     settings = setup.settings(task, schedule, options)
     data = setup.pipeline(task, learn, schedule)
-    loop.train(task, data, _validation(task, check), options.output, schedule, settings)
+    validation = keeping.validation(functools.partial(_validation, task), check, kept)
+    loop.train(task, data, validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to hear it, a text a line, and to export it:")
     print(f"  zoo predict {options.output} text.txt --output speech.wav")
     print(f"  zoo export {options.output} --output {task.name}.onnx")
 
 
 def _corpora(options, config):
-    """Utterances to learn from and to validate on."""
+    """Utterances to learn from and to validate on, see ``keeping.corpora``."""
     load = functools.partial(
         registry.load_corpus, "speech_synthesis", config=dataclasses.asdict(config),
         columns=command_line.columns(options),
     )  # fmt: skip
-    corpus = load(options.data, progress=True)
-    report.loaded(corpus, "utterances")
-    texts = dict(zip(corpus.names, corpus.texts, strict=True))
-    return setup.split(corpus, options, load, "utterances", lambda name: [("text", texts[name])])
+
+    def corpora(options):
+        corpus = load(options.data, progress=True)
+        report.loaded(corpus, "utterances")
+        texts = dict(zip(corpus.names, corpus.texts, strict=True))
+        return setup.split(corpus, options, load, "utterances", lambda name: [("text", texts[name])])
+
+    return keeping.corpora(options, corpora)
 
 
 def _of(corpus, alignments):

@@ -18,7 +18,7 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from recipes.training import command_line, labels, loop, report, setup
+from recipes.training import command_line, keeping, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -50,19 +50,20 @@ def main(arguments, prog=None):
         command_line.add_columns(one, "text", "label")
         labels.add_options(one, "texts")
         command_line.add_fields(one, "model", TextClassifierConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "texts")
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
     setup.set_up(schedule)
 
     if options.action == "finetune":
         task = setup.load_preset(options, TextClassifier)
-        learn, check = _corpora(options)
+        learn, check, kept = keeping.corpora(options, _corpora)
         wanted = options.labels or sorted(set(learn.labels))
-        kept = "its encoder is kept, a new output layer is trained"
-        task = labels.with_labels(task, wanted, options.preset, kept)
+        how = "its encoder is kept, a new output layer is trained"
+        task = labels.with_labels(task, wanted, options.preset, how)
     else:
         config = command_line.read_fields(options, "model", TextClassifierConfig)
-        learn, check = _corpora(options)
+        learn, check, kept = keeping.corpora(options, _corpora)
         task = TextClassifier(config, _vocabulary(config, learn, options))
     counts = labels.counts(task, learn, check, "texts")
     if options.class_weights:
@@ -84,7 +85,8 @@ def main(arguments, prog=None):
             data = setup.pipeline(start, learn, first)
             loop.train(start, data, say, output / "language_model", first, settings)
     data = setup.pipeline(task, learn, schedule)
-    loop.train(task, data, _validation(task, check), output, schedule, settings)
+    validation = keeping.validation(functools.partial(_validation, task), check, kept)
+    loop.train(task, data, validation, output, schedule, settings)
     print(f"The best model is in {output}/best; to classify texts with it, and to export it:")
     print(f"  zoo predict {output} -")
     print(f"  zoo export {output} --output {task.name}.onnx")

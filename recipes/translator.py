@@ -16,7 +16,7 @@ of its preset, which can spell everything. --training.batch-size counts sentence
 import dataclasses
 import functools
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -45,6 +45,7 @@ def main(arguments, prog=None):
         )
         command_line.add_columns(one, "source", "target")
         command_line.add_fields(one, "model", TranslatorConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "pairs")
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", SentenceSchedule)
     setup.set_up(schedule)
@@ -55,7 +56,7 @@ def main(arguments, prog=None):
         task = setup.load_preset(options, Translator)
         config = task.config
 
-    learn, check = _corpora(options, config)
+    learn, check, kept = keeping.corpora(options, functools.partial(_corpora, config))
     if task is None:
         from zoo.text.subwords import Subwords
 
@@ -63,6 +64,16 @@ def main(arguments, prog=None):
         task = Translator(config, Subwords.learn(sentences, options.vocabulary_size))
     report.announce(task, learn, check, "pairs", f"{len(task.vocabulary)} subwords")
     data = setup.pipeline(task, learn, schedule, even=True)
+    validation = keeping.validation(functools.partial(_validation, task, schedule), check, kept)
+    settings = setup.settings(task, schedule, options)
+    loop.train(task, data, validation, options.output, schedule, settings)
+    print(f"The best model is in {options.output}/best; to translate with it, and to export it:")
+    print(f"  zoo predict {options.output} -")
+    print(f"  zoo export {options.output} --output {task.name}.onnx")
+
+
+def _validation(task, schedule, check):
+    """The function called after each epoch."""
     checked = setup.pipeline(task, check, schedule, check=True, even=True)
     some = check.sample(200)
 
@@ -75,14 +86,10 @@ def main(arguments, prog=None):
             "examples": list(zip(few.texts, task.predict(few.sources, **task.reader.greedy), strict=True)),
         }
 
-    settings = setup.settings(task, schedule, options)
-    loop.train(task, data, validation, options.output, schedule, settings)
-    print(f"The best model is in {options.output}/best; to translate with it, and to export it:")
-    print(f"  zoo predict {options.output} -")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    return validation
 
 
-def _corpora(options, config):
+def _corpora(config, options):
     """Pairs to learn from, without those that no one translated, and pairs to validate on."""
     from zoo.families.translator.corpus import load_parallel
 

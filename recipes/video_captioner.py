@@ -20,13 +20,13 @@ frames that another program made are read, as .npy `[frames, features]`.
 """
 
 import functools
-import sys
 
-from recipes.training import command_line, describing, loop, report, setup
+from recipes.training import command_line, describing, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 
 
 def main(arguments, prog=None):
+    from zoo.families.video_captioner.corpus import load_videos
     from zoo.families.video_captioner.network import VideoCaptioner, VideoCaptionerConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)
@@ -35,37 +35,30 @@ def main(arguments, prog=None):
         command_line.add_hold_out(one, "videos")
         command_line.add_columns(one, "video", "caption")
         command_line.add_fields(one, "model", VideoCaptionerConfig, preset=one is finetune)
+    command_line.add_keep(finetune, "videos")
     options = top.parse_args(arguments)
     schedule = command_line.read_fields(options, "training", Schedule)
     setup.set_up(schedule)
 
     preset, config, own = describing.read_config(options, VideoCaptioner, "frame_size")
 
-    learn, check = _corpora(options, config)
+    load_corpus = functools.partial(
+        load_videos, size=config.frame_size, most=config.frames, width=config.features,
+        columns=command_line.columns(options),
+    )  # fmt: skip
+    learn, check, kept = describing.corpora(options, load_corpus, "videos")
     task = describing.begin(options, VideoCaptioner, preset, config, own, learn)
     known = f"{sum(map(len, learn.references))} captions, {len(task.vocabulary)} words"
     report.announce(task, learn, check, "videos", known)
 
     settings = setup.settings(task, schedule, options)
     data = setup.pipeline(task, learn, schedule)
-    loop.train(task, data, describing.validation(task, check, schedule), options.output, schedule, settings)
+    measure = functools.partial(describing.validation, task, schedule=schedule)
+    validation = keeping.validation(measure, check, kept)
+    loop.train(task, data, validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to caption videos with it, and to export it:")
     print(f"  zoo predict {options.output} clip.mp4")
     print(f"  zoo export {options.output} --output {task.name}.onnx")
-
-
-def _corpora(options, config):
-    """Videos to learn from and to validate on."""
-    from zoo.families.video_captioner.corpus import load_videos
-
-    load_corpus = functools.partial(
-        load_videos, size=config.frame_size, most=config.frames, width=config.features,
-        columns=command_line.columns(options),
-    )  # fmt: skip
-    learn, check = describing.split(load_corpus(options.data, progress=True), options, load_corpus, "videos")
-    for sentence in learn.skipped:
-        print(f"skipped: {sentence}", file=sys.stderr)
-    return learn, check
 
 
 if __name__ == "__main__":

@@ -80,6 +80,15 @@ def add_hold_out(parser, unit):
     )
 
 
+def add_keep(parser, unit):
+    """Option ``--keep`` of ``finetune``, for ``recipes.training.keeping``."""
+    parser.add_argument(
+        "--keep", nargs="+", metavar="CORPUS",
+        help=f"{unit} such as the preset can read and must not forget: as many as there are in --data are "
+        "learned along, and validation shows the errors on others of them, too",
+    )  # fmt: skip
+
+
 def add_columns(parser, *wanted):
     """Option ``--columns`` for tables, of which ``wanted`` can be named; see ``columns``."""
     parser.add_argument(

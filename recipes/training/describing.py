@@ -2,8 +2,9 @@
 
 import dataclasses
 import re
+import sys
 
-from recipes.training import command_line, setup
+from recipes.training import command_line, keeping, setup
 from zoo.errors import UserError
 
 
@@ -92,8 +93,21 @@ def validation(task, check, schedule, by="perplexity"):
     return validate
 
 
-def split(corpus, options, load_corpus, unit):
-    """Samples to learn from and to validate on: of each corpus by its splits where it has some."""
+def corpora(options, load_corpus, unit):
+    """What a run learns from and validates on: of each corpus by its splits where it has some.
+
+    Returns:
+        ``(learn, check, kept)``, see ``keeping.corpora``.
+    """
+    learn, check, kept = keeping.corpora(
+        options, lambda options: _split(load_corpus(options.data, progress=True), options, load_corpus, unit)
+    )
+    for sentence in learn.skipped:
+        print(f"skipped: {sentence}", file=sys.stderr)
+    return learn, check, kept
+
+
+def _split(corpus, options, load_corpus, unit):
     from zoo.data.splitting import hold_out
 
     setup.check_usable(corpus, options, unit)

@@ -8,7 +8,7 @@ import functools
 import sys
 from pathlib import Path
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import command_line, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo import registry
 from zoo.errors import UserError
@@ -56,6 +56,7 @@ def main(
         command_line.add_fields(one, "model", cls.Config, preset=one is finetune)
     finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
     finetune.add_argument("--ignore-unknown", action="store_true", help="leave them out of the transcripts")
+    command_line.add_keep(finetune, unit)
     if tuning:
         tuning(finetune)
     options = top.parse_args(arguments)
@@ -67,8 +68,14 @@ def main(
     load_corpus = functools.partial(
         registry.load_corpus, name, config=dataclasses.asdict(config), columns=command_line.columns(options)
     )
-    corpus = load_corpus(options.data, progress=True)
-    learn, check = setup.split(corpus, options, load_corpus, unit, levels, texts=corpus.texts)
+    skipped = []
+
+    def corpora(options):
+        corpus = load_corpus(options.data, progress=True)
+        skipped.extend(corpus.skipped)
+        return setup.split(corpus, options, load_corpus, unit, levels, texts=corpus.texts)
+
+    learn, check, kept = keeping.corpora(options, corpora)
     if preset:
         task = _adapt(preset, learn, options, directions)
     else:
@@ -76,7 +83,7 @@ def main(
         task = cls(config, vocabulary)
     task.assets |= {file: _read(getattr(options, file)) for _, file, _ in assets if getattr(options, file)}
     too_long = task.too_long(learn)
-    for sentence in (*corpus.skipped, *too_long.values()):
+    for sentence in (*skipped, *too_long.values()):
         print(f"skipped: {sentence}", file=sys.stderr)
     learn = learn.select(lambda name: name not in too_long)
     if not len(learn):
@@ -84,17 +91,13 @@ def main(
             f"{', '.join(options.data)}: none of these {unit} can be learned; see what is said above."
         )
     known = f"{len(task.vocabulary.characters)} characters"
-    report.announce(task, learn, check, unit, known, len(corpus.skipped) + len(too_long))
+    report.announce(task, learn, check, unit, known, len(skipped) + len(too_long))
 
     if prepare:
         prepare(task, learn, options)
     data = setup.pipeline(task, learn, schedule)
 
-    def validation():
-        scores, few = task.reader.evaluate(check, **task.reader.greedy), check.sample(4)
-        read = task.predict(next(few.chunks(4))[0], **task.reader.greedy)
-        examples = list(zip(few.texts, read, strict=True))
-        return {metric.name: scores[metric.name] for metric in task.reader.metrics} | {"examples": examples}
+    validation = keeping.validation(functools.partial(_validation, task), check, kept)
 
     settings = setup.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
     loop.train(task, data, validation, options.output, schedule, settings)
@@ -102,6 +105,18 @@ def main(
         finish(task, check, options).save(Path(options.output) / "best")
     print(f"The best model is in {options.output}/best; to export it:")
     print(f"  zoo export {options.output} --output {name}.onnx")
+
+
+def _validation(task, check):
+    """The function called after each epoch."""
+
+    def validation():
+        scores, few = task.reader.evaluate(check, **task.reader.greedy), check.sample(4)
+        read = task.predict(next(few.chunks(4))[0], **task.reader.greedy)
+        examples = list(zip(few.texts, read, strict=True))
+        return {metric.name: scores[metric.name] for metric in task.reader.metrics} | {"examples": examples}
+
+    return validation
 
 
 def _adapt(task, learn, options, directions):

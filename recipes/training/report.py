@@ -7,6 +7,7 @@ import sys
 from zoo import files
 
 SHARES = ("cer", "wer", "error", "token_error_rate", "exact")  # metrics that are shown in percent
+OF = ("mean_", "kept_")  # what their names begin with where something is to be kept
 
 
 def announce(task, learn, check, unit, known, left_out=None):
@@ -87,7 +88,8 @@ def end_line(history, output):
 
 def shown_score(metric, value, name=True):
     """A score as a person reads it: "cer 4.35%"."""
-    text = f"{value:.2%}" if metric in SHARES else f"{value:.4f}"
+    share = any(metric == f"{of}{one}" for of in ("", *OF) for one in SHARES)
+    text = f"{value:.2%}" if share else f"{value:.4f}"
     return f"{metric} {text}" if name else text
 
 

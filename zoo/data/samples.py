@@ -173,6 +173,15 @@ class Samples:
                 chosen.append(some)
         return type(self)(sources, chosen)
 
+    def joined(self, other):
+        """These samples and others of the same kind; of two corpora that are called alike, one is renamed."""
+        taken, renamed = {source.label for source in self._sources}, []
+        for source in other._sources:
+            source = copy.copy(source)
+            source.label = _unique(source.label, taken)
+            renamed.append(source)
+        return type(self)([*self._sources, *renamed], [*self._chosen, *other._chosen])
+
     def _strings(self, number):
         """A column of the index, of texts."""
         return Strings(
@@ -190,10 +199,10 @@ class Samples:
         return np.concatenate([np.zeros(0, np.int64), *parts])
 
     def sample(self, count):
-        """``count`` samples spread evenly over these."""
-        step = max(1, len(self) // count)
-        few = set(self.names[::step][:count])
-        return self.select(lambda name: name in few)
+        """``count`` samples spread evenly over these, or all if they are no more."""
+        wanted = np.zeros(len(self), bool)
+        wanted[np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)] = True
+        return self._where(wanted)
 
     def dataset(self, repeat=False):
         """A ``tf.data.Dataset`` of the samples, in a fixed order.

@@ -1,0 +1,62 @@
+"""Fine-tuning that does not forget: samples of what the preset can do are learned along (rehearsal).
+
+Of what a network can do, fine-tuning on other data alone undoes a part (McCloskey & Cohen 1989), and learning
+a few of the old samples along with the new is what prevents it best (Robins 1995, "Catastrophic forgetting,
+rehearsal and pseudorehearsal"; docs/fine_tuning.md has the figures, and what else was tried).
+"""
+
+import argparse
+
+import numpy as np
+
+
+def corpora(options, load):
+    """What a run learns from, and what it validates on.
+
+    Args:
+        options: of the command line. ``keep`` names corpora of samples that are not to be forgotten; without
+            it, there are none.
+        load: the recipe's function from options to ``(learn, check)``.
+
+    Returns:
+        ``(learn, check, kept)``: half of the samples to learn are of those to be kept; ``kept`` are others of
+        them to validate on, or None.
+    """
+    learn, check = load(options)
+    if not getattr(options, "keep", None):
+        return learn, check, None
+    aside = {"data": options.keep, "validation": None, "hold_out": None, "action": "keep"}
+    print("To be kept:")
+    old, kept = load(argparse.Namespace(**vars(options) | aside))
+    count = learn.shown()
+    old = old.sample(count)
+    if old.shown() < count:
+        old = old.repeated(np.full(len(old), round(count / old.shown())))
+    return learn.joined(old), check, kept
+
+
+def validation(measure, check, kept):
+    """The function for ``recipes.training.loop.train``, which chooses the best epoch by both sides alike.
+
+    Args:
+        measure: from samples to the function that measures on them, as ``loop.train`` takes it.
+        check: samples to validate on.
+        kept: those that show what is kept, or None.
+
+    Returns:
+        ``measure(check)``; where there are kept ones a function that gives ``mean_METRIC``, of both sides,
+        first, and the scores on the kept ones as ``kept_METRIC``.
+    """
+    of_new = measure(check)
+    if kept is None:
+        return of_new
+    of_kept = measure(kept)
+
+    def both():
+        scores, old = of_new(), of_kept()
+        del old["examples"]
+        metric = next(iter(scores))
+        mean = (scores[metric] + old[metric]) / 2
+        return {f"mean_{metric}": mean, **scores, **{f"kept_{name}": value for name, value in old.items()}}
+
+    return both
