@@ -69,6 +69,7 @@ def parser(doc, schedule=Schedule, prog=None):
             "--allow-skipped", action="store_true", help="go on although more than a tenth cannot be used"
         )
         add_fields(one, "training", schedule)
+        one.set_defaults(**{"training.schedule": schedule})
         found.append(one)
     return top, *found
 

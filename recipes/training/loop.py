@@ -229,11 +229,14 @@ class _State:
 
 # === Settings ===
 
+LONGER = ("epochs", "patience")  # which may be more where a run goes on
 _TEMPORARY = re.compile(r"\..+\.part(\..+)?")  # what a killed process leaves, see ``zoo.files``
 
 
 def check_settings(output, settings):
     """Write ``run.json`` into a new run folder, or see that it has the same settings.
+
+    A run may go on for longer: with more epochs, the learning rate goes on as it is in a run of so many.
 
     Raises:
         UserError: it was started with others, or the folder is not a run's.
@@ -241,12 +244,14 @@ def check_settings(output, settings):
     settings = json.loads(json.dumps(settings))
     path = output / "run.json"
     if path.is_file():
-        changed = list(_changes(json.loads(path.read_text(encoding="utf-8")), settings))
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        changed = list(_changes(stored, settings))
         if changed:
             raise UserError(f"{output} {_told(changed)}. Use the same, or another --output.")
-        return
+        if stored == settings:
+            return
     # A run of several stages has those before the last as runs inside it.
-    for item in output.iterdir() if output.is_dir() else ():
+    for item in output.iterdir() if output.is_dir() and not path.is_file() else ():
         if not (item / "run.json").is_file() and not _TEMPORARY.fullmatch(item.name):
             raise UserError(
                 f"{output} has other things in it, such as {item.name}; choose a new folder for --output."
@@ -264,7 +269,8 @@ def _changes(stored, settings):
         old, new = stored.get(name), settings.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
             both = [field for field in new if field in old]
-            yield from ((field, old[field], new[field]) for field in both if old[field] != new[field])
+            fields = [(field, old[field], new[field]) for field in both if old[field] != new[field]]
+            yield from (one for one in fields if not (one[0] in LONGER and one[1] < one[2]))
         elif old != new:
             yield name, old, new
 

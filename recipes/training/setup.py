@@ -8,7 +8,6 @@ from collections import Counter
 import numpy as np
 
 from recipes.training.command_line import read_fields, shown
-from recipes.training.schedule import Schedule
 from zoo.backend import gpu_precision
 from zoo.errors import UserError
 
@@ -107,12 +106,11 @@ def part(corpus, held, options, unit, told=None):
 def often_enough(learn, options, unit):
     """Samples to fine-tune on, of few of which an epoch shows each several times, to have ``STEPS`` steps.
 
-    Thirty lines would else be two steps, and as many epochs as usual no more than sixty. Whoever says how
-    many epochs there are gets these.
+    Thirty lines would else be two steps, and as many epochs as usual no more than sixty.
     """
-    if getattr(options, "action", None) != "finetune" or getattr(options, "training.epochs") is not None:
+    if getattr(options, "action", None) != "finetune":
         return learn
-    size = int(getattr(options, "training.batch_size") or Schedule.batch_size)
+    size = int(getattr(options, "training.batch_size") or getattr(options, "training.schedule").batch_size)
     times = -(-STEPS * size // learn.shown())
     if times < 2:
         return learn

@@ -314,6 +314,14 @@ def test_a_run_with_other_settings_is_not_overwritten(tmp_path):
     )
 
 
+def test_a_run_may_go_on_for_longer(tmp_path):
+    loop.check_settings(tmp_path, SETTINGS)
+    longer = SETTINGS | {"training": Schedule(epochs=60, patience=20).defining()}
+    loop.check_settings(tmp_path, longer)
+    assert json.loads((tmp_path / "run.json").read_text())["training"]["epochs"] == 60
+    assert "was started with epochs 60, patience 20; you asked for 30, 10." in refusal(tmp_path)
+
+
 def test_a_run_of_another_version_goes_on(tmp_path):
     """What did not define a run was among its settings, and fields are added."""
     old = SETTINGS["training"] | {"threads": 1, "cache": "memory"}

@@ -58,14 +58,13 @@ def test_what_is_kept_aside_may_be_named(two, line_folder, capsys):
     "given, shown",
     [
         ({}, 18 * 18),
-        ({"training.epochs": "3"}, 18),
         ({"action": "train"}, 18),
         ({"training.batch_size": "4"}, 90),
     ],
 )
 def test_few_lines_are_shown_often_where_a_preset_learns_them(line_folder, given, shown, capsys):
     """Eighteen lines in batches of sixteen are two steps; twenty are wanted."""
-    usual = {"action": "finetune", "training.epochs": None, "training.batch_size": None}
+    usual = {"action": "finetune", "training.batch_size": None, "training.schedule": Schedule}
     learn, check = parted(load_lines([line_folder]), **(usual | given))
     assert (learn.shown(), check.shown(), len(learn)) == (shown, 2, 18)
     assert ("which are 20 steps." in capsys.readouterr().out) == (shown > 18)
@@ -191,7 +190,7 @@ def test_unknown_characters_ask_for_a_decision(preset, small_reader, draw_line, 
     new = tasks.load(tmp_path / "yes").vocabulary.characters
     old = small_reader.vocabulary.characters
     assert new[: len(old)] == old and "λ" in new
-    assert "3 lines to learn from, 1 to validate on; none left out." in capsys.readouterr().out
+    assert "3 lines to learn from (321 an epoch), 1 to validate on; none left out." in capsys.readouterr().out
     line_ocr.main([*given, str(tmp_path / "left_out"), "--ignore-unknown"], prog="zoo finetune mine")
     assert tasks.load(tmp_path / "left_out").vocabulary == small_reader.vocabulary
 
