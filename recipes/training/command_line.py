@@ -85,8 +85,8 @@ def add_keep(parser, unit):
     """Option ``--keep`` of ``finetune``, for ``recipes.training.keeping``."""
     parser.add_argument(
         "--keep", nargs="+", metavar="CORPUS",
-        help=f"{unit} such as the preset can read and must not forget: as many as there are in --data are "
-        "learned along, and validation shows the errors on others of them, too",
+        help=f"{unit} such as the preset can read and must not forget: as many as there are in --data, or a "
+        "thousand, are learned along, and validation shows the errors on others of them, too",
     )  # fmt: skip
 
 

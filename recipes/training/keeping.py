@@ -9,6 +9,8 @@ import argparse
 
 import numpy as np
 
+ENOUGH = 1000  # of them, where there are so many; with 300 the old errors grow by half as much again
+
 
 def corpora(options, load):
     """What a run learns from, and what it validates on.
@@ -19,8 +21,8 @@ def corpora(options, load):
         load: the recipe's function from options to ``(learn, check)``.
 
     Returns:
-        ``(learn, check, kept)``: half of the samples to learn are of those to be kept; ``kept`` are others of
-        them to validate on, or None.
+        ``(learn, check, kept)``: half of the samples to learn are to be kept, or more where few are new;
+        ``kept`` are others of them to validate on, or None.
     """
     learn, check = load(options)
     if not getattr(options, "keep", None):
@@ -29,7 +31,7 @@ def corpora(options, load):
     print("To be kept:")
     old, kept = load(argparse.Namespace(**vars(options) | aside))
     count = learn.shown()
-    old = old.sample(count)
+    old = old.sample(max(count, ENOUGH))
     if old.shown() < count:
         old = old.repeated(np.full(len(old), round(count / old.shown())))
     return learn.joined(old), check, kept

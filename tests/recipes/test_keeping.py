@@ -15,9 +15,10 @@ def lines(line_folder):
     return load_lines(line_folder)
 
 
-@pytest.mark.parametrize("new, shown", [(4, 4), (12, 12), (40, 42)])
-def test_half_of_what_is_learned_is_kept(lines, new, shown):
+@pytest.mark.parametrize("new, shown", [(4, 6), (12, 12), (40, 42)])
+def test_half_of_what_is_learned_is_kept(lines, new, shown, monkeypatch):
     """Of 14 old lines some where fewer are new, and each several times where there are more."""
+    monkeypatch.setattr(keeping, "ENOUGH", 6)
     old, kept = lines.select(lambda name: "book1" not in name), lines.select(lambda name: "book1" in name)
     few = lines.sample(4).repeated([new // 4] * 4)
     asked = []
