@@ -67,7 +67,7 @@ class PageReader(Reader):
         about = lines.assets, lines.metadata, lines.threads
         super().__init__(lines.run, lines.config, lines.vocabulary, *about)
         self.lines, self.options = lines, (*lines.options, DEHYPHENATE)
-        self.single = lines.single
+        self.single, self.axes = lines.single, lines.axes
 
     def stream(self, inputs, errors="raise", progress=False, dehyphenate=False, **decoding):
         """Iterate over the ``Document`` of each input.

@@ -4,6 +4,7 @@ A family's reader is the one way to use its models: ``Task.predict``, ``Task.eva
 and ``zoo.load("model.onnx")`` all go through it. It needs neither Keras nor TensorFlow.
 """
 
+import collections
 import concurrent.futures
 import dataclasses
 import itertools
@@ -11,6 +12,7 @@ import json
 import os
 import re
 
+from zoo.contract.inputs import inputs_of, wrong
 from zoo.errors import UserError
 from zoo.formats.streams import Csv, Json, Jsonl, Text, Tsv
 
@@ -62,6 +64,8 @@ class Reader:
             that are there. ``columns_help`` says that.
         interactive: where lines are read, whether they are asked for on standard input if none are given.
         single: the types of which a call takes one input without a list.
+        axes: of one input that is an array, at most; one with more is several. None where no array is one.
+        tables: whether a pandas DataFrame of numbers is one input.
         options: tuple of ``zoo.contract.options.Option``, the keyword arguments of ``stream``.
         greedy: dict, the keyword arguments of ``stream`` that make it fastest; validation while training uses
             them.
@@ -81,6 +85,7 @@ class Reader:
     reads = one = None
     takes = "files"
     single = str | bytes | os.PathLike
+    axes, tables = None, False
     options = ()
     greedy = {}
     suffixes, part_suffixes = (), ()
@@ -120,7 +125,7 @@ class Reader:
         """Reads inputs.
 
         Args:
-            inputs: an iterable of inputs, or one.
+            inputs: one, or several: a list, a generator, a pandas Series or table, a NumPy array.
             details: give a result with all that is known for each instead of its text.
             errors: "raise", or "return" to get the UserError of a bad input in its place.
             progress: show a bar.
@@ -133,12 +138,26 @@ class Reader:
         Raises:
             UserError: an input cannot be read, or the options contradict each other.
         """
-        found = self.stream(self.several(inputs), errors, progress, **decoding)
+        waiting, found = collections.deque(), []  # what is read, or is wrong, and has no result yet
+
+        def usable():
+            for number, item in enumerate(self.several(inputs), 1):
+                waiting.append(wrong(item, number, self))
+                if waiting[-1] is None:
+                    yield item
+                elif errors == "raise":
+                    raise waiting[-1]
+
+        for item in self.stream(usable(), errors, progress, **decoding):
+            while (error := waiting.popleft()) is not None:
+                found.append(error)
+            found.append(item)
+        found += waiting
         return [item if details or isinstance(item, UserError) else item.text for item in found]
 
     def several(self, inputs):
-        """Inputs as an iterable, where there may be one alone."""
-        return [inputs] if isinstance(inputs, self.single) else inputs
+        """Inputs as an iterable, where there may be one alone; see ``zoo.contract.inputs``."""
+        return inputs_of(inputs, self)
 
     def stream(self, inputs, errors="raise", progress=False, **decoding):
         """Iterate over the results, in the order of the inputs. Arguments as in a call."""

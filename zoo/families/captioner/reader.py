@@ -25,7 +25,7 @@ class CaptionReader(DescribingReader):
     """
 
     reads, one, suffixes = "images", "image", IMAGE_SUFFIXES
-    single = DescribingReader.single | np.ndarray | Image.Image
+    single, axes = DescribingReader.single | np.ndarray | Image.Image, 3
     plot_help = "the images with their captions; of one image, what was looked at for each word"
 
     def __init__(self, *arguments, **options):

@@ -84,7 +84,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
     Vocabulary = Vocabulary
     reads, one, unit, suffixes = "speech", "recording", "utterances", SUFFIXES
-    single = SpellingReader.single | np.ndarray
+    single, axes = SpellingReader.single | np.ndarray, 2
     options = (
         DECODER,
         BEAM_WIDTH,

@@ -119,7 +119,7 @@ class InkReader(OfLanguageModel, Reader):
 
     Vocabulary = InkVocabulary
     reads, one, suffixes = "inks", "ink", SUFFIXES
-    single = Reader.single | np.ndarray | tuple
+    single, axes = Reader.single | np.ndarray | tuple, 2
     options = (
         DECODER,
         BEAM_WIDTH,

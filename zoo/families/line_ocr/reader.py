@@ -26,7 +26,7 @@ class LineReader(OfLanguageModel, SpellingReader):
 
     Vocabulary = Vocabulary
     reads, one, unit, suffixes = "images", "image", "lines", runtime.IMAGE_SUFFIXES
-    single = SpellingReader.single | np.ndarray | Image.Image
+    single, axes = SpellingReader.single | np.ndarray | Image.Image, 3
     options = (
         DECODER,
         BEAM_WIDTH,

@@ -174,7 +174,7 @@ class TagReader(Reader):
 
     Vocabulary = Classes
     reads, one, suffixes = "images", "image", runtime.IMAGE_SUFFIXES
-    single = Reader.single | np.ndarray | Image.Image
+    single, axes = Reader.single | np.ndarray | Image.Image, 3
     options = (
         Option(
             "readers", "read each segment with the reader of its script: CLASS=MODEL, and commas between",

@@ -75,7 +75,7 @@ class SequenceReader(LabellingReader):
 
     Vocabulary = SequenceVocabulary
     reads, one, suffixes = "sequences", "sequence", SUFFIXES
-    single = LabellingReader.single | np.ndarray
+    single, axes, tables = LabellingReader.single | np.ndarray, 2, True
     options = (
         Option("every", "with --follow, a label each so many rows", positive, "ROWS", evaluates=False),
     )

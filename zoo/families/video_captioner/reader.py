@@ -24,7 +24,7 @@ class VideoReader(DescribingReader):
     """
 
     reads, one, suffixes, part_suffixes = "videos", "video", VIDEO_SUFFIXES, FRAME_SUFFIXES
-    single = DescribingReader.single | np.ndarray
+    single, axes = DescribingReader.single | np.ndarray, 4
     plot_help = "some frames of each video with its caption; of one video, what was looked at for each word"
     metrics = (Metric("exact", "right word for word", "{:.1%}"), *DescribingReader.metrics)
     window, most = 16, 8
@@ -33,6 +33,7 @@ class VideoReader(DescribingReader):
         super().__init__(*arguments, **options)
         self._size, self._width = self.config["frame_size"], self.config["features"]
         self._most = self.config["frames"]
+        self.axes = 2 if self._width else 4
 
     def read(self, item, name):
         if self._width:
