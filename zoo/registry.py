@@ -48,7 +48,7 @@ def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
 
     Args:
         name: the family.
-        corpora: a list of corpora, or one: paths or ``tfds:NAME``.
+        corpora: a list of corpora, or one: paths, ``tfds:NAME``, or what ``zoo.data.given`` takes.
         config: dict, the configuration of the model that reads them.
         only: a regular expression; samples are kept whose ``CORPUS/NAME`` it matches somewhere.
         progress: show progress bars.
@@ -57,7 +57,19 @@ def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
     Raises:
         UserError: there is no such family, or a corpus cannot be read.
     """
-    return _module(name, "corpus").load_corpus(corpora, config, only, progress, columns)
+    held = given(name)
+    try:
+        corpora = held.paths(corpora, config)
+        found = _module(name, "corpus").load_corpus(corpora, config, only, progress, columns)
+    except UserError as error:
+        raise UserError(held.told(str(error))) from error
+    found.skipped = list(map(held.told, found.skipped))
+    return found
+
+
+def given(name):
+    """What makes paths of corpora of a family that a program holds, a ``zoo.data.given.Given``."""
+    return _module(name, "corpus").GIVEN
 
 
 def _module(name, file):

@@ -6,9 +6,9 @@ from helpers import BASE_INSTALL, python
 from PIL import Image
 
 from zoo.errors import UserError
-from zoo.families.ink.reader import InkReader, read_ink
+from zoo.families.ink.reader import InkReader
 from zoo.families.ink.vocabulary import InkVocabulary
-from zoo.formats.strokes import as_points
+from zoo.formats.strokes import as_points, read_ink
 from zoo.text.ngrams import build
 
 TOKENS = ["1", "2", r"\sin"]

@@ -29,7 +29,7 @@ def inputs_of(given, reader):
         raise UserError(f"these are {len(given)} tables ({', '.join(given)}); give one of them")
     if held.is_table(given):
         return [_sequence(given)] if reader.tables and _numeric(given) else _of_table(given, reader)
-    if isinstance(given, dict):
+    if isinstance(given, dict) and (reader.takes != "files" or set(given) & {"bytes", "array"}):
         return [_item(given, reader)]
     if held.is_series(given) or (held.is_array(given) and not isinstance(given, reader.single)):
         given = np.asarray(given)

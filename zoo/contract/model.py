@@ -35,7 +35,8 @@ class Model:
         """What ``zoo evaluate`` prints, as a dict: the field's metrics on corpora.
 
         Args:
-            corpora: a list of corpora, or one: paths or ``tfds:NAME``.
+            corpora: a list of corpora, or one: a path, ``tfds:NAME``, a DataFrame, a data set of Hugging Face
+                (of several splits ``test``), or a list of pairs ``(input, target)``.
             only: a regular expression; samples are kept whose ``CORPUS/NAME`` it matches somewhere.
             progress: show progress bars.
             columns: ``{what: column}`` of tables, where the family knows no such names.

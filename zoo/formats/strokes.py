@@ -15,6 +15,7 @@ Points are float32 ``[points, 3]``: x, y (downward, from the top left of the ink
 import dataclasses
 import json
 import math
+import os
 import re
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from zoo import files
 from zoo.errors import UserError
 from zoo.formats.xml import read_xml
-from zoo.text.files import decode_text
+from zoo.text.files import decode_text, read_data
 
 SUFFIXES = (".inkml", ".xopp", ".json", ".jsonl", ".ndjson", ".unipen", ".up", ".dat")
 MOST = 20_000  # points of one line of writing: some 500 letters
@@ -387,3 +388,46 @@ def _delineated(text, count):
         if all(end.isdecimal() for end in ends):
             found.update(range(int(ends[0]), min(int(ends[-1]), count - 1) + 1))
     return found
+
+
+# === One ink, whatever it is in ===
+
+
+def read_ink(item, name=None):
+    """The points of one ink.
+
+    Args:
+        item: a path, the bytes of a file, float ``[points, 3]`` (x, y, 1 where a stroke ends), or a tuple of
+            strokes, each float ``[points, 2]``.
+        name: what to call it in messages.
+
+    Returns:
+        float32 ``[points, 3]``, as of ``as_points``.
+
+    Raises:
+        UserError: it cannot be read, has no strokes, or several inks.
+    """
+    if isinstance(item, np.ndarray):
+        item = _strokes_of(item, name or "the ink")
+    if isinstance(item, tuple):
+        try:
+            return as_points(item, name or "the ink")
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{name or 'the ink'}: strokes are arrays [points, 2] of numbers.") from error
+    if not isinstance(item, str | bytes | os.PathLike):
+        raise UserError(f"{name or 'the ink'}: {type(item).__name__} is no ink; give points, or a path.")
+    path = item if isinstance(item, str | os.PathLike) else None
+    name = name or (str(path) if path is not None else "the ink")
+    found = [one for one in read_drawn(item if path is None else read_data(path), name) if one.strokes]
+    if len(found) > 1:
+        raise UserError(f"{name}: there are {len(found)} inks in it; give a file for each.")
+    return as_points(found[0].strokes, name)
+
+
+def _strokes_of(points, name):
+    if points.ndim != 2 or points.shape[1] not in (2, 3) or points.dtype.kind not in "iuf":
+        raise UserError(f"{name}: points are an array [points, 3], not {list(points.shape)}.")
+    if points.shape[1] == 2:
+        return (points,)
+    ends = np.flatnonzero(points[:, 2] > 0) + 1
+    return tuple(stroke[:, :2] for stroke in np.split(points, ends) if len(stroke))

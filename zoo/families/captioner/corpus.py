@@ -23,6 +23,7 @@ import tensorflow_datasets as tfds
 from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
 from zoo.data.captions import CaptionedSamples, normalising, read_captioned
+from zoo.data.given import Given
 from zoo.data.samples import LocalCorpus, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
@@ -177,6 +178,9 @@ def load_captions(corpora, only=None, progress=False, size=224, columns=None):
     # Prepared public corpora are known by the class's name.
     kind = type(f"Captions_{size}", (CaptionSamples,), {"size": size})
     return with_columns(kind, check_named(columns, KIND.wanted)).load(corpora, only, progress)
+
+
+GIVEN = Given(("image", "caption"), "image", KIND.image_columns)
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

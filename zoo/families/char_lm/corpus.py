@@ -17,6 +17,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import files
+from zoo.data.given import Given
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, open_table, stem_of, with_columns
@@ -174,6 +175,9 @@ class Streams:
             return inputs, {"target": tokens, "target_lengths": tf.fill((self.streams,), self.chunk)}
 
         return tf.data.Dataset.range(self.steps).map(batch).prefetch(4)
+
+
+GIVEN = Given(("text",))
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

@@ -5,6 +5,7 @@ text is told in them, or stands in ``NAME.gt.txt`` or ``NAME.txt`` beside. Sampl
 ``WRITER/NAME``, so that writers are held out whole. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+import json
 import posixpath
 import re
 
@@ -12,10 +13,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from zoo import files
+from zoo.data.given import Given
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import are_divided, as_tokens
-from zoo.formats.strokes import SUFFIXES, as_points, pad, read_drawn
+from zoo.formats import held
+from zoo.formats.strokes import SUFFIXES, as_points, pad, read_drawn, read_ink
 from zoo.formats.tables import check_named
 from zoo.text.files import decode_text
 from zoo.text.normalise import normalise
@@ -160,6 +163,23 @@ def load_inks(corpora, only=None, progress=False):
         UserError: a corpus is missing, cannot be read or holds no ink that can be used.
     """
     return Inks.load(corpora, only, progress)
+
+
+def _write(folder, rows, about, config):
+    """Write rows that were given in Python as lines of JSON, and give their number."""
+    count = 0
+    with open(folder / "given.jsonl", "w", encoding="utf-8") as file:
+        for count, row in enumerate(rows, 1):
+            ink = held.plain(row.get("ink"))
+            points = read_ink(np.asarray(ink) if isinstance(ink, list) else ink, f"row {count}")
+            strokes = np.split(points[:, :2], np.flatnonzero(points[:, 2])[:-1] + 1)
+            told = {what: str(row.get(what) or "") for what in ("text", "writer")}
+            told["strokes"] = [stroke.tolist() for stroke in strokes]
+            file.write(json.dumps(told, ensure_ascii=False) + "\n")
+    return count
+
+
+GIVEN = Given(("ink", "text"), "ink", write=_write)
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

@@ -19,9 +19,8 @@ from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, languag
 from zoo.decoding.strokes import part_strokes
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import InkVocabulary
-from zoo.formats.strokes import SUFFIXES, as_points, pad, read_drawn
+from zoo.formats.strokes import SUFFIXES, pad, read_ink
 from zoo.metrics.text import answers, text_error_rates
-from zoo.text.files import read_data
 from zoo.text.normalise import normalise
 
 WINDOW = 256  # inks held in memory and sorted by length at a time
@@ -71,44 +70,6 @@ class Writing:
         """What of it ``zoo predict --format json`` shows, rounded."""
         about = {"text": self.text, "confidence": round(self.confidence, 4)}
         return about | {"tokens": [token.to_json() for token in self.tokens]}
-
-
-def read_ink(item, name=None):
-    """The points of one ink.
-
-    Args:
-        item: a path, the bytes of a file, float ``[points, 3]`` (x, y, 1 where a stroke ends), or a tuple of
-            strokes, each float ``[points, 2]``.
-        name: what to call it in messages.
-
-    Returns:
-        float32 ``[points, 3]``, as of ``zoo.formats.strokes.as_points``.
-
-    Raises:
-        UserError: it cannot be read, has no strokes, or several inks.
-    """
-    if isinstance(item, np.ndarray):
-        item = _strokes_of(item, name or "the ink")
-    if isinstance(item, tuple):
-        try:
-            return as_points(item, name or "the ink")
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{name or 'the ink'}: strokes are arrays [points, 2] of numbers.") from error
-    path = item if isinstance(item, str | os.PathLike) else None
-    name = name or (str(path) if path is not None else "the ink")
-    found = [one for one in read_drawn(item if path is None else read_data(path), name) if one.strokes]
-    if len(found) > 1:
-        raise UserError(f"{name}: there are {len(found)} inks in it; give a file for each.")
-    return as_points(found[0].strokes, name)
-
-
-def _strokes_of(points, name):
-    if points.ndim != 2 or points.shape[1] not in (2, 3) or points.dtype.kind not in "iuf":
-        raise UserError(f"{name}: points are an array [points, 3], not {list(points.shape)}.")
-    if points.shape[1] == 2:
-        return (points,)
-    ends = np.flatnonzero(points[:, 2] > 0) + 1
-    return tuple(stroke[:, :2] for stroke in np.split(points, ends) if len(stroke))
 
 
 class InkReader(OfLanguageModel, Reader):

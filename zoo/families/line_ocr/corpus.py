@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed, packed, pages
+from zoo.data.given import Given
 from zoo.data.lines import KIND, TEXT, read_pairs
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
 from zoo.formats.tables import check_named, with_columns
@@ -121,6 +122,9 @@ def load_lines(corpora, only=None, progress=False, columns=None):
         UserError: a corpus is missing, cannot be read or holds no line that can be used.
     """
     return with_columns(Lines, check_named(columns, KIND.wanted)).load(corpora, only, progress)
+
+
+GIVEN = Given(("image", "text"), "image", KIND.image_columns)
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

@@ -21,6 +21,7 @@ from collections import Counter
 from pathlib import Path
 
 from zoo import files
+from zoo.data.given import Given
 from zoo.data.samples import LocalCorpus, TextSamples
 from zoo.errors import UserError
 from zoo.families.question_answering.vocabulary import COLUMNS, find_span, story_words
@@ -416,6 +417,9 @@ def load_questions(corpora, answers, only=None, progress=False, columns=None):
     """
     kind = with_columns(_KINDS[answers], check_named(columns, COLUMNS))
     return kind.load(corpora, only, progress)
+
+
+GIVEN = Given(("context", "question", "answer"))
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

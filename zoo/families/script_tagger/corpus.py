@@ -16,8 +16,10 @@ import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo import files
+from zoo.data.given import Given, encoded
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
+from zoo.formats import held
 from zoo.formats.tables import check_named
 from zoo.images.lines import read_strip
 from zoo.text.files import decode_text, split_lines
@@ -210,6 +212,22 @@ def load_tagged(corpora, only=None, progress=False):
         UserError: a corpus is missing, cannot be read or holds no line that can be used.
     """
     return TaggedLines.load(corpora, only, progress)
+
+
+def _write(folder, rows, about, config):
+    """Write rows that were given in Python as images with the class of each column, and give their number."""
+    count, folder = 0, folder / "given"
+    folder.mkdir()
+    for count, row in enumerate(rows, 1):
+        pixels = read_strip(held.plain(row.get("image")), f"row {count}")
+        columns = held.plain(row.get("columns"))
+        text = columns if isinstance(columns, str) else " ".join(map(str, np.asarray(columns).tolist()))
+        (folder / f"{count:06d}.png").write_bytes(encoded(pixels, "image", None, count))
+        (folder / f"{count:06d}{COLUMNS}").write_text(text, encoding="utf-8")
+    return count
+
+
+GIVEN = Given(("image", "columns"), "image", write=_write)
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

@@ -38,6 +38,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import files
+from zoo.data.given import Given
 from zoo.data.listed import NOTE, told
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
@@ -537,6 +538,9 @@ def load_sequences(corpora, only=None, progress=False, columns=None):
     """
     kind = with_columns(LabelledSequences, check_named(columns, COLUMNS))
     return kind.load(corpora, only, progress)
+
+
+GIVEN = Given(("values", "label"), "numbers")
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

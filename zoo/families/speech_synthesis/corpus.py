@@ -1,6 +1,9 @@
 """Corpora of speech as a voice learns them: with transcripts as they are written; see ``zoo.data.speech``."""
 
-from zoo.data.speech import load_speech
+from zoo.data.given import Given
+from zoo.data.speech import COLUMNS, load_speech
+
+GIVEN = Given(("audio", "transcript"), "sound", COLUMNS["audio"])
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

@@ -25,6 +25,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import files
+from zoo.data.given import Given
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text
 from zoo.errors import UserError
 from zoo.formats.tables import (
@@ -349,6 +350,9 @@ def load_labelled(corpora, only=None, progress=False, columns=None):
     """
     kind = with_columns(LabelledTexts, check_named(columns, COLUMNS))
     return kind.load(corpora, only, progress)
+
+
+GIVEN = Given(("text", "label"))
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

@@ -29,6 +29,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from zoo import files
+from zoo.data.given import Given
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
 from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, stem_of, with_columns
@@ -665,6 +666,9 @@ def load_parallel(corpora, source, target, only=None, progress=False, columns=No
     # Prepared public corpora are known by the class's name.
     kind = type(f"Parallel_{source}_{target}", (Parallel,), {"languages": (source, target)})
     return with_columns(kind, check_named(columns, SIDES)).load(corpora, only, progress)
+
+
+GIVEN = Given(("source", "target"))
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):

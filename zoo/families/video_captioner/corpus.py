@@ -23,6 +23,7 @@ import tensorflow_datasets as tfds
 
 from zoo.data import listed
 from zoo.data.captions import CaptionedSamples, normalising, read_captioned
+from zoo.data.given import Given
 from zoo.data.samples import LocalCorpus, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
@@ -162,6 +163,9 @@ def load_videos(corpora, only=None, progress=False, size=56, most=10, width=0, c
         f"Videos_{size}_{most}_{width}", (VideoSamples,), {"size": size, "most": most, "width": width}
     )
     return with_columns(kind, check_named(columns, KIND.wanted)).load(corpora, only, progress)
+
+
+GIVEN = Given(("video", "caption"), "video", KIND.image_columns)
 
 
 def load_corpus(corpora, config, only=None, progress=False, columns=None):
