@@ -99,7 +99,8 @@ def main(arguments, prog=None):
         folder = output if name == last else output / name
         measure = functools.partial(describing.validation, task, schedule=schedule, by=by)
         validation = keeping.validation(measure, check, kept)
-        loop.train(task, data, validation, folder, schedule, settings)
+        check_loss = setup.check_loss(task, check, schedule, learn)
+        loop.train(task, data, validation, folder, schedule, settings, check_loss)
 
     if first.epochs or last == "frozen":
         train_stage("frozen", setup.pipeline(task, learn, first), first)

@@ -78,8 +78,11 @@ def main(arguments, prog=None):
         f"{len(task.vocabulary.characters)} different ones, {task.network.count_params():,} weights."
     )
 
+    scored = []  # nats a character, which is the loss
+
     def validation():
         bits = task.reader.score(check).mean() / math.log(2)
+        scored.append(float(bits) * math.log(2))
         known = "".join(c for c in check[:160] if c in task.vocabulary)
         prompt, follows = known[: len(known) // 2], known[len(known) // 2 :]
         written = task.predict(prompt, length=max(1, len(follows)), temperature=0.8)
@@ -89,7 +92,7 @@ def main(arguments, prog=None):
         }
 
     settings = setup.settings(task, schedule, options)
-    loop.train(task, data, validation, options.output, schedule, settings)
+    loop.train(task, data, validation, options.output, schedule, settings, lambda model: scored[-1])
     if not task.config.tied_embeddings:
         bits, calibrated = _calibrate(task, check)
         task.save(Path(options.output) / "best")

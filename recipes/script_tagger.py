@@ -51,7 +51,9 @@ def main(arguments, prog=None):
 
     data = setup.pipeline(task, learn, schedule)
     validation = keeping.validation(functools.partial(_validation, task), check, kept)
-    loop.train(task, data, validation, options.output, schedule, setup.settings(task, schedule, options))
+    settings = setup.settings(task, schedule, options)
+    check_loss = setup.check_loss(task, check, schedule, learn)
+    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
     print(f"The best model is in {options.output}/best; to tag lines with it, and to export it:")
     print(f"  zoo predict {options.output} line.png")
     print(f"  zoo export {options.output} --output {task.name}.onnx")

@@ -15,6 +15,28 @@ from zoo.version import __version__ as __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
+def train(family, corpus, output=None, validation=None, callbacks=(), columns=None, **options):
+    """Train a model of a family from nothing, as ``zoo train FAMILY`` does.
+
+    Args:
+        family: its name, such as ``text_classifier``; the others as of ``zoo.contract.task.Task.finetune``.
+
+    Returns:
+        The task, with its best weights, and the history.
+
+    Raises:
+        zoo.errors.UserError: the corpus or an option is not as it should be.
+    """
+    import importlib
+
+    from zoo.errors import train_extra
+
+    with train_extra():
+        course = importlib.import_module("recipes.training.in_python")
+        about = {"validation": validation, "callbacks": callbacks, "columns": columns}
+        return course.train(family, corpus, output, **about, **options)
+
+
 def load(name, threads=None, provider=None):
     """Load a model.
 

@@ -15,12 +15,12 @@ import sys
 import time
 from pathlib import Path
 
-from recipes.training import report
+from recipes.training import in_python, report
 from zoo import files
 from zoo.errors import UserError
 
 
-def train(task, data, validation, output, schedule, settings):
+def train(task, data, validation, output, schedule, settings, check_loss=None):
     """Train a task, or go on with a run.
 
     Args:
@@ -33,6 +33,11 @@ def train(task, data, validation, output, schedule, settings):
         settings: JSON-able dict of all that defines the run; a run folder with other settings is refused.
             With a ``preset`` among them, what the task is before training counts as epoch 0, so that a run
             never ends with a worse model than it began with.
+        check_loss: from the ``keras.Model`` that is trained to its loss on validation samples, see
+            ``recipes.training.setup.check_loss``; or None, and there is none.
+
+    Keras's callbacks (``recipes.training.in_python``) see one training, whose epochs have the row of the
+    history as their logs; it ends where one of them sets ``stop_training``.
 
     Returns:
         The history, a list of dicts, one an epoch. Epoch 0 has the metrics alone. ``left_out`` counts samples
@@ -56,7 +61,7 @@ def train(task, data, validation, output, schedule, settings):
     model = task.training_model()
     model.compile(adam, jit_compile="auto" if keras.backend.backend() == "jax" else False)
     model.optimizer.build(model.trainable_variables)  # in float16, what scales the loss is around Adam
-    state = _State(output / "last.safetensors", task, model.optimizer, aside=adam.unstable)
+    state = _State(output / "last.safetensors", task, model.optimizer, aside=(adam.unstable, adam.factor))
     history = state.restore()
     if history:
         print(f"Going on with {output} after epoch {history[-1]['epoch']}.")
@@ -73,6 +78,10 @@ def train(task, data, validation, output, schedule, settings):
         print(f"before training: {report.scores_line(scores)}", flush=True)
 
     metric = history[-1]["metric"] if history else None
+    callbacks = keras.callbacks.CallbackList(
+        in_python.callbacks(), model=model, epochs=schedule.epochs, steps=data.steps, verbose=0
+    )
+    callbacks.on_train_begin()
     for epoch in range(history[-1]["epoch"] if history else 0, schedule.epochs):
         best = min((row[metric], row["epoch"]) for row in history) if history else (float("inf"), 0)
         if epoch - best[1] >= schedule.patience:
@@ -80,9 +89,8 @@ def train(task, data, validation, output, schedule, settings):
             break
         start = time.perf_counter()
         batches = data.epoch(epoch, schedule.seed, schedule.augment)
-        one_epoch = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda *_: setattr(model, "stop_training", True)
-        )
+        one_epoch = _one_epoch(callbacks)
+        callbacks.on_epoch_begin(epoch)
         for counter in (model.seen, model.left_out, adam.unstable):
             counter.assign(0)
         taken = int(adam.iterations)
@@ -104,14 +112,17 @@ def train(task, data, validation, output, schedule, settings):
             metric = next(iter(scores))
             if scores[metric] < best[0]:
                 task.save(output / "best")
+            left_out = int(model.left_out)  # of what is learned
+            checked = {} if check_loss is None else {"val_loss": check_loss(model)}
         examples = scores.pop("examples")
         row = {
             "epoch": epoch + 1,
             "loss": loss,
+            **checked,
             **scores,
-            "left_out": int(model.left_out) + len(getattr(data, "left_out", ())),
+            "left_out": left_out + len(getattr(data, "left_out", ())),
             "unstable_steps": int(adam.unstable) + data.steps - taken,
-            "learning_rate": float(rate(adam.iterations)),
+            "learning_rate": float(adam.learning_rate),
             "seconds": round(seconds, 1),
             "samples_per_second": round(data.count / seconds, 1),
             "metric": metric,
@@ -129,16 +140,49 @@ def train(task, data, validation, output, schedule, settings):
             print(f"  expected  {expected}\n  read      {read}")
         whole = time.perf_counter() - start
         print(report.epoch_line(history, scores, schedule.epochs, whole), flush=True)
+        model.stop_training = one_epoch.stopped
+        callbacks.on_epoch_end(epoch, {name: value for name, value in row.items() if name not in _ASIDE})
+        if model.stop_training:
+            print("A callback has ended the training.")
+            break
+    callbacks.on_train_end()
     print(report.end_line(history, output))
     _load_best(task, output)
+    in_python.done(history)
     return history
+
+
+_ASIDE = ("epoch", "metric")  # of a row, what Keras's callbacks do not take for a figure
+
+
+def _one_epoch(callbacks):
+    """The callback of a ``fit`` of one epoch, which hands the batches on to other ``callbacks``.
+
+    Its ``stopped`` tells whether one of these ended the training.
+    """
+    import keras
+
+    class OneEpoch(keras.callbacks.Callback):
+        stopped = False
+
+        def on_train_batch_begin(self, batch, logs=None):
+            callbacks.on_train_batch_begin(batch, logs)
+
+        def on_train_batch_end(self, batch, logs=None):
+            callbacks.on_train_batch_end(batch, logs)
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.stopped, self.model.stop_training = bool(self.model.stop_training), True
+
+    return OneEpoch()
 
 
 def make_adam(rate, clip_norm, ema=0.0):
     """Adam that takes for 0 what is not finite in a gradient, so that no single batch ends a run.
 
     On CPUs with AMX it comes up now and then in bfloat16; ``DeepSpeech.collate`` avoids one of the causes.
-    Its variable ``unstable`` counts the steps with such a gradient.
+    Its variable ``unstable`` counts the steps with such a gradient. Its ``learning_rate`` may be set,
+    although there is a schedule of it: ``factor`` is what that is multiplied by.
 
     Args:
         rate: a learning rate or a schedule of it.
@@ -154,6 +198,20 @@ def make_adam(rate, clip_norm, ema=0.0):
         def __init__(self, *arguments, **options):
             super().__init__(*arguments, **options)
             self.unstable = self.add_variable((), "zeros", "int32", name="unstable")
+            self.factor = self.add_variable((), "ones", "float32", name="factor")
+
+        def _get_current_learning_rate(self):
+            return super()._get_current_learning_rate() * self.factor
+
+        @property
+        def learning_rate(self):
+            return self._get_current_learning_rate()
+
+        @learning_rate.setter
+        def learning_rate(self, value):
+            """From now on the schedule is as much lower or higher; ReduceLROnPlateau sets it."""
+            planned = super()._get_current_learning_rate()
+            self.factor.assign(ops.where(planned > 0, value / ops.maximum(planned, 1e-12), self.factor))
 
         def apply(self, grads, trainable_variables=None):
             # Those of an embedding are sparse in TensorFlow.
@@ -194,13 +252,14 @@ class _State:
         path: the file.
         task: the ``Task``.
         optimizer: the optimizer, built.
-        aside: a variable of the optimizer that is not needed.
+        aside: variables of the optimizer that are not needed.
     """
 
     def __init__(self, path, task, optimizer, aside):
         self._path = path
         # Random states are among the network's.
-        variables = [*task.network.variables, *(one for one in optimizer.variables if one is not aside)]
+        aside = set(map(id, aside))
+        variables = [*task.network.variables, *(one for one in optimizer.variables if id(one) not in aside)]
         self._variables = {f"{i:04d} {variable.path}": variable for i, variable in enumerate(variables)}
 
     def save(self, history):

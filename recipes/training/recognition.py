@@ -100,7 +100,8 @@ def main(
     validation = keeping.validation(functools.partial(_validation, task), check, kept)
 
     settings = setup.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
-    loop.train(task, data, validation, options.output, schedule, settings)
+    check_loss = setup.check_loss(task, check, schedule, learn)
+    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
     if finish:
         finish(task, check, options).save(Path(options.output) / "best")
     print(f"The best model is in {options.output}/best; to export it:")

@@ -112,18 +112,23 @@ def write_history(output, history):
         )
         table.writeheader()
         table.writerows(history)
+    import numpy as np
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     left = figure.subplots()
     epochs = [row["epoch"] for row in history]
     left.plot(epochs, [row.get("loss", math.nan) for row in history], color="tab:grey", label="training loss")
-    left.set(xlabel="epoch", ylabel="training loss", yscale="log")
+    checked = [row.get("val_loss", math.nan) for row in history]
+    left.plot(epochs, checked, color="tab:orange", label="validation loss")
+    left.set(xlabel="epoch", ylabel="loss", yscale="log")
     right = left.twinx()
     metric = history[-1]["metric"]
     values = [row[metric] for row in history]
     right.plot(epochs, values, color="tab:blue", marker=".", label=f"validation {metric}")
     right.set(ylabel=f"validation {metric}", yscale="log" if min(values) > 0 else "linear")
+    lines = [line for line in (*left.lines, *right.lines) if np.isfinite(line.get_ydata()).any()]
+    left.legend(lines, [line.get_label() for line in lines], loc="best", fontsize="small")
     right.set_title(
         f"lowest validation {metric}: {min(values):.4g} (epoch {epochs[values.index(min(values))]})"
     )

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 
+from recipes.training import in_python
 from recipes.training.command_line import read_fields, shown
 from zoo.backend import gpu_precision
 from zoo.errors import UserError
@@ -133,6 +134,24 @@ def pipeline(task, corpus, schedule, check=False, **options):
     return found
 
 
+def check_loss(task, check, schedule, learn, **options):
+    """The loss on samples to validate on, without augmentation and dropout: a function of the training model.
+
+    No more samples are taken, spread evenly over all, than a tenth of those learned in an epoch (32 at
+    least): to see one is about a third of learning it, and so an epoch takes some three per cent longer.
+    """
+    from zoo.data.pipeline import Pipeline
+
+    few = check.sample(max(32, learn.shown() // 10))
+    cache = "none" if schedule.cache == "none" else "memory"
+    data = Pipeline(task, few, min(schedule.batch_size, len(few)), 4, cache, **options)
+
+    def loss(model):
+        return float(model.evaluate(data.whole(), verbose=0))
+
+    return loss
+
+
 # === The task ===
 
 
@@ -144,7 +163,7 @@ def load_preset(options, cls):
     """
     from zoo.contract.task import load
 
-    task = load(options.preset)
+    task = in_python.task() or load(options.preset)
     if not isinstance(task, cls):
         raise UserError(f"{options.preset} is a model for {task.name}; give one for {cls.name}.")
     config = read_fields(options, "model", task.Config, task.config)

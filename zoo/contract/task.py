@@ -8,6 +8,7 @@ Nothing in it is executed when it is loaded.
 
 import dataclasses
 import functools
+import importlib
 import json
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class Task(Model):
     name = None
     Config = None
     Vocabulary = Vocabulary
+    source = None  # what ``zoo.load`` was given
     rounded, static = {}, ()  # see ``zoo.contract.compiled.compiled``
 
     def __init__(self, config, vocabulary, card=None, assets=None):
@@ -82,6 +84,40 @@ class Task(Model):
         learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
         new.set_weights(new.weights() | learned)
         return new
+
+    def become(self, other):
+        """Be another task of the same family: with its weights, vocabulary and configuration."""
+        source = self.source
+        vars(self).clear()
+        vars(self).update(vars(other))
+        self.source = source
+
+    # === Training ===
+
+    def finetune(self, corpus, output=None, validation=None, callbacks=(), columns=None, **options):
+        """Train the task further, in place, as ``zoo finetune`` does; it ends with the best weights.
+
+        Args:
+            corpus: what ``evaluate`` takes; of the splits of a ``DatasetDict``, ``train``, and ``validation``
+                to validate on.
+            output: the run folder, from which an interrupted run goes on; None for a temporary one.
+            validation: corpora to validate on; a part of ``corpus`` by default.
+            callbacks: those of Keras. ``on_epoch_end`` has ``loss``, ``val_loss`` and the family's metrics in
+                its logs, as ``history.csv`` has them; what is saved of the model is ``network``.
+            columns: ``{what: column}`` of tables whose columns have other names than the family knows.
+            options: those of ``zoo finetune``: ``epochs=3``, ``learning_rate=1e-4``, ``extend=True``,
+                ``model={"dropout": 0.3}``.
+
+        Returns:
+            The history: a list of dicts, one an epoch, epoch 0 being the task as it was.
+
+        Raises:
+            UserError: the corpus or an option is not as it should be.
+        """
+        # Here alone a task knows of recipes, when it is asked to: they stand above it, and import it.
+        course = importlib.import_module("recipes.training.in_python")
+        about = {"validation": validation, "callbacks": callbacks, "columns": columns}
+        return course.finetune(self, corpus, output, **about, **options)
 
     # === Folder ===
 
@@ -193,7 +229,9 @@ def make_config(cls, values):
 
 def load(name):
     """Load a task from a preset's name, a task or run folder, or an address with its sha256."""
-    return load_folder(hub.find(name))
+    task = load_folder(hub.find(name))
+    task.source = name
+    return task
 
 
 def load_folder(folder):

@@ -25,6 +25,18 @@ class TrainingModel(keras.Model):
     def call(self, inputs, training=None):
         return self.network(inputs, training=training)
 
+    def save(self, *arguments, **options):
+        """Save the network, which can be loaded by itself; so ModelCheckpoint does."""
+        return self.network.save(*arguments, **options)
+
+    def save_weights(self, *arguments, **options):
+        """Save the network's weights."""
+        return self.network.save_weights(*arguments, **options)
+
+    def load_weights(self, *arguments, **options):
+        """Load the network's weights."""
+        return self.network.load_weights(*arguments, **options)
+
     def usable(self, logits, possible=True):
         """Which samples have a loss, and logits that keep the others' gradients zero.
 
