@@ -277,13 +277,19 @@ class _State:
             return []
         try:
             with safe_open(self._path, framework="numpy") as stored:
+                names = {_bare(name): name for name in stored.keys()}  # noqa: SIM118
                 for name, variable in self._variables.items():
-                    variable.assign(stored.get_tensor(name))
+                    variable.assign(stored.get_tensor(names.get(_bare(name), name)))
                 return json.loads(stored.metadata()["history"])
         except Exception as error:  # safetensors' own error type, a missing name, a wrong shape
             raise UserError(
                 f"{self._path} does not belong to this run ({error}); remove it or choose another --output."
             ) from error
+
+
+def _bare(name):
+    """A variable's name without the numbers that Keras gives to what it makes several of in one process."""
+    return re.sub(r"_\d+(?=/|$)", "", name)
 
 
 # === Settings ===

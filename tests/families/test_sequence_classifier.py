@@ -97,7 +97,7 @@ def test_features():
     acceleration = np.diff(velocity, axis=0, prepend=np.nan)
     parts = [part.reshape(4, 6) for part in (seen, velocity, acceleration)]
     np.testing.assert_allclose(found, np.concatenate([*parts, np.linalg.norm(seen, axis=-1)], 1), rtol=1e-6)
-    assert task.features.count == found.shape[1] == 20
+    assert task.derived.count == found.shape[1] == 20
 
 
 def test_points_have_one_scale():
@@ -192,7 +192,7 @@ def test_points_that_are_not_there():
 def test_exports_without_a_loop(settings, tmp_path):
     from export import to_onnx
 
-    task = small(JOINTS.scaled(*2 * [[2.5] * small(**settings).features.count]), **settings)
+    task = small(JOINTS.scaled(*2 * [[2.5] * small(**settings).derived.count]), **settings)
     report = to_onnx(task, tmp_path / "a.onnx")  # which compares with Keras
     assert "Loop" not in report["nodes"] and set(report["recurrent"].values()) == {"fused"}
     exported, several = zoo.load(tmp_path / "a.onnx"), sequences(9, 2, 40)

@@ -24,6 +24,7 @@ COMMANDS = {  # name: (module, what it does)
     "evaluate": ("evaluate", "measure a model on corpora"),
     "train": ("train", "train a model of a family from nothing, on your own data"),
     "finetune": ("finetune", "train a preset further, on your own data"),
+    "compare": ("compare", "put the runs of trainings into one table"),
     "export": ("export", "write a model as one ONNX file or as a SavedModel"),
     "bench": ("bench", "measure an export beside the other ways to run its model"),
     "render": ("render", "draw lines of text as scanned images, a corpus to train on"),

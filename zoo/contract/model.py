@@ -49,6 +49,14 @@ class Model:
         return self.reader.evaluate(corpus, progress, **decoding)
 
 
+    def features(self, inputs):
+        """See ``zoo.contract.task.Task.features``; an exported file has none."""
+        raise UserError("an exported file gives no features; the task does: zoo.load(NAME).features")
+
+    def finetune(self, corpus, **options):
+        """See ``zoo.contract.task.Task.finetune``; an exported file cannot learn."""
+        raise UserError("an exported file cannot learn; finetune the task: zoo.load(NAME).finetune")
+
     @property
     def pages(self):
         """What reads whole pages with a model of lines: a ``zoo.contract.pages.PageReader``.

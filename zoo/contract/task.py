@@ -12,6 +12,7 @@ import importlib
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from zoo import files, hub, registry
@@ -91,6 +92,73 @@ class Task(Model):
         vars(self).clear()
         vars(self).update(vars(other))
         self.source = source
+
+    # === What the encoder says ===
+
+    @property
+    def feature_call(self):
+        """``(layer, "call")``, whose outputs ``features`` gives, called with lengths; or None."""
+        return None
+
+    def features(self, inputs):
+        """What the last recurrent layer before the logits makes of inputs: what another model may learn from.
+
+        Args:
+            inputs: as of ``predict``.
+
+        Returns:
+            A list with float32 ``[steps, units]`` for each input, without padding; ``[0, 0]`` where there is
+            nothing to read, such as in silence.
+
+        Raises:
+            UserError: an input cannot be read, or is so long that it is read in pieces; the family has no such
+                layer; or Keras does not run on TensorFlow.
+        """
+        if self.feature_call is None:
+            raise UserError(f"a {self.name} model has no recurrent encoder; it has no features to give.")
+        if keras.backend.backend() != "tensorflow":
+            raise UserError("features are computed on TensorFlow: set KERAS_BACKEND=tensorflow.")
+        parts = []
+
+        def run(inputs):
+            outputs = {name: np.asarray(value) for name, value in self._serve_features(inputs).items()}
+            values, lengths = outputs.pop(_FEATURES), outputs.pop(_LENGTHS)
+            parts.extend(row[:length] for row, length in zip(values, lengths, strict=True))
+            return outputs
+
+        reader, found = self._reader(run), []
+        for number, item in enumerate(self.reader.several(inputs), 1):
+            parts.clear()
+            reader([item] if not isinstance(item, dict) else item, **reader.greedy)
+            if len(parts) > 1:
+                raise UserError(
+                    f"input {number} is so long that it is read in {len(parts)} pieces; cut it, and join "
+                    "their features as you need them."
+                )
+            found.append(parts[0] if parts else np.zeros((0, 0), np.float32))
+        return found
+
+    @functools.cached_property
+    def _serve_features(self):
+        serving, (owner, name) = self.serving, self.feature_call
+
+        def function(inputs):
+            seen, call = [], getattr(owner, name)
+
+            def recorded(x, lengths, *arguments, **options):
+                outputs = call(x, lengths, *arguments, **options)
+                seen.append((outputs[0] if isinstance(outputs, tuple | list) else outputs, lengths))
+                return outputs
+
+            setattr(owner, name, recorded)
+            try:
+                outputs = serving.function(inputs)
+            finally:
+                delattr(owner, name)
+            values, lengths = seen[0]
+            return outputs | {_FEATURES: keras.ops.cast(values, "float32"), _LENGTHS: lengths}
+
+        return compiled(self.network, function, serving.inputs, static=self.static)
 
     # === Training ===
 
@@ -183,11 +251,15 @@ class Task(Model):
         def run(inputs):
             return {name: np.asarray(value) for name, value in self.compiled_serve(inputs).items()}
 
+        return self._reader(run)
+
+    def _reader(self, run):
         assets = {name: data.decode() for name, data in self.assets.items()}
         config, metadata = dataclasses.asdict(self.config), {"task": self.name}
         return registry.reader_class(self.name)(run, config, self.vocabulary, assets, metadata)
 
 
+_FEATURES, _LENGTHS = "features of the encoder", "lengths of the features"  # among the outputs
 _SCALE = ":scale"  # behind the name of weights in 8 bits: what they are to be multiplied with
 
 

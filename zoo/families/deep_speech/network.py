@@ -183,6 +183,10 @@ class DeepSpeech(Recognizer):
     # === Decoding ===
 
     @property
+    def feature_call(self):
+        return self.network.get_layer("layer_4"), "call"
+
+    @property
     def serving(self):
         inputs = (
             TensorSpec("audio", "float32", ("batch", "samples")),

@@ -129,6 +129,10 @@ class Ink(Recognizer):
     # === Serving ===
 
     @property
+    def feature_call(self):
+        return self.network.get_layer(f"lstm_{len(self.config.units) - 1}"), "call"
+
+    @property
     def serving(self):
         inputs = (
             TensorSpec("points", "float32", ("batch", "points", 3)),

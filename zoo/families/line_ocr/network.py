@@ -146,6 +146,10 @@ class LineOcr(OfLines, Recognizer):
         logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
         return keras.Model({"image": image, "frames": frames}, logits, name=self.name)
 
+    @property
+    def feature_call(self):
+        return self.network.get_layer(f"lstm_{len(self.config.units) - 1}"), "call"
+
     # === Decoding ===
 
     def answer(self, logits, frames, inputs):

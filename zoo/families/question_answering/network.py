@@ -114,6 +114,10 @@ class QuestionAnswering(Task):
     # === Serving ===
 
     @property
+    def feature_call(self):
+        return self.network.get_layer(f"reading_{self.config.hops}"), "call"
+
+    @property
     def serving(self):
         inputs = (
             TensorSpec("story", "int32", ("batch", "items", "words")),

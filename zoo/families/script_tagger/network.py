@@ -131,6 +131,10 @@ class ScriptTagger(OfLines, Task):
         logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
         return keras.Model({"image": image, "columns": columns}, logits, name=self.name)
 
+    @property
+    def feature_call(self):
+        return self.network.get_layer(f"lstm_{len(self.config.units) - 1}"), "call"
+
     # === Serving ===
 
     @property

@@ -147,8 +147,8 @@ class SequenceClassifier(Task):
         channels, labels = len(vocabulary), len(vocabulary.labels)
         _check_points(config, vocabulary)
         self.label_weights = np.ones(labels, "float32")
-        self.features = Features(config, channels, name="features")
-        count = self.features.count
+        self.derived = Features(config, channels, name="features")
+        count = self.derived.count
         if len(vocabulary.mean or [0] * count) != count:
             raise UserError(
                 f"The configuration makes {count} features, the vocabulary knows {len(vocabulary.mean)}."
@@ -192,7 +192,7 @@ class SequenceClassifier(Task):
 
         The steps before ``begin``, a multiple of the stride, do not count: int32 ``[batch]``, or None.
         """
-        x = self._masked(self._standardise(self.features(values, lengths, begin)), lengths, begin)
+        x = self._masked(self._standardise(self.derived(values, lengths, begin)), lengths, begin)
         for convolution, norm, rest, pool, stride in self._convolutions:
             x = self._drop_little(ops.relu(norm(convolution(x))))
             x = self._masked(x, lengths, begin)
@@ -218,16 +218,20 @@ class SequenceClassifier(Task):
         if self.config.axes > 1:
             # Points have one unit. A joint that hardly moves would else be as loud as a hand, and tell of the
             # body, not of what it does.
-            shared = np.split(np.square(scale), np.cumsum(self.features.blocks)[:-1])
+            shared = np.split(np.square(scale), np.cumsum(self.derived.blocks)[:-1])
             scale = np.concatenate([np.full(len(one), np.sqrt(one.mean())) for one in shared])
         return type(self)(self.config, self.vocabulary.scaled(mean, scale), assets=self.assets)
 
     def features_of(self, values):
         """float32 ``[steps, channels]`` -> its features as NumPy, ``[steps, features]``, NaN if unknown."""
         lengths = np.array([len(values)], "int32")
-        return ops.convert_to_numpy(self.features(values[None], lengths))[0]
+        return ops.convert_to_numpy(self.derived(values[None], lengths))[0]
 
     # === Serving ===
+
+    @property
+    def feature_call(self):
+        return self._recurrent[-1], "call"
 
     @property
     def serving(self):

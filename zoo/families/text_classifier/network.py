@@ -101,6 +101,10 @@ class TextClassifier(Task):
     # === Serving ===
 
     @property
+    def feature_call(self):
+        return self.recurrent[-1], "call"
+
+    @property
     def serving(self):
         inputs = (
             TensorSpec("tokens", "int32", ("batch", "time")),

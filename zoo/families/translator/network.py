@@ -165,6 +165,10 @@ class Translator(Task):
     # === Decoding ===
 
     @property
+    def feature_call(self):
+        return self, "_encode"
+
+    @property
     def serving(self):
         attends = self.config.context == "attention"
         inputs = (
