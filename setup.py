@@ -80,6 +80,7 @@ extras = {
         "pytest>=9",
         "pytest-xdist>=3.7",
         "hypothesis>=6.100",
+        "pandas>=2.2",
         "import-linter>=2.5",
         "librosa>=0.11",
         "ruff>=0.17",

@@ -128,7 +128,8 @@ def write_history(output, history):
     right.plot(epochs, values, color="tab:blue", marker=".", label=f"validation {metric}")
     right.set(ylabel=f"validation {metric}", yscale="log" if min(values) > 0 else "linear")
     lines = [line for line in (*left.lines, *right.lines) if np.isfinite(line.get_ydata()).any()]
-    left.legend(lines, [line.get_label() for line in lines], loc="best", fontsize="small")
+    left.xaxis.get_major_locator().set_params(integer=True)
+    right.legend(lines, [line.get_label() for line in lines], loc="best", fontsize="small")
     right.set_title(
         f"lowest validation {metric}: {min(values):.4g} (epoch {epochs[values.index(min(values))]})"
     )

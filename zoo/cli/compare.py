@@ -167,6 +167,8 @@ def _draw(runs, path):
                 axes.plot(*zip(*points, strict=True), style, color=colour, marker=".", label=label)
     left.set(xlabel="epoch", ylabel=f"validation {metric_of(runs[0]['history'])}")
     right.set(xlabel="epoch", ylabel="loss: validation, and dotted training")
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     left.legend(fontsize="small")
     with files.atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=100)

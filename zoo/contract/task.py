@@ -111,8 +111,8 @@ class Task(Model):
             nothing to read, such as in silence.
 
         Raises:
-            UserError: an input cannot be read, or is so long that it is read in pieces; the family has no such
-                layer; or Keras does not run on TensorFlow.
+            UserError: an input cannot be read, or is so long that it is read in pieces; the family has no
+                such layer; or Keras does not run on TensorFlow.
         """
         if self.feature_call is None:
             raise UserError(f"a {self.name} model has no recurrent encoder; it has no features to give.")
