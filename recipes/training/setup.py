@@ -147,11 +147,8 @@ def check_loss(task, check, schedule, learn, **options):
     data = Pipeline(task, few, min(schedule.batch_size, len(few)), 4, cache, **options)
 
     def loss(model):
-        import tensorflow as tf
-
-        # Of batches by length nobody knows the number; what tf.data tells is a bound, which Keras would miss.
-        unknown = tf.data.experimental.assert_cardinality(tf.data.UNKNOWN_CARDINALITY)
-        return float(model.evaluate(data.whole().apply(unknown), verbose=0))
+        # A generator has no number of batches; tf.data tells a bound of it, and Keras would miss the others.
+        return float(model.evaluate((batch for batch in data.once()), verbose=0))
 
     return loss
 

@@ -1,4 +1,4 @@
-"""What Python people hold is taken as inputs; what is none is one sentence, in its place if that is wanted."""
+"""What Python people hold is taken as inputs; what is none is one sentence, in its place if wanted."""
 
 import numpy as np
 import pytest

@@ -17,7 +17,8 @@ def load(family, corpora, **options):
 
 
 @pytest.mark.parametrize("given", [
-    TEXTS, iter(TEXTS), [list(pair) for pair in TEXTS], [dict(zip(("text", "label"), pair, strict=True)) for pair in TEXTS],
+    TEXTS, iter(TEXTS), [list(pair) for pair in TEXTS],
+    [dict(zip(("text", "label"), pair, strict=True)) for pair in TEXTS],
 ])  # fmt: skip
 def test_pairs(given):
     found = load("text_classifier", given)

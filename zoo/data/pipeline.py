@@ -95,13 +95,9 @@ class Pipeline:
         # the first batches come a second time.
         return data.repeat(2).take(self.steps).prefetch(4)
 
-    def whole(self):
-        """Batches of every sample as it is, each once: a ``tf.data.Dataset``."""
-        return self._batches(self._samples()).prefetch(4)
-
     def once(self):
         """Iterate over batches of every sample as it is, each once, as NumPy."""
-        return self.whole().as_numpy_iterator()
+        return self._batches(self._samples()).prefetch(4).as_numpy_iterator()
 
     def _samples(self, seed=None):
         """The encoded samples, shuffled where there is a seed: of what is not in memory, the numbers are."""
