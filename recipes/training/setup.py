@@ -146,9 +146,10 @@ def check_loss(task, check, schedule, learn, **options):
     cache = "none" if schedule.cache == "none" else "memory"
     data = Pipeline(task, few, min(schedule.batch_size, len(few)), 4, cache, **options)
 
+    steps = sum(1 for _ in data.once())  # which Keras has to know, and tf.data does not
+
     def loss(model):
-        # A generator has no number of batches; tf.data tells a bound of it, and Keras would miss the others.
-        return float(model.evaluate((batch for batch in data.once()), verbose=0))
+        return float(model.evaluate((batch for batch in data.once()), steps=steps, verbose=0))
 
     return loss
 

@@ -12,7 +12,6 @@ import json
 import os
 import re
 
-from zoo.contract.inputs import inputs_of, wrong
 from zoo.errors import UserError
 from zoo.formats.streams import Csv, Json, Jsonl, Text, Tsv
 
@@ -138,6 +137,8 @@ class Reader:
         Raises:
             UserError: an input cannot be read, or the options contradict each other.
         """
+        from zoo.contract.inputs import wrong
+
         waiting, found = collections.deque(), []  # what is read, or is wrong, and has no result yet
 
         def usable():
@@ -157,6 +158,8 @@ class Reader:
 
     def several(self, inputs):
         """Inputs as an iterable, where there may be one alone; see ``zoo.contract.inputs``."""
+        from zoo.contract.inputs import inputs_of  # which loads NumPy
+
         return inputs_of(inputs, self)
 
     def stream(self, inputs, errors="raise", progress=False, **decoding):
