@@ -83,7 +83,7 @@ class Character(typing.NamedTuple):
     Attributes:
         character: str.
         start, end: the pixel columns that it spans in the image as given.
-        confidence: its mean probability in its frames, 0 to 1.
+        confidence: its highest probability in its frames, 0 to 1.
     """
 
     character: str
@@ -98,7 +98,8 @@ class Line:
 
     Attributes:
         text: in logical (reading) order.
-        confidence: the mean probability of its characters, 0 to 1; 0 where nothing was read.
+        confidence: the probability that all of it is right, 0 to 1; 0 where nothing was read. Where the model
+            was not calibrated on validation data, the product of its characters' probabilities.
         characters: list of ``Character`` in the order of the text.
     """
 
@@ -248,11 +249,12 @@ class Reader:
         vocabulary: list of characters; label ``i + 1`` stands for character ``i``, label 0 is the CTC blank.
         direction: "ltr" or "rtl".
         threads: batches read at a time.
+        maps: dict, what makes confidences true, see ``calibrated``.
     """
 
-    def __init__(self, run, config, vocabulary, direction, metadata, threads):
+    def __init__(self, run, config, vocabulary, direction, metadata, threads, maps=None):
         self.run, self.config, self.vocabulary, self.direction = run, config, vocabulary, direction
-        self.metadata, self.threads = metadata, threads
+        self.metadata, self.threads, self.maps = metadata, threads, maps or {}
         strides = [*self.config["strides"], *self.config["pools"]]
         self._photographs = self.config.get("photographs", False)  # which older files do not say
         # Columns of an image that one output frame stands for, per pixel of the image's height.
@@ -262,7 +264,8 @@ class Reader:
     def of_session(cls, session, metadata, threads):
         """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
         config, vocabulary = json.loads(metadata["config"]), json.loads(metadata["vocabulary"])
-        return cls(session.run, config, vocabulary, metadata["direction"], metadata, threads)
+        maps = json.loads(metadata.get(f"asset.{CONFIDENCE}", "{}"))
+        return cls(session.run, config, vocabulary, metadata["direction"], metadata, threads, maps)
 
     def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise", search=None):
         """Reads line images.
@@ -360,7 +363,7 @@ class Reader:
                 first, last = start / height / self._frame, end / height / self._frame
                 first = min(round(first), len(log_probs) - 1)
                 last = max(math.ceil(last - 1e-3), first + 1)
-                sure = np.exp(log_probs[first:last, label]).mean()
+                sure = np.exp(log_probs[first:last, label].max())
                 spans.append((float(start), float(end), float(sure)))
         return self._line(labels, confidence, spans)
 
@@ -372,11 +375,12 @@ class Reader:
             (
                 first * height * self._frame,
                 min((last + 1) * height * self._frame, width),
-                float(np.exp(log_probs[first : last + 1, label]).mean()),
+                float(np.exp(log_probs[first : last + 1, label].max())),
             )
             for label, (first, last) in zip(labels, align(log_probs, labels), strict=True)
         ]
-        return self._line(labels, np.mean([sure for *_, sure in spans]) if spans else math.nan, spans)
+        confidence = calibrated(math.prod(sure for *_, sure in spans), map_of(self.maps, "text", True))
+        return self._line(labels, confidence, spans)
 
     def _line(self, labels, confidence, spans):
         """What was read, in the order of the columns -> a ``Line`` in logical order."""
@@ -390,6 +394,40 @@ class Reader:
 
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
 _SEARCHED = ["log_probs", "lengths"]
+
+
+# === Confidence ===
+
+CONFIDENCE = "confidence.json"  # the asset with the maps of a model that was calibrated on validation data
+SUREST = 1 - 1e-6  # what no confidence exceeds
+
+
+def log_odds(raw):
+    """The logarithm of a raw confidence, and that of its odds' other half: ``(ln p, -ln(1 - p))``."""
+    raw = np.clip(raw, 1 - SUREST, SUREST)
+    return np.log(raw), -np.log1p(-raw)
+
+
+def calibrated(raw, weights):
+    """A raw confidence as the probability that a result is right: beta calibration (Kull et al. 2017).
+
+    Args:
+        raw: 0 to 1.
+        weights: three numbers ``low, high, offset``: the logarithm of the odds is ``low ln p - high ln(1 - p)
+            + offset``; None gives what is given.
+
+    Returns:
+        A float, 0 to 1; 0 for 0, where nothing was read.
+    """
+    if weights is None or raw <= 0:
+        return float(raw)
+    low, high = log_odds(float(raw))
+    return float(1 / (1 + np.exp(-np.clip(weights[0] * low + weights[1] * high + weights[2], -50, 50))))
+
+
+def map_of(maps, what, searched=False):
+    """The weights of "text" or "word" in the asset; those for what a search found, where there are such."""
+    return (maps.get(f"searched_{what}") if searched else None) or maps.get(what)
 
 
 # === Images ===

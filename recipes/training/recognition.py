@@ -8,7 +8,7 @@ import functools
 import sys
 from pathlib import Path
 
-from recipes.training import command_line, keeping, loop, report, setup
+from recipes.training import calibrating, command_line, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo import registry
 from zoo.errors import UserError
@@ -103,7 +103,8 @@ def main(
     check_loss = setup.check_loss(task, check, schedule, learn)
     loop.train(task, data, validation, options.output, schedule, settings, check_loss)
     if finish:
-        finish(task, check, options).save(Path(options.output) / "best")
+        task = finish(task, check, options)
+    calibrating.finish(task, check, options.output)
     print(f"The best model is in {options.output}/best; to export it:")
     print(f"  zoo export {options.output} --output {name}.onnx")
 

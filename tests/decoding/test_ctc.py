@@ -92,8 +92,9 @@ def test_greedy_decode_against_groupby():
         assert not read["labels"][i, n:].any()
         assert read["first_frame"][i, :n].tolist() == [run[1] for run in runs]
         assert read["last_frame"][i, :n].tolist() == [run[2] for run in runs]
-        means = [np.exp(peak[i, a : b + 1]).mean() for _, a, b in runs]
-        assert read["confidence"][i] == pytest.approx(np.mean(means) if means else 1.0, abs=1e-4)
+        peaks = [np.exp(peak[i, a : b + 1]).max() for _, a, b in runs]
+        assert read["probabilities"][i, :n].tolist() == pytest.approx(peaks, abs=1e-4)
+        assert read["confidence"][i] == pytest.approx(np.prod(peaks) if peaks else 0.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("labels", [[1], [1, 2], [2, 2], [1, 2, 1], [1, 1, 2, 2]])

@@ -839,7 +839,7 @@ def test_a_model_of_lines(line_model):
     assert (line.text, line.confidence) == ("ba", 0.75)
     assert spans(line) == [("b", 0.0, 10.0), ("a", 10.0, 20.0)]
     (line,) = reader(GREY, details=True, beam_width=2)
-    assert (line.text, line.confidence) == ("ba", pytest.approx(0.75))
+    assert (line.text, line.confidence) == ("ba", pytest.approx(0.7 * 0.8))
 
 
 def test_cores_are_those_that_the_process_may_use(monkeypatch):

@@ -203,9 +203,8 @@ def test_short_recordings():
             "me", pytest.approx(15 * STEP), pytest.approx(20 * STEP), pytest.approx(found.words[1].confidence)
         ),
     ]
-    assert 0.7 < found.confidence < 1
-    mean = (4 * found.words[0].confidence + 2 * found.words[1].confidence) / 6
-    assert found.confidence == pytest.approx(mean)
+    first, second = (word.confidence for word in found.words)  # the blank between them counts, too
+    assert 0.5 * first * second < found.confidence < first * second < 1
 
 
 def test_every_kind_of_input(tmp_path):
@@ -606,7 +605,7 @@ def test_formats(model, recordings, capsys):
     assert [first["input"], second["input"]] == list(recordings)
     assert (second["text"], second["seconds"]) == ("ride", pytest.approx(12 * STEP))
     (word,) = second["words"]
-    assert 0.7 < word.pop("confidence") == second["confidence"] < 1
+    assert 0.4 < word.pop("confidence") == second["confidence"] < 1
     assert word == {"word": "ride", "start": 0.0, "end": pytest.approx(11 * STEP)}
 
 

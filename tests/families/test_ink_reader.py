@@ -40,7 +40,7 @@ INK = tuple(np.array(stroke, float) for stroke in STROKES)
 
 def test_tokens_have_their_strokes():
     (found,) = reader()(INK, details=True)
-    assert found.text == r"1 \sin 2" and 0.5 < found.confidence < 0.94
+    assert found.text == r"1 \sin 2" and found.confidence == pytest.approx(0.94**2 * 0.51)
     assert [(t.token, t.strokes, t.first, t.last) for t in found.tokens] == [
         ("1", (0,), 0, 1), (r"\sin", (1, 2), 2, 5), ("2", (3,), 6, 8)
     ]  # fmt: skip

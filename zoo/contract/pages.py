@@ -4,6 +4,7 @@ A page's lines are those that its XML tells, or what ``zoo.images.detector`` fin
 """
 
 import dataclasses
+import functools
 import re
 
 import numpy as np
@@ -18,7 +19,7 @@ from zoo.images.sheets import SUFFIXES, open_sheets
 from zoo.images.words import words_of
 
 SAMPLE = 8  # lines that are read once more to see whether a page is upside down
-UNSURE = 0.9  # how sure lines are of a page that surely stands upright
+UNSURE = 0.9  # how sure characters are of a page that surely stands upright
 HYPHENS = "-\u2010\u00ac\u2e17\u00ad"  # hyphen-minus, hyphen, not sign, double oblique and soft hyphen
 _DIVIDED = re.compile(rf"(?<=[^\W\d_])[{HYPHENS}]$")
 DEHYPHENATE = Option(
@@ -149,8 +150,10 @@ class PageReader(Reader):
         return page.mapped(lambda points: _turned(points, shape, -turns) / scale)
 
     def _read(self, pixels, page, name, decoding):
-        """``(page, confidence)``: a page with what its lines say, and how sure that is, by their length."""
+        """``(page, legibility)``: a page with what its lines say, and how sure their characters are."""
         cuts = [cut for _, cut in cut_lines(pixels, page, name)]
+        searched = self.lines.search(**decoding) is not None
+        sure = functools.partial(self.lines.sure, what="word", searched=searched)
         usable = [cut.pixels for cut in cuts if not isinstance(cut, UserError)]
         found = iter(self.lines.stream(usable, errors="return", **decoding))
         regions, numbered = [], iter(cuts)
@@ -161,12 +164,12 @@ class PageReader(Reader):
                 if result is None or isinstance(result, UserError) or not result.text.strip():
                     lines.append(dataclasses.replace(line, text="", confidence=0.0, words=[]))
                     continue
-                words = words_of(cut, result)
+                words = words_of(cut, result, sure)
                 text = " ".join(word.text for word in words)
                 lines.append(dataclasses.replace(line, text=text, confidence=result.confidence, words=words))
             regions.append(dataclasses.replace(region, lines=lines))
         page = Page(page.image, page.size or pixels.shape[1::-1], regions)
-        return page, _sure(page.lines)
+        return page, _legibility(page.lines)
 
     def picture(self, item, path, found=None, **decoding):
         """Draws the first page of an input and what was read in it, as a PNG file.
@@ -191,6 +194,12 @@ def _sure(lines):
     read = [line for line in lines if line.text]
     sizes = [len(line.text) for line in read]
     return float(np.average([line.confidence for line in read], weights=sizes)) if read else 0.0
+
+
+def _legibility(lines):
+    """The mean confidence of the characters, 0 to 1: by it, unlike by whole lines, a page stands upright."""
+    found = [glyph.confidence for line in lines for word in line.words for glyph in word.glyphs]
+    return float(np.mean(found)) if found else 0.0
 
 
 def text_of(page, dehyphenate=False):

@@ -7,13 +7,16 @@ and ``zoo.load("model.onnx")`` all go through it. It needs neither Keras nor Ten
 import collections
 import concurrent.futures
 import dataclasses
+import functools
 import itertools
 import json
 import os
 import re
 
+from export import runtime
 from zoo.errors import UserError
 from zoo.formats.streams import Csv, Json, Jsonl, Text, Tsv
+from zoo.metrics.confidence import confidence_rows
 
 FIRST = 32  # inputs that are read first, of however many
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -71,6 +74,7 @@ class Reader:
         formats: ``{name: class}``, what ``zoo predict --format`` may be.
         writes: suffixes of the files into which ``zoo predict --output`` writes what no format shows, such as
             sound, the usual one first; None where the formats show all.
+        is_searching: whether it searches with a language model of its own unless it is told otherwise.
         reads_pages: whether it reads lines that ``zoo.contract.pages.PageReader`` can find on whole pages.
         follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
             where there is no such method. It takes an iterable of lines, or a path, and gives results that
@@ -89,7 +93,7 @@ class Reader:
     greedy = {}
     suffixes, part_suffixes = (), ()
     columns, columns_help = {}, None
-    interactive = reads_pages = False
+    interactive = reads_pages = is_searching = False
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
     writes = follows = None
     plots = plot_help = None
@@ -98,6 +102,15 @@ class Reader:
     def __init__(self, run, config, vocabulary, assets=None, metadata=None, threads=1):
         self.run, self.config, self.vocabulary = run, config, vocabulary
         self.assets, self.metadata, self.threads = assets or {}, metadata or {}, threads
+
+    @functools.cached_property
+    def maps(self):
+        """What makes confidences true, from the model's asset; see ``export.runtime.calibrated``."""
+        return json.loads(self.assets.get(runtime.CONFIDENCE, "{}"))
+
+    def sure(self, raw, what="text", searched=False):
+        """A raw confidence as the probability that a "text", or a "word", is right."""
+        return runtime.calibrated(raw, runtime.map_of(self.maps, what, searched))
 
     @classmethod
     def of_session(cls, session, metadata, threads):
@@ -191,7 +204,9 @@ class Reader:
     def rows(self, report):
         """A report as a person reads it: list of ``(name, text)``."""
         figures = [(metric.name, metric.form.format(report[metric.name])) for metric in self.metrics]
-        return [*figures, ("skipped", str(len(report["skipped"])))]
+        unit = getattr(self, "unit", None) or self.reads
+        sure = confidence_rows(report["confidence"], unit) if "confidence" in report else []
+        return [*figures, *sure, ("skipped", str(len(report["skipped"])))]
 
     def in_windows(self, inputs, prepare, answer, size, errors, first=0, **bar):
         """Iterate over the results of inputs, of which up to ``size`` at a time are in memory.
@@ -251,6 +266,9 @@ class SpellingReader(Reader):
 
     def rows(self, report):
         rows = [(self.unit, f"{report['lines']} ({report['characters']} characters)"), *super().rows(report)]
+        if "word_confidence" in report:
+            own = confidence_rows(report["word_confidence"], "words")
+            rows += [(f"of words, {name}", text) for name, text in own]
         if report["unknown_characters"]:
             listed = " ".join(f"{c}×{count}" for c, count in report["unknown_characters"].items())
             rows.append(("unknown", f"{listed} (not in the vocabulary, counted as errors)"))

@@ -5,10 +5,13 @@ The way of a sample is input -> frames of class scores (the network, whose last 
 of it; labels, loss and the move to another alphabet are here.
 """
 
+import json
+
 import keras
 import numpy as np
 from keras import ops
 
+from export.runtime import CONFIDENCE, SUREST
 from zoo.contract.task import Task
 from zoo.decoding.ctc import ctc_loss, frames_needed
 from zoo.layers.training import TrainingModel
@@ -22,6 +25,16 @@ class Recognizer(Task):
     - ``frames(length)``: the frames of a sample so long (an int, an array or a tensor);
     - ``sample_length(sample)`` in tf.data, and ``corpus_lengths(corpus)``, the same of a whole corpus.
     """
+
+    def calibrated(self, confidence):
+        """As ``export.runtime.calibrated`` with the task's own map, in the graph; float32 ``[batch]``."""
+        weights = json.loads(self.assets.get(CONFIDENCE, b"{}")).get("text")
+        if weights is None:
+            return confidence
+        low, high, offset = (float(weight) for weight in weights)
+        p = ops.clip(confidence, 1 - SUREST, SUREST)
+        found = ops.sigmoid(low * ops.log(p) - high * ops.log(1 - p) + offset)
+        return ops.where(confidence > 0, found, 0.0)
 
     # === Training ===
 

@@ -12,6 +12,8 @@ from export import runtime
 from zoo.backend import visible_gpus
 from zoo.text.characters import BLANK
 
+RUN = 64  # frames of a character that are looked at for its highest probability
+TINY = 1e-30
 CUDNN_LABELS = 255  # of a sequence, which cuDNN's loss takes at most: "cuDNN API", cudnnCTCLoss_v8()
 
 
@@ -67,10 +69,11 @@ def greedy_decode(log_probs, lengths):
 
     Returns:
         A dict: ``labels`` int32 ``[batch, time]``, left-packed and padded with 0; ``label_lengths``
-        int32 ``[batch]``; ``confidence`` float32 ``[batch]``, the mean over characters of the mean
-        probability of each one's frames, 1 where nothing was read; ``probabilities`` float32 ``[batch,
-        time]``, those means, packed as the labels; ``first_frame`` and
-        ``last_frame`` int32 ``[batch, time]``, the frames each character spans, packed alike.
+        int32 ``[batch]``; ``confidence`` float32 ``[batch]``, the product over characters of the highest
+        probability in each one's frames, 0 where nothing was read (the product of their means tells less of
+        what is wrong: docs/confidence.md); ``probabilities`` float32 ``[batch, time]``, of each character,
+        packed as the labels; ``first_frame`` and ``last_frame`` int32 ``[batch, time]``, the frames each
+        character spans, packed alike.
     """
     time = ops.shape(log_probs)[1]
     step = ops.arange(time, dtype="int32")[None, :]
@@ -90,23 +93,36 @@ def greedy_decode(log_probs, lengths):
     ends = ops.logical_and(best != BLANK, best != after)
     last = ops.cast(ops.argsort(ops.where(ends, step, time + step), axis=1), "int32")
 
-    # Mean probability of each run, as a difference of prefix sums.
-    total = ops.cumsum(probability, axis=1)
-    exclusive = ops.concatenate([ops.zeros_like(total[:, :1]), total[:, :-1]], axis=1)
-    run = ops.take_along_axis(total, last, axis=1) - ops.take_along_axis(exclusive, order, axis=1)
-    frames = ops.cast(last - order + 1, run.dtype)
-    mean = ops.where(valid, run / ops.maximum(frames, 1.0), 0.0)
-    confidence = ops.where(
-        count > 0, ops.sum(mean, axis=1) / ops.cast(ops.maximum(count, 1), mean.dtype), 1.0
-    )
+    peak = ops.take_along_axis(_run_maximum(probability, best, before), last, axis=1)
+    product = ops.exp(ops.sum(ops.where(valid, ops.log(ops.maximum(peak, TINY)), 0.0), axis=1))
     return {
         "labels": labels,
         "label_lengths": count,
-        "confidence": confidence,
-        "probabilities": mean,
+        "confidence": ops.where(count > 0, product, 0.0),
+        "probabilities": ops.where(valid, peak, 0.0),
         "first_frame": ops.where(valid, order, 0),
         "last_frame": ops.where(valid, last, 0),
     }
+
+
+def _run_maximum(values, best, before):
+    """At the last frame of each run of equal classes the highest of its values, of the ``RUN`` last frames.
+
+    Each step looks back twice as far, as there is no segment maximum in ONNX.
+
+    Args:
+        values: float ``[batch, time]``.
+        best, before: int32 ``[batch, time]``, the class of each frame, and of the one before.
+    """
+    begun = ops.cumsum(ops.cast(best != before, "int32"), axis=1)  # the number of each frame's run
+    shift = 1
+    while shift < RUN:
+        # The frames that lie `shift` before; -1 is no run.
+        earlier = ops.pad(values, ((0, 0), (shift, 0)))[:, :-shift]
+        same = ops.pad(begun, ((0, 0), (shift, 0)), constant_values=-1)[:, :-shift] == begun
+        values = ops.where(same, ops.maximum(values, earlier), values)
+        shift *= 2
+    return values
 
 
 def align(log_probs, labels):

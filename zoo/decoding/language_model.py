@@ -52,6 +52,10 @@ class OfLanguageModel:
         """The ``LanguageModel`` that the model ships, or None."""
         return read_arpa(self.assets[LANGUAGE_MODEL]) if LANGUAGE_MODEL in self.assets else None
 
+    @property
+    def is_searching(self):
+        return LANGUAGE_MODEL in self.assets
+
     def searches(self, decoder, given, lacks):
         """Whether to search, rather than to take the likeliest of each frame.
 

@@ -1,5 +1,6 @@
 """Where the words and characters of a line stand in its page."""
 
+import math
 import unicodedata
 
 import numpy as np
@@ -8,12 +9,13 @@ from zoo.formats.pages import Glyph, Word
 from zoo.images.columns import INK, ink_of
 
 
-def words_of(cut, line):
+def words_of(cut, line, sure=float):
     """The words of a line and their places in its page.
 
     Args:
         cut: the ``zoo.images.cutting.Cut`` that was read.
         line: the ``export.runtime.Line`` that was read in it.
+        sure: the product of the confidences of a word's characters -> that of the word.
 
     Returns:
         A list of ``zoo.formats.pages.Word`` in reading order.
@@ -26,19 +28,19 @@ def words_of(cut, line):
     def end():
         if glyphs:
             start, stop = min(g[1] for g in glyphs), max(g[2] for g in glyphs)
-            sure = float(np.mean([g[3] for g in glyphs]))
-            parts = [Glyph(text, cut.outline(*place), sure) for text, *place, sure in glyphs]
-            words.append(Word("".join(g[0] for g in glyphs), cut.outline(start, stop), sure, parts))
+            said, raw = "".join(g[0] for g in glyphs), math.prod(g[3] for g in glyphs)
+            parts = [Glyph(text, cut.outline(*place), own) for text, *place, own in glyphs]
+            words.append(Word(said, cut.outline(start, stop), sure(raw), parts))
             glyphs.clear()
 
-    for (character, _, _, sure), (start, stop) in zip(line.characters, places, strict=True):
+    for (character, _, _, own), (start, stop) in zip(line.characters, places, strict=True):
         if character.isspace():
             end()
         elif glyphs and unicodedata.combining(character):
             text, first, last, before = glyphs[-1]
-            glyphs[-1] = text + character, min(first, start), max(last, stop), min(before, sure)
+            glyphs[-1] = text + character, min(first, start), max(last, stop), min(before, own)
         else:
-            glyphs.append((character, start, stop, sure))
+            glyphs.append((character, start, stop, own))
     end()
     return words
 

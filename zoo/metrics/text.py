@@ -1,8 +1,10 @@
 """Metrics of text: character and word error rates (jiwer), and what evaluations of all families share."""
 
 import collections
+import difflib
 import time
 
+from zoo.metrics.confidence import confidence_report
 from zoo.text.normalise import normalise
 
 
@@ -52,23 +54,28 @@ def as_same(text, same):
     return text
 
 
-def evaluate_reader(read, vocabulary, corpus, progress=False, same=()):
+def evaluate_reader(read, vocabulary, corpus, progress=False, same=(), words=None, judged=None):
     """Error rates of a function that reads line images, such as a task's ``predict`` or an exported reader.
 
     Args:
-        read: a list of uint8 images -> a list of str.
+        read: a list of uint8 images -> a list of str, or of results with ``text`` and ``confidence``.
         vocabulary: the ``Vocabulary`` of what it reads.
         corpus: a ``zoo.data.samples.Samples``, whose ``chunks(size)`` give inputs and texts.
         progress: show a progress bar.
         same: pairs of str that count as equal, see ``as_same``.
+        words: gives the words of a result, a list of ``(text, confidence)``.
+        judged: a dict that gets "text" and "word", each a pair of lists: confidences, and whether it is
+            right.
 
     Returns:
         What ``text_error_rates`` gives, with ``lines``, ``skipped`` (sentences on what could not be read)
         and ``unknown_characters`` (``{character: count}`` of those the vocabulary lacks; they count as
-        errors).
+        errors). Of results, ``confidence`` and ``word_confidence``, as of
+        ``zoo.metrics.confidence.confidence_report``.
     """
     found, references, _ = answers(read, corpus, 512, desc="reading", unit="line", disable=not progress)
-    hypotheses = [as_same(normalise(text), same) for text in found]
+    texts = [item if isinstance(item, str) else item.text for item in found]
+    hypotheses = [as_same(normalise(text), same) for text in texts]
     references = [as_same(text, same) for text in references]
     unknown = collections.Counter(c for text in references for c in vocabulary.unknown(text))
     return {
@@ -76,7 +83,33 @@ def evaluate_reader(read, vocabulary, corpus, progress=False, same=()):
         **text_error_rates(references, hypotheses),
         "skipped": corpus.skipped,
         "unknown_characters": dict(unknown.most_common()),
+        **_confidences(found, hypotheses, references, same, words, {} if judged is None else judged),
     }
+
+
+def _confidences(found, hypotheses, references, same, words, judged):
+    """Whether results were as sure as they are right; ``judged`` gets what that is made of."""
+    if not found or isinstance(found[0], str):
+        return {}
+    right = [a == b for a, b in zip(hypotheses, references, strict=True)]
+    judged["text"] = [item.confidence for item in found], right
+    report = {"confidence": confidence_report(*judged["text"])}
+    if words:
+        judged["word"] = [], []
+        for item, reference in zip(found, references, strict=True):
+            own = [(as_same(normalise(text), same), sure) for text, sure in words(item)]
+            judged["word"][0].extend(sure for _, sure in own)
+            judged["word"][1].extend(right_words([text for text, _ in own], reference.split()))
+        report["word_confidence"] = confidence_report(*judged["word"])
+    return report
+
+
+def right_words(found, expected):
+    """Of each word found whether it stands so in what was expected, by their best alignment: list of bool."""
+    right = [False] * len(found)
+    for block in difflib.SequenceMatcher(None, found, expected, autojunk=False).get_matching_blocks():
+        right[block.a : block.a + block.size] = [True] * block.size
+    return right
 
 
 def answers(function, corpus, size, **bar):

@@ -217,7 +217,7 @@ class DeepSpeech(Recognizer):
         return {
             "labels": read["labels"],
             "label_lengths": read["label_lengths"],
-            "confidence": read["confidence"],
+            "confidence": self.calibrated(read["confidence"]),
             "starts": ops.cast(read["first_frame"], "float32") * seconds * used,
             "ends": ops.minimum(ops.cast(read["last_frame"] + 1, "float32") * seconds, whole) * used,
             "probabilities": read["probabilities"],

@@ -14,6 +14,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import math
 import os
 import time
 import typing
@@ -38,7 +39,7 @@ BATCH = 8  # pieces read at a time by each thread, those of similar length toget
 
 
 class Word(typing.NamedTuple):
-    """A word, when it was said (seconds of the recording), and the mean probability of its letters."""
+    """A word, when it was said (seconds of the recording), and the probability that it is right."""
 
     text: str
     start: float
@@ -52,7 +53,9 @@ class Transcript:
 
     Attributes:
         text: the words, with blanks between them.
-        confidence: the mean probability of their letters, 0 to 1; 0 where there is no word.
+        confidence: the probability that all of it is right, 0 to 1; 0 where there is no word. Of a recording
+            that was heard in several pieces, the mean of theirs, by their letters. See
+            ``export.runtime.calibrated``.
         words: list of ``Word``.
         seconds: length of the recording.
     """
@@ -206,7 +209,9 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
         for batch, found in zip(batches, pool.map(read, batches), strict=True):
             for (recording, piece), (characters, _) in zip(batch, found, strict=True):
-                recording.parts.append((piece.start / self.rate, characters))
+                start = piece.start / self.rate
+                words, raw = self._words(characters, search, start), math.prod(c[3] for c in characters)
+                recording.parts.append((start, words, self.sure(raw, searched=search is not None)))
                 _advance(bar, piece)
 
     def _batch(self, audio, search):
@@ -236,9 +241,22 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         characters = []
         for character, label, (first, last) in zip(text, labels, align(log_probs, labels), strict=True):
             start, end = first * self._seconds, min((last + 1) * self._seconds, seconds)
-            probability = float(np.exp(log_probs[first : last + 1, label]).mean())
+            probability = float(np.exp(log_probs[first : last + 1, label].max()))
             characters.append((character, start, end, probability))
         return characters
+
+    def _words(self, characters, search, offset=0.0):
+        """Characters with times -> the words that the blanks divide, ``offset`` seconds later."""
+        words, letters = [], []
+        for item in [*characters, (" ", 0, 0, 0)]:
+            if item[0] != " ":
+                letters.append(item)
+            elif letters:
+                text, starts, ends, probabilities = zip(*letters, strict=True)
+                sure = self.sure(math.prod(probabilities), "word", searched=search is not None)
+                words.append(Word("".join(text), starts[0] + offset, ends[-1] + offset, sure))
+                letters = []
+        return words
 
     # === Picture ===
 
@@ -263,14 +281,14 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         title = os.path.basename(item) if isinstance(item, str | os.PathLike) else "recording"
         if seconds > LIMIT:
             title += f", the first {LIMIT} of {seconds:.0f} seconds"
-        words = _words(characters)
+        words = self._words(characters, search)
         known = self.vocabulary.characters
         figure = draw(title, audio, log_probs, self._seconds, known, characters, words, self.rate)
         save(figure, path)
 
     # === Figures ===
 
-    def evaluate(self, corpus, progress=False, same=(), **decoding):
+    def evaluate(self, corpus, progress=False, same=(), judged=None, **decoding):
         """What ``zoo.metrics.text.evaluate_reader`` gives, and the ``decoder``, and how fast it is.
 
         ``seconds`` is the length of the audio, ``times_real_time`` how many times as fast it was read.
@@ -282,12 +300,15 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         def read(audio):
             nonlocal spent, heard
             start = time.perf_counter()
-            texts = self(audio, **decoding)
+            found = self(audio, details=True, **decoding)
             spent += time.perf_counter() - start
             heard += sum(map(len, audio)) / self.rate
-            return texts
+            return found
 
-        report = evaluate_reader(read, self.vocabulary, corpus, progress, same)
+        def words(heard):
+            return [(word.text, word.confidence) for word in heard.words]
+
+        report = evaluate_reader(read, self.vocabulary, corpus, progress, same, words, judged)
         return report | {"seconds": heard, "decoder": decoder, "times_real_time": heard / spent}
 
     def rows(self, report):
@@ -303,7 +324,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
 
 class _Recording:
-    """What is known of a recording so far; ``parts`` are ``(start in seconds, characters)``, unordered."""
+    """What is known of a recording so far; ``parts`` are ``(start in seconds, words, sure)``, unordered."""
 
     def __init__(self, rate):
         self.rate, self.samples, self.parts, self.error, self.whole = rate, 0, [], None, False
@@ -311,25 +332,12 @@ class _Recording:
     def result(self):
         if self.error:
             return self.error
-        words = [word for start, characters in sorted(self.parts) for word in _words(characters, start)]
-        letters = sum(len(word.text) for word in words)
-        total = sum(len(word.text) * word.confidence for word in words)
+        words, letters, total = [], 0, 0.0
+        for _, own, sure in sorted(self.parts):
+            count = sum(len(word.text) for word in own)
+            words, letters, total = words + own, letters + count, total + count * sure
         text = " ".join(word.text for word in words)
         return Transcript(text, total / letters if letters else 0.0, words, self.samples / self.rate)
-
-
-def _words(characters, offset=0.0):
-    """Characters with times -> the words that the blanks divide, ``offset`` seconds later."""
-    words, letters = [], []
-    for item in [*characters, (" ", 0, 0, 0)]:
-        if item[0] != " ":
-            letters.append(item)
-        elif letters:
-            text, starts, ends, probabilities = zip(*letters, strict=True)
-            mean = float(np.mean(probabilities))
-            words.append(Word("".join(text), starts[0] + offset, ends[-1] + offset, mean))
-            letters = []
-    return words
 
 
 def _finished(waiting, bar):

@@ -163,6 +163,7 @@ class Ink(Recognizer):
         read = greedy_decode(log_probs, frames)
         keys = ("labels", "label_lengths", "confidence", "first_frame", "last_frame")
         found = {key: read[key] for key in keys}
+        found["confidence"] = self.calibrated(found["confidence"])
         return found | {"log_probs": log_probs, "lengths": frames, "at": places[:, stride // 2 :: stride]}
 
     def _example(self, batch, seed):

@@ -7,6 +7,7 @@ reader(files, n_best=3, beam_width=10)
 
 import dataclasses
 import itertools
+import math
 import os
 import typing
 
@@ -20,6 +21,7 @@ from zoo.decoding.strokes import part_strokes
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import InkVocabulary
 from zoo.formats.strokes import SUFFIXES, pad, read_ink
+from zoo.metrics.confidence import confidence_report
 from zoo.metrics.text import answers, text_error_rates
 from zoo.text.normalise import normalise
 
@@ -34,7 +36,7 @@ class Token(typing.NamedTuple):
 
     Attributes:
         token: str.
-        confidence: the mean probability of its frames, 0 to 1.
+        confidence: its highest probability in its frames, 0 to 1.
         strokes: numbers, from 0, of its strokes: a letter in joined writing has a part of one.
         first, last: the numbers of its points, from 0, among all; points that were doubled do not count.
     """
@@ -56,7 +58,8 @@ class Writing:
 
     Attributes:
         text: tokens with blanks between where the model's are so divided.
-        confidence: the mean confidence of its tokens, 0 to 1; 0 where nothing was read.
+        confidence: the probability that all of it is right, 0 to 1; 0 where nothing was read. See
+            ``export.runtime.calibrated``.
         tokens: list of ``Token`` in the order of the text.
         hypotheses: list of ``(text, score)``, best first; where the search has one result alone, that.
     """
@@ -179,7 +182,9 @@ class InkReader(OfLanguageModel, Reader):
                 frames = list(zip(first, last, strict=True))
                 score = float(log_probs.max(1).sum())
                 hypotheses = [(labels, score)]
-            found[key] = self._writing(ink, log_probs, at, labels, frames, hypotheses)
+            found[key] = self._writing(
+                ink, log_probs, at, labels, frames, hypotheses, searched=search is not None
+            )
         return found
 
     def align(self, item, text, cost=None):
@@ -205,9 +210,9 @@ class InkReader(OfLanguageModel, Reader):
         found = self._writing(points, log_probs, outputs["at"][0], labels, frames, [(labels, 0.0)], cost)
         return found.tokens
 
-    def _writing(self, ink, log_probs, at, labels, frames, hypotheses, cost=None):
+    def _writing(self, ink, log_probs, at, labels, frames, hypotheses, cost=None, searched=False):
         sure = [
-            float(np.exp(log_probs[first : last + 1, label]).mean())
+            float(np.exp(log_probs[first : last + 1, label].max()))
             for label, (first, last) in zip(labels, frames, strict=True)
         ]
         names = [self.vocabulary.characters[label - 1] for label in labels]
@@ -215,7 +220,7 @@ class InkReader(OfLanguageModel, Reader):
         tokens = tokens_of(ink, names, sure, frames, at, own_cost)
         texts = [(self.vocabulary.decode(rows), float(score)) for rows, score in hypotheses]
         text, order = self.vocabulary.decode_with_order(list(labels))
-        confidence = float(np.mean(sure)) if sure else 0.0
+        confidence = self.sure(math.prod(sure), searched=searched) if sure else 0.0
         return Writing(text, confidence, [tokens[i] for i in order], texts)
 
     def picture(self, item, path, **decoding):
@@ -235,19 +240,26 @@ class InkReader(OfLanguageModel, Reader):
         (writing,) = self.stream([points], **decoding)
         draw(points, writing, path)
 
-    def evaluate(self, corpus, progress=False, **decoding):
+    def evaluate(self, corpus, progress=False, judged=None, **decoding):
         """Error rates on a loaded corpus of ink.
 
         Returns:
             A dict with ``inks``, ``tokens``; ``token_error_rate``, edits of tokens over all; ``exact``, the
             share of inks without one; ``cer`` and ``wer``, of characters and of what stands between
             blanks; ``seconds`` and ``inks_per_second``; ``skipped``, sentences on what could not be used;
-            ``unknown``, ``{token: count}`` of those that the vocabulary lacks: they count as errors.
+            ``unknown``, ``{token: count}`` of those that the vocabulary lacks: they count as errors;
+            ``confidence``, see ``zoo.metrics.confidence.confidence_report``. ``judged``, a dict, gets "text",
+            confidences and whether each ink was read right.
         """
         found, wanted, seconds = answers(
-            lambda inks: self(inks, **decoding), corpus, 512, desc="reading", unit="ink", disable=not progress
-        )
-        found = [" ".join(normalise(text).split()) for text in found]
+            lambda inks: self(inks, details=True, **decoding), corpus, 512, desc="reading", unit="ink",
+            disable=not progress,
+        )  # fmt: skip
+        confidence = [one.confidence for one in found]
+        found = [" ".join(normalise(one.text).split()) for one in found]
+        right = [a == b for a, b in zip(wanted, found, strict=True)]
+        if judged is not None:
+            judged["text"] = confidence, right
         rates = text_error_rates(wanted, found)
         tokens = [self.vocabulary.tokens(text) for text in wanted]
         unknown = {}
@@ -257,12 +269,13 @@ class InkReader(OfLanguageModel, Reader):
             "inks": len(wanted),
             "tokens": sum(map(len, tokens)),
             "token_error_rate": rates["wer" if self.vocabulary.divided else "cer"],
-            "exact": sum(a == b for a, b in zip(wanted, found, strict=True)) / max(1, len(wanted)),
+            "exact": sum(right) / max(1, len(wanted)),
             "cer": rates["cer"],
             "wer": rates["wer"],
             "seconds": seconds,
             "inks_per_second": len(wanted) / seconds,
             "skipped": corpus.skipped,
+            "confidence": confidence_report(confidence, right),
             "unknown": dict(sorted(unknown.items(), key=lambda one: -one[1])),
         }
 

@@ -164,7 +164,7 @@ class LineOcr(OfLines, Recognizer):
         return {
             "labels": read["labels"],
             "label_lengths": read["label_lengths"],
-            "confidence": read["confidence"],
+            "confidence": self.calibrated(read["confidence"]),
             "starts": starts * used,
             "ends": ends * used,
             "log_probs": log_probs,

@@ -1,6 +1,8 @@
 """Reads images of single text lines, as ``export.runtime`` does, which a host may copy alone."""
 
 import functools
+import itertools
+import math
 
 import numpy as np
 from PIL import Image
@@ -43,7 +45,7 @@ class LineReader(OfLanguageModel, SpellingReader):
         super().__init__(*arguments, **options)
         self._reader = runtime.Reader(
             self._outputs, self.config, self.vocabulary.characters, self.vocabulary.direction, self.metadata,
-            self.threads,
+            self.threads, self.maps,
         )  # fmt: skip
 
     def _outputs(self, names, inputs):
@@ -143,13 +145,22 @@ class LineReader(OfLanguageModel, SpellingReader):
         (line,) = self.stream([pixels], **decoding)
         draw(pixels, line, path)
 
-    def evaluate(self, corpus, progress=False, same=(), **decoding):
+    def evaluate(self, corpus, progress=False, same=(), judged=None, **decoding):
         """What ``zoo.metrics.text.evaluate_reader`` gives."""
+        searched = self.search(**decoding) is not None
 
         def read(images):
-            return self(images, **decoding)
+            return self(images, details=True, **decoding)
 
-        return evaluate_reader(read, self.vocabulary, corpus, progress, same)
+        def words(line):
+            found = itertools.groupby(line.characters, lambda one: one.character.isspace())
+            for blank, characters in found:
+                letters = [] if blank else list(characters)
+                if letters:
+                    raw = math.prod(one.confidence for one in letters)
+                    yield "".join(one.character for one in letters), self.sure(raw, "word", searched)
+
+        return evaluate_reader(read, self.vocabulary, corpus, progress, same, words, judged)
 
 
 READER = LineReader

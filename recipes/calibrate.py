@@ -1,0 +1,68 @@
+"""Calibrate a model: fit a map from its confidences to the probability that it is right, and store it.
+
+    python -m recipes.calibrate runs/mine --data held_out.tar.gz
+    python -m recipes.calibrate line_ocr_en --data books_en.tar.gz --only '/[bi]' --output mine
+
+MODEL: preset name, task or run folder. The samples must be such that the model has not learned from: on what
+it learned it is surer. Recipes do this at their end, on what they validate on; use this for a model that is
+older, or is to read other things. Weights stay as they are. docs/confidence.md tells more.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from recipes.training import calibrating, command_line
+from zoo import files, hub, registry
+from zoo.errors import UserError
+from zoo.metrics.confidence import confidence_rows
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(
+        description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", metavar="MODEL", help="preset name, task or run folder")
+    parser.add_argument("--data", metavar="CORPUS", nargs="+", required=True, help="file, folder or tar")
+    parser.add_argument("--only", metavar="REGEX", help="just the samples whose CORPUS/NAME it matches")
+    parser.add_argument("--output", metavar="FOLDER", help="task folder to write; default: MODEL's own")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="json adds all figures")
+    options = parser.parse_args(arguments)
+
+    from export.runtime import CONFIDENCE
+    from zoo.contract.calibration import calibrated
+    from zoo.contract.task import load_folder
+
+    folder = hub.find(options.model)
+    task = load_folder(folder)
+    corpus = registry.load_corpus(task.name, options.data, task.reader.config, options.only, progress=True)
+    new, before, after = calibrated(task, corpus, sys.stderr.isatty())
+    if new is task:
+        raise UserError(f"{options.model}: a {task.name} model tells of no confidence to calibrate.")
+    print(calibrating.told(before, after))
+    for title, report in (("before", before), ("after", after)):
+        for name, text in confidence_rows(report, "samples"):
+            print(f"{title:7} {name:10} {text}")
+    if options.format == "json":
+        print(json.dumps({"before": before, "after": after}))
+    write(folder, options.output or folder, CONFIDENCE, new.assets[CONFIDENCE])
+
+
+def write(folder, output, name, asset):
+    """A task folder with another asset: its other files stay byte for byte as they are."""
+    about = hub.info(folder)
+    with files.atomic_folder(output, marker="config.json") as new:
+        for file in about["files"]:
+            shutil.copyfile(Path(folder) / file, Path(new) / file)
+        (Path(new) / name).write_bytes(asset)
+        about["files"] = dict(sorted((about["files"] | {name: files.sha256(Path(new) / name)}).items()))
+        about["size_bytes"] = sum((Path(new) / file).stat().st_size for file in about["files"])
+        raw = (Path(folder) / "preset.json").read_text(encoding="utf-8")
+        text = json.dumps(about, ensure_ascii="\\u" in raw, indent=1) + "\n" * raw.endswith("\n")
+        (Path(new) / "preset.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    command_line.command(main)
