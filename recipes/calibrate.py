@@ -42,9 +42,11 @@ def main(arguments):
     if new is task:
         raise UserError(f"{options.model}: a {task.name} model tells of no confidence to calibrate.")
     print(calibrating.told(before, after))
-    for title, report in (("before", before), ("after", after)):
-        for name, text in confidence_rows(report, "samples"):
-            print(f"{title:7} {name:10} {text}")
+    for title, reports in (("before", before), ("after", after)):
+        for what, unit in (("text", "samples"), ("word", "words")):
+            rows = confidence_rows(reports[what], unit) if what in reports else ()
+            for name, text in rows:
+                print(f"{title:7} {unit:8} {name:11} {text}")
     if options.format == "json":
         print(json.dumps({"before": before, "after": after}))
     write(folder, options.output or folder, CONFIDENCE, new.assets[CONFIDENCE])

@@ -21,7 +21,7 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from recipes.training import command_line, describing, keeping, loop, report, setup
+from recipes.training import calibrating, command_line, describing, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -117,6 +117,7 @@ def main(arguments, prog=None):
         task.drops = False
         drawn = SelfCritical(task, data, learn.references, third.draws, third.temperature)
         train_stage("rewarded", drawn, third, by="cider")
+    calibrating.finish(task, check, output)
     print(f"The best model is in {output}/best; to caption images with it, and to export it:")
     print(f"  zoo predict {output} photo.jpg")
     print(f"  zoo export {output} --output {task.name}.onnx")

@@ -16,7 +16,7 @@ attention learns to look at them; `--model.support 0` leaves that out.
 import functools
 import sys
 
-from recipes.training import command_line, keeping, labels, loop, report, setup
+from recipes.training import calibrating, command_line, keeping, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -60,6 +60,7 @@ def main(arguments, prog=None):
     validation = keeping.validation(functools.partial(_validation, task), check, kept)
     check_loss = setup.check_loss(task, check, schedule, learn)
     loop.train(task, data, validation, options.output, schedule, settings, check_loss)
+    calibrating.finish(task, check, options.output)
     print(f"The best model is in {options.output}/best; to ask it, a question a line, and to export it:")
     print(f"  zoo predict {options.output} --story story.txt")
     print(f"  zoo export {options.output} --output {task.name}.onnx")

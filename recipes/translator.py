@@ -16,7 +16,7 @@ of its preset, which can spell everything. --training.batch-size counts sentence
 import dataclasses
 import functools
 
-from recipes.training import command_line, keeping, loop, report, setup
+from recipes.training import calibrating, command_line, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -68,6 +68,7 @@ def main(arguments, prog=None):
     settings = setup.settings(task, schedule, options)
     check_loss = setup.check_loss(task, check, schedule, learn, even=True)
     loop.train(task, data, validation, options.output, schedule, settings, check_loss)
+    calibrating.finish(task, check, options.output)
     print(f"The best model is in {options.output}/best; to translate with it, and to export it:")
     print(f"  zoo predict {options.output} -")
     print(f"  zoo export {options.output} --output {task.name}.onnx")

@@ -21,7 +21,7 @@ frames that another program made are read, as .npy `[frames, features]`.
 
 import functools
 
-from recipes.training import command_line, describing, keeping, loop, report, setup
+from recipes.training import calibrating, command_line, describing, keeping, loop, report, setup
 from recipes.training.schedule import Schedule
 
 
@@ -57,6 +57,7 @@ def main(arguments, prog=None):
     validation = keeping.validation(measure, check, kept)
     check_loss = setup.check_loss(task, check, schedule, learn)
     loop.train(task, data, validation, options.output, schedule, settings, check_loss)
+    calibrating.finish(task, check, options.output)
     print(f"The best model is in {options.output}/best; to caption videos with it, and to export it:")
     print(f"  zoo predict {options.output} clip.mp4")
     print(f"  zoo export {options.output} --output {task.name}.onnx")

@@ -22,6 +22,7 @@ def finish(task, check, output):
 
 def told(before, after):
     """The sentence on two reports of ``zoo.contract.calibration.calibrated``."""
+    before, after = before["text"], after["text"]
     return (
         f"Confidence calibrated on the {before['count']} samples held out: its error {before['error']:.3f} "
         f"before, {after['error']:.3f} after on samples left out."

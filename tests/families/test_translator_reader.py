@@ -402,7 +402,7 @@ def test_report(make_reader, vocabulary):
     assert (report["beam_width"], report["length_penalty"]) == (4, 0.5)
     assert {call["beam_width"].item() for call in reader.run.calls} == {4}
     rows = dict(reader.rows(report))
-    assert list(rows) == ["sentences", "search", "bleu", "chrf", "skipped", "speed", "signature"]
+    assert list(rows) == "sentences search bleu chrf confidence skipped speed signature".split()
     assert (rows["bleu"], rows["search"], rows["skipped"]) == (
         "100.0",
         "beam width 4, length penalty 0.5",

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import os
 import sys
 
 from zoo.backend import import_tensorflow
@@ -23,6 +24,9 @@ def add_arguments(parser, arguments):
         "--columns", metavar="WHAT=COLUMN", nargs="+", help=f"{COLUMNS_HELP}text, label, audio and so on"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.add_argument(
+        "--plot", metavar="FILE.png", help="draw how often results are right, by how sure they are"
+    )
     if kind.reads_pages:
         parser.add_argument(
             "--pages", action="store_true",
@@ -37,6 +41,8 @@ def run(options):
         model = common.loaded(options)
         import_tensorflow()
         report, rows = (_pages if options.pages else _samples)(model, options)
+    if options.plot:
+        _plot(report, options)
     about = {"model": options.model, "data": options.data}
     report = about | ({"only": options.only} if options.only else {}) | report
     if options.format == "json":
@@ -56,6 +62,19 @@ def _samples(model, options):
     columns = named_columns(options.columns)
     report = common.measure(model, options.data, options.only, columns, **decoding)
     return report, model.reader.rows(report)
+
+
+def _plot(report, options):
+    """Draws the reliability diagram of a report."""
+    from zoo.plots.reliability import draw
+
+    if "confidence" not in report:
+        raise UserError(f"--plot: there is no confidence to draw of {options.model}; leave it out")
+    title = os.path.basename(options.model) or options.model
+    panels = {title: {options.reader.reads: report["confidence"]}}
+    if "word_confidence" in report:
+        panels[f"{title}, words"] = {"words": report["word_confidence"]}
+    draw(panels, options.plot)
 
 
 def _pages(model, options):

@@ -3,7 +3,9 @@
 import json
 
 from export.runtime import CONFIDENCE
-from zoo.metrics.confidence import confidence_report, fit, out_of_sample
+from zoo.metrics.confidence import confidence_report, fit, fit_power, out_of_sample, power_out_of_sample
+
+MOST = 4000  # samples that suffice for maps of three numbers
 
 
 def calibrated(task, corpus, progress=False):
@@ -16,29 +18,39 @@ def calibrated(task, corpus, progress=False):
 
     Returns:
         ``(task, before, after)``: another task with the same weights, or this one where its family tells of
-        no confidence; and the ``confidence_report`` of its results before, and after by maps that were
-        fitted without the samples that they are measured on.
+        no confidence; and the ``confidence_report`` of its results, as "text", and of their words, as
+        "word", before, and after by maps that were fitted without the samples that they are measured on.
     """
     reader = _with(task, None).reader
     judged = {}
+    corpus = corpus.sample(MOST) if len(corpus) > MOST else corpus
     reader.evaluate(corpus, progress, judged=judged)
     if not judged:
         return task, None, None
-    raw, right = judged["text"]
-    before, after = confidence_report(raw, right), confidence_report(out_of_sample(raw, right), right)
+    if "labels" in judged:
+        before, after = (
+            {"text": confidence_report(sure, judged["text"][1])}
+            for sure in (judged["text"][0], power_out_of_sample(*judged["labels"]))
+        )
+        return _with(task, {"power": fit_power(*judged["labels"])}), before, after
+    before = {what: confidence_report(*pairs) for what, pairs in judged.items()}
+    after = {
+        what: confidence_report(out_of_sample(raw, right), right) for what, (raw, right) in judged.items()
+    }
     found = {what: fit(*pairs) for what, pairs in judged.items()}
     if reader.is_searching:
         found = {f"searched_{what}": weights for what, weights in found.items()}
         judged = {}
         reader.evaluate(corpus, progress, judged=judged, **reader.greedy)
         found |= {what: fit(*pairs) for what, pairs in judged.items()}
-    found = {what: [round(x, 5) for x in weights] for what, weights in found.items() if weights}
-    return _with(task, json.dumps(found).encode()) if found else task, before, after
+    found = {what: weights for what, weights in found.items() if weights}
+    return _with(task, found) if found else task, before, after
 
 
-def _with(task, asset):
+def _with(task, maps):
     """The task with another asset ``CONFIDENCE``, or without one."""
+    asset = {CONFIDENCE: json.dumps(maps).encode()} if maps else {}
     assets = {name: data for name, data in task.assets.items() if name != CONFIDENCE}
-    new = type(task)(task.config, task.vocabulary, task.card, assets | ({CONFIDENCE: asset} if asset else {}))
+    new = type(task)(task.config, task.vocabulary, task.card, assets | asset)
     new.set_weights(task.weights())
     return new

@@ -25,6 +25,7 @@ from zoo.contract.options import (
 from zoo.contract.reader import Metric, Reader
 from zoo.errors import UserError
 from zoo.metrics import captions
+from zoo.metrics.confidence import confidence_report
 from zoo.metrics.text import answers
 from zoo.text.normalise import normalise_caption
 from zoo.text.words import Words
@@ -54,10 +55,19 @@ class Caption:
     hypotheses: list
     words: list
     attention: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    sure: float | None = None
 
     @property
     def confidence(self):
-        """The mean probability of its words and its end (geometric), 0 to 1."""
+        """How near it comes to what a person says of it, 0 to 1; 0 where nothing is said.
+
+        That is what ``DescribingReader.nearness`` tells, as expected, where the model was calibrated, else
+        the (geometric) mean probability of its words and its end.
+        """
+        if self.sure is not None:
+            return self.sure
+        if not self.words:
+            return 0.0
         return math.exp(self.score / (len(self.words) + 1))
 
     def to_json(self):
@@ -183,10 +193,16 @@ class DescribingReader(Reader):
             for (number, _), caption in zip(batch, results, strict=True):
                 found[number].append(caption)
             bar.update(sum(draw == 0 for _, draw in batch))
-        return {
-            number: dataclasses.replace(drawn[0], hypotheses=sum((part.hypotheses for part in drawn), []))
-            for number, drawn in found.items()
-        }
+        for number, drawn in found.items():
+            hypotheses = sum((part.hypotheses for part in drawn), [])
+            sure = self.sure(drawn[0].confidence) if self.maps else None
+            found[number] = dataclasses.replace(drawn[0], hypotheses=hypotheses, sure=sure)
+        return found
+
+    @staticmethod
+    def nearness(text, references):
+        """How near a caption comes to its references, 0 to 1: ROUGE-L, all normalised."""
+        return captions.rouge_l([references], [text])
 
     def _search(self, seen, search):
         """A list of what is seen -> a ``Caption`` of each, in one run of the engine."""
@@ -261,7 +277,7 @@ class DescribingReader(Reader):
             found = list(self.stream(seen, **decoding))
         self.sheet(seen, found, path)
 
-    def evaluate(self, corpus, progress=False, **decoding):
+    def evaluate(self, corpus, progress=False, judged=None, **decoding):
         """What ``evaluate_describer`` gives, with how captions were found.
 
         That is ``beam_width`` and ``length_penalty``, or ``temperature``, ``top_k`` (0 for all) and ``seed``.
@@ -271,9 +287,9 @@ class DescribingReader(Reader):
         def describe(inputs):
             nonlocal count
             first, count = count, count + len(inputs)
-            return [found.text for found in self._stream(inputs, "raise", False, used, first)]
+            return list(self._stream(inputs, "raise", False, used, first))
 
-        report = evaluate_describer(describe, corpus, self.reads, progress)
+        report = evaluate_describer(describe, corpus, self.reads, progress, self.nearness, judged)
         settings = dataclasses.asdict(used)
         del settings["n_best"]
         return report | settings
@@ -292,28 +308,38 @@ class DescribingReader(Reader):
         ]
 
 
-def evaluate_describer(describe, corpus, noun, progress=False):
+def evaluate_describer(describe, corpus, noun, progress=False, nearness=None, judged=None):
     """BLEU, ROUGE-L and CIDEr-D of a function that captions, over a whole corpus.
 
     Args:
-        describe: a list of what ``corpus.chunks`` gives -> a list of str.
+        describe: a list of what ``corpus.chunks`` gives -> a list of ``Caption``, or of str.
         corpus: a ``zoo.data.captions.CaptionedSamples``.
         noun: what it consists of, in the plural: "images".
         progress: show a progress bar.
+        nearness: of captions, see ``DescribingReader``.
+        judged: a dict that gets "text": confidences, and how near each caption comes.
 
     Returns:
         A dict with ``images`` (or what ``noun`` says) and ``captions`` (how many references they have);
         ``exact``, 0 to 1, the share that is one of its references word for word; ``bleu1`` to ``bleu4``, 0 to
         100, ``rouge_l``, 0 to 1, and ``cider``, 0 to 10, all as ``zoo.metrics.captions`` defines them, after
         ``zoo.text.normalise.normalise_caption`` of either side; ``seconds`` that captioning took and
-        ``images_per_second``; ``skipped`` (sentences on what could not be used).
+        ``images_per_second``; ``skipped`` (sentences on what could not be used); of captions, ``confidence``,
+        see ``zoo.metrics.confidence.confidence_report``.
     """
     found, texts, seconds = answers(
         describe, corpus, 128, desc="captioning", unit=f" {noun}", disable=not progress
     )
-    hypotheses = list(map(normalise_caption, found))
+    said = [one if isinstance(one, str) else one.text for one in found]
+    hypotheses = list(map(normalise_caption, said))
     references = [list(map(normalise_caption, several)) for several in texts]
     exact = [hypothesis in several for hypothesis, several in zip(hypotheses, references, strict=True)]
+    sure = {}
+    if nearness and found:
+        pairs = [one.confidence for one in found], list(map(nearness, hypotheses, references))
+        sure["confidence"] = confidence_report(*pairs)
+        if judged is not None:
+            judged["text"] = pairs
     bleu = captions.bleu(references, hypotheses)
     return {
         noun: len(references),
@@ -325,4 +351,5 @@ def evaluate_describer(describe, corpus, noun, progress=False):
         "seconds": seconds,
         f"{noun}_per_second": len(references) / seconds,
         "skipped": corpus.skipped,
+        **sure,
     }

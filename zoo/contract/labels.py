@@ -6,6 +6,7 @@ import numpy as np
 
 from zoo.contract.reader import Metric, Reader
 from zoo.errors import UserError
+from zoo.metrics.confidence import confidence_report, tempered
 
 
 class Labels:
@@ -88,6 +89,10 @@ class LabellingReader(Reader):
 
     metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("macro_f1", "macro F1", "{:.3f}"))
 
+    def calibrated(self, probabilities):
+        """Float ``[..., labels]`` as calibrated; see ``zoo.metrics.confidence.tempered``."""
+        return tempered(probabilities, self.maps.get("power"))
+
     def rows(self, report):
         def shown(figures):
             return (
@@ -103,21 +108,27 @@ class LabellingReader(Reader):
         ]
 
 
-def label_report(labels, expected, found, seconds, unit):
+def label_report(labels, expected, found, seconds, unit, judged=None):
     """How often the label of something was found.
 
     Args:
         labels: list of str, of the model.
-        expected, found: int ``[count]``, rows of these.
+        expected: int ``[count]``, rows of these.
+        found: list of as many ``Classification``; or of labels.
         seconds: that it took.
         unit: what has a label, in the plural: "texts".
+        judged: a dict that gets "text", the confidences and whether each is right, and "labels", all
+            probabilities and ``expected``.
 
     Returns:
         A dict with ``accuracy``, a fraction; ``macro_f1``, the mean of ``f1`` over the labels that occur;
         ``labels``, for each ``{label: {"precision", "recall", "f1", unit}}`` (0 where there is nothing to
         divide by); ``confusion``, int ``[labels][labels]``, how many of each label (first index) were given
-        each; ``seconds``; the count as ``unit``, and ``UNIT_per_second``.
+        each; ``seconds``; the count as ``unit``, and ``UNIT_per_second``; ``confidence``, see
+        ``zoo.metrics.confidence.confidence_report``, where there are any.
     """
+    results, rows = found, {label: row for row, label in enumerate(labels)}
+    found = [rows[one if isinstance(one, str) else one.label] for one in results]
     confusion = np.zeros((len(labels),) * 2, int)
     np.add.at(confusion, (expected, found), 1)
     right, given, meant = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
@@ -126,6 +137,13 @@ def label_report(labels, expected, found, seconds, unit):
     names = "precision", "recall", "f1", unit
     columns = (column.tolist() for column in columns)
     figures = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    sure = {}
+    if results and not isinstance(results[0], str):
+        pairs = [one.confidence for one in results], [a == b for a, b in zip(found, expected, strict=True)]
+        sure["confidence"] = confidence_report(*pairs)
+        if judged is not None:
+            probabilities = [list(one.probabilities.values()) for one in results]
+            judged |= {"text": pairs, "labels": (probabilities, expected)}
     return {
         unit: int(meant.sum()),
         "accuracy": float(right.sum() / meant.sum()),
@@ -134,4 +152,5 @@ def label_report(labels, expected, found, seconds, unit):
         "confusion": confusion.tolist(),
         "seconds": seconds,
         f"{unit}_per_second": len(expected) / seconds,
+        **sure,
     }

@@ -31,24 +31,18 @@ def confidence_report(confidence, right):
         right: ``[count]``, whether each result is right; or how near it comes, 0 to 1.
 
     Returns:
-        A dict with ``count``; ``error``, the expected calibration error of ``BINS`` bins with as many each
-        (Naeini et al. 2015); ``least_confident_tenth``, the share of all errors that is in the least sure
-        tenth of the results, None where there is no error; ``chance``, what ``error`` comes to by chance
-        with so few results where each confidence is true; ``bins``, for each bin ``{"count", "confidence",
-        "right"}``, means; ``threshold``, where those below and above it differ most: ``{"confidence",
-        "below": share of the results, "wrong_below", "wrong_above": share of these}``, or None. All are
-        None or empty for no results.
+        A dict with ``count``; ``graded``, whether some are right in part; ``error``, the expected calibration
+        error of ``BINS`` bins with as many each (Naeini et al. 2015), and ``chance``, what it comes to with so
+        few results where each confidence is true; ``least_confident_tenth``, the share of all errors that is
+        in the least confident tenth of the results, None where there is no error; ``bins``, for each bin
+        ``{"count", "confidence", "right"}``, means; ``threshold``, where those below and above it differ most:
+        ``{"confidence", "below": share of the results, "wrong_below", "wrong_above": share of these}``, or
+        None. For no results all are None or empty.
     """
     confidence, right = np.asarray(confidence, float), np.asarray(right, float)
     if not len(confidence):
-        return {
-            "count": 0,
-            "error": None,
-            "chance": None,
-            "least_confident_tenth": None,
-            "bins": [],
-            "threshold": None,
-        }
+        nothing = dict.fromkeys(("error", "chance", "least_confident_tenth", "threshold"))
+        return {"count": 0, "graded": False, "bins": [], **nothing}
     order = np.argsort(confidence, kind="stable")
     confidence, wrong = confidence[order], 1 - right[order]
     parts = [part for part in np.array_split(np.arange(len(order)), BINS) if len(part)]
@@ -64,6 +58,7 @@ def confidence_report(confidence, right):
     bins = [{name: round(float(value), 4) for name, value in one.items()} for one in bins]
     return {
         "count": len(order),
+        "graded": bool(((0 < right) & (right < 1)).any()),
         "error": float(error),
         "chance": float(chance),
         "least_confident_tenth": tenth if tenth is None else float(tenth),
@@ -96,9 +91,10 @@ def confidence_rows(report, what):
         return []
     text = f"calibration error {report['error']:.3f} ({report['chance']:.3f} by chance alone)"
     if report["least_confident_tenth"] is not None:
-        text += f"; the least confident tenth has {report['least_confident_tenth']:.0%} of the errors"
+        missing = "of what is missing" if report["graded"] else "of the errors"
+        text += f"; the least confident tenth has {report['least_confident_tenth']:.0%} {missing}"
     rows = [("confidence", text)]
-    limit = report["threshold"]
+    limit = None if report["graded"] else report["threshold"]
     if limit and limit["wrong_below"] is not None and limit["wrong_above"] is not None:
         rows.append(
             (
@@ -135,6 +131,45 @@ def fit(raw, right):
     scores = {name: _left_out(columns, right, curve) for name, curve in CURVES.items()}
     # The first of those that are as good: it has the fewest parameters.
     return _fitted(columns, right, CURVES[min(scores, key=scores.get)]).tolist()
+
+
+def tempered(probabilities, power):
+    """Probabilities of labels at another temperature, 1 / ``power`` (Guo et al. 2017, section 4.2).
+
+    The likeliest stays so. Float ``[..., labels]``; a ``power`` of None gives what is given.
+    """
+    if power is None:
+        return probabilities
+    logs = power * np.log(np.maximum(np.asarray(probabilities, float), 1e-12))
+    found = np.exp(logs - logs.max(-1, keepdims=True))
+    return found / found.sum(-1, keepdims=True)
+
+
+def fit_power(probabilities, rows):
+    """The ``power`` of ``tempered`` by which the right labels are likeliest, held near 1 by ``PRIOR``.
+
+    Args:
+        probabilities: float ``[count, labels]``.
+        rows: int ``[count]``, the right labels.
+    """
+    probabilities, rows = np.asarray(probabilities, float), np.asarray(rows)
+
+    def loss(power):
+        right = np.take_along_axis(tempered(probabilities, power), rows[:, None], 1)
+        return -np.log(np.maximum(right, 1e-12)).sum() + PRIOR * np.log(power) ** 2
+
+    powers = np.exp(np.linspace(-3, 1.5, 91))
+    best = min(powers, key=loss)
+    return float(min(best * np.exp(np.linspace(-0.05, 0.05, 21)), key=loss))
+
+
+def power_out_of_sample(probabilities, rows):
+    """The highest probability of each sample by a power that was fitted without it and its neighbours."""
+    probabilities, rows = np.asarray(probabilities, float), np.asarray(rows)
+    found = probabilities.max(1)
+    for left in _folds(len(rows)):
+        found[left] = tempered(probabilities[left], fit_power(probabilities[~left], rows[~left])).max(1)
+    return found
 
 
 def out_of_sample(raw, right):

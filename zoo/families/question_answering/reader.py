@@ -22,6 +22,7 @@ from zoo.contract.options import N_BEST, Option
 from zoo.contract.reader import Metric, Reader, check_utf8
 from zoo.errors import UserError
 from zoo.families.question_answering.vocabulary import COLUMNS, QuestionVocabulary, padded, story_words
+from zoo.metrics.confidence import confidence_report
 from zoo.text.files import read_text
 from zoo.text.normalise import normalise_caption, normalise_sentence, split_sentences
 
@@ -198,7 +199,7 @@ class AnsweringReader(Reader):
             words = spelled, looked.mean(0)
             looked = np.stack([np.bincount(of, hop, len(sentences)) for hop in looked])
         order = np.argsort(-np.asarray(values), kind="stable")[:n_best]
-        hypotheses = [(names[row], float(values[row])) for row in order]
+        hypotheses = [(names[row], self.sure(float(values[row]))) for row in order]
         return Answer(*hypotheses[0], hypotheses, list(sentences), looked, words)
 
     def picture(self, item, path, story=None, n_best=None):
@@ -223,7 +224,7 @@ class AnsweringReader(Reader):
         else:
             draw(title, *found.words, path, "looked at")
 
-    def evaluate(self, corpus, progress=False):
+    def evaluate(self, corpus, progress=False, judged=None):
         """The report on a corpus.
 
         Args:
@@ -236,13 +237,15 @@ class AnsweringReader(Reader):
             and recall of its words (Rajpurkar et al. 2016, section 6.1); ``tasks``, ``{task: {"accuracy",
             "f1", "questions"}}``; ``refused``, how many questions the model could not read, counted as wrong;
             ``questions``, ``seconds``, ``questions_per_second`` and ``skipped`` (sentences on questions that
-            could not be used).
+            could not be used); ``confidence`` of those answered, see
+            ``zoo.metrics.confidence.confidence_report``. ``judged``, a dict, gets "text": confidences, and
+            whether each is right.
         """
         items = (
             {"context": story.split("\n"), "question": text}
             for text, story in zip(corpus.texts, corpus.stories, strict=True)
         )
-        start, scores, refused = time.perf_counter(), {}, 0
+        start, scores, refused, sure = time.perf_counter(), {}, 0, ([], [])
         found = self.stream(items, "return", progress)
         for task, answers, answer in zip(corpus.tasks, corpus.answers, found, strict=True):
             said = None if isinstance(answer, UserError) else answer.text
@@ -250,12 +253,17 @@ class AnsweringReader(Reader):
             right = answers.split("\n")
             pairs = [(said == one or _bare(said) == _bare(one), _f1(said, one)) for one in right if said]
             scores.setdefault(task, []).append(tuple(map(max, zip(*pairs, strict=True))) if pairs else (0, 0))
+            if said is not None:
+                sure[0].append(answer.confidence)
+                sure[1].append(bool(scores[task][-1][0]))
         seconds = time.perf_counter() - start
         tasks = {
             task: dict(zip(("accuracy", "f1"), np.mean(values, 0).tolist(), strict=True))
             | {"questions": len(values)}
             for task, values in sorted(scores.items(), key=lambda one: _order(one[0]))
         }
+        if judged is not None:
+            judged["text"] = sure
         return {
             "questions": len(corpus),
             "accuracy": float(np.mean([one["accuracy"] for one in tasks.values()])),
@@ -265,6 +273,7 @@ class AnsweringReader(Reader):
             "seconds": seconds,
             "questions_per_second": len(corpus) / seconds,
             "skipped": corpus.skipped,
+            "confidence": confidence_report(*sure),
         }
 
     def rows(self, report):

@@ -144,7 +144,7 @@ class SequenceReader(LabellingReader):
         return {key: self._label(np.mean(found[key], 0), len(values)) for key, values in sequences.items()}
 
     def _label(self, probabilities, steps):
-        return SequenceLabel.of(self.vocabulary.labels, probabilities, steps)
+        return SequenceLabel.of(self.vocabulary.labels, self.calibrated(probabilities), steps)
 
     def _run(self, parts, states=None):
         """List of float32 ``[steps, channels]`` -> probabilities ``[parts, labels]``, and the new states."""
@@ -253,7 +253,7 @@ class SequenceReader(LabellingReader):
             nonlocal state, read
             probabilities, state = self._run([rows], state)
             read += len(rows)
-            return Moment.of(self.vocabulary.labels, probabilities[0], 1, read)
+            return Moment.of(self.vocabulary.labels, self.calibrated(probabilities[0]), 1, read)
 
         for part in parts:
             kept = np.concatenate([kept, part])
@@ -269,7 +269,8 @@ class SequenceReader(LabellingReader):
 
         def moment(rows, start):
             ((probabilities,), _) = self._run([rows])
-            return Moment.of(self.vocabulary.labels, probabilities, start + 1, start + len(rows))
+            found = self.calibrated(probabilities)
+            return Moment.of(self.vocabulary.labels, found, start + 1, start + len(rows))
 
         for part in parts:
             kept = np.concatenate([kept, part])
@@ -311,7 +312,7 @@ class SequenceReader(LabellingReader):
 
     # === Figures ===
 
-    def evaluate(self, corpus, progress=False, every=None):
+    def evaluate(self, corpus, progress=False, every=None, judged=None):
         """What ``zoo.contract.labels.label_report`` gives, and ``skipped``: sequences that cannot be used.
 
         Raises:
@@ -322,9 +323,9 @@ class SequenceReader(LabellingReader):
             raise UserError(skipped[0].rstrip("."))
         rows = {label: self.vocabulary.row(label) for label in sorted(set(corpus.labels))}
         bar = {"desc": "reading", "unit": " sequences", "disable": not progress}
-        found, labels, seconds = answers(self, corpus, WINDOW, **bar)
-        expected, given = [rows[label] for label in labels], list(map(self.vocabulary.row, found))
-        report = label_report(self.vocabulary.labels, expected, given, seconds, self.reads)
+        found, labels, seconds = answers(lambda some: self(some, details=True), corpus, WINDOW, **bar)
+        expected = [rows[label] for label in labels]
+        report = label_report(self.vocabulary.labels, expected, found, seconds, self.reads, judged)
         return report | {"skipped": corpus.skipped + skipped}
 
 

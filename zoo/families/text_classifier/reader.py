@@ -89,7 +89,7 @@ class ClassificationReader(LabellingReader):
     def _classification(self, parts):
         if parts is None:
             return Classification("", 0.0, {})
-        return Classification.of(self.vocabulary.labels, np.mean(parts, 0))
+        return Classification.of(self.vocabulary.labels, self.calibrated(np.mean(parts, 0)))
 
     def influence(self, text):
         """How much each word spoke for the label that was found: gradient × input.
@@ -151,9 +151,13 @@ class ClassificationReader(LabellingReader):
             title += f" (the first {len(words)} of {count} words)"
         draw(title, words, influence, path, f"for {found.label}", "against it")
 
-    def evaluate(self, corpus, progress=False):
+    def evaluate(self, corpus, progress=False, judged=None):
         """What ``evaluate_classifier`` gives."""
-        return evaluate_classifier(self, self.vocabulary, corpus, progress)
+
+        def classify(texts):
+            return self(texts, details=True)
+
+        return evaluate_classifier(classify, self.vocabulary, corpus, progress, judged)
 
 
 def _batches(pieces, threads):
@@ -173,14 +177,15 @@ def _log_odds(logits, row):
     return logits[:, row] - np.logaddexp.reduce(others, 1)
 
 
-def evaluate_classifier(classify, vocabulary, corpus, progress=False):
+def evaluate_classifier(classify, vocabulary, corpus, progress=False, judged=None):
     """How often a function that classifies texts finds the label of a corpus.
 
     Args:
-        classify: a list of str -> a list of labels.
+        classify: a list of str -> a list of ``Classification``, or of labels.
         vocabulary: the ``zoo.families.text_classifier.vocabulary.TextVocabulary`` of what it says.
         corpus: a ``zoo.families.text_classifier.corpus.LabelledTexts``.
         progress: show a progress bar.
+        judged: as there.
 
     Returns:
         What ``zoo.contract.labels.label_report`` gives, and ``skipped`` (sentences on texts that could not be
@@ -194,7 +199,7 @@ def evaluate_classifier(classify, vocabulary, corpus, progress=False):
         classify, corpus, 512, desc="classifying", unit=" texts", disable=not progress
     )
     expected = [rows[label] for label in labels]
-    report = label_report(vocabulary.labels, expected, list(map(vocabulary.row, found)), seconds, "texts")
+    report = label_report(vocabulary.labels, expected, found, seconds, "texts", judged)
     return report | {"skipped": corpus.skipped}
 
 

@@ -25,6 +25,7 @@ from zoo.contract.options import BEAM_WIDTH, LENGTH_PENALTY, N_BEST, checked_sea
 from zoo.contract.reader import Metric, Reader, check_utf8
 from zoo.errors import UserError
 from zoo.formats.tables import TEXT
+from zoo.metrics.confidence import confidence_report
 from zoo.metrics.text import answers
 from zoo.plots.drawing import save
 from zoo.text.normalise import normalise_sentence
@@ -65,10 +66,17 @@ class Translation:
     source: list
     target: list
     attention: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    sure: float | None = None
 
     @property
     def confidence(self):
-        """The mean probability of its subwords (geometric), 0 to 1; 0 where there was nothing to read."""
+        """How near it comes to what a person would write, 0 to 1; 0 where there was nothing to read.
+
+        It is chrF as expected, where the model was calibrated, else the (geometric) mean probability of its
+        subwords.
+        """
+        if self.sure is not None:
+            return self.sure
         return math.exp(self.score / len(self.target)) if self.target else 0.0
 
     def to_json(self):
@@ -167,9 +175,12 @@ class TranslationReader(Reader):
                 parts.setdefault(number, {})[part] = translation
             bar.update(sum(part == 0 for _, part in batch))
         return {
-            number: _join([found for _, found in sorted(parts.get(number, {}).items())])
+            number: self._sure(_join([found for _, found in sorted(parts.get(number, {}).items())]))
             for number in sentences
         }
+
+    def _sure(self, found):
+        return dataclasses.replace(found, sure=self.sure(found.confidence)) if self.maps else found
 
     def _read(self, batch, search):
         """Lists of rows of one ``_max_length`` -> a ``Translation`` of each, in one run of the engine."""
@@ -232,12 +243,14 @@ class TranslationReader(Reader):
         figure = draw(title, found.source, found.target, found.attention)
         save(figure, path)
 
-    def evaluate(self, corpus, progress=False, **search):
+    def evaluate(self, corpus, progress=False, judged=None, **search):
         """What ``evaluate_translator`` gives, with ``beam_width`` and ``length_penalty``."""
         used = self._search(
             **{"beam_width": None, "n_best": 1, "length_penalty": None} | search, attention=False
         )
-        report = evaluate_translator(lambda texts: self(texts, **search), corpus, progress)
+        report = evaluate_translator(
+            lambda texts: list(self.stream(texts, **search)), corpus, progress, judged
+        )
         return report | {"beam_width": used.beam_width, "length_penalty": used.length_penalty}
 
     def rows(self, report):
@@ -297,11 +310,11 @@ def _join(parts):
     return Translation(*hypotheses[0], hypotheses, source, target)
 
 
-def evaluate_translator(translate, corpus, progress=False):
+def evaluate_translator(translate, corpus, progress=False, judged=None):
     """BLEU and chrF of a function that translates sentences, over a whole corpus.
 
     Args:
-        translate: a list of str -> a list of str, detokenised.
+        translate: a list of str -> a list of ``Translation``, or of str, detokenised.
         corpus: a ``zoo.families.translator.corpus.Parallel``.
         progress: show a progress bar.
 
@@ -309,13 +322,24 @@ def evaluate_translator(translate, corpus, progress=False):
         A dict with ``sentences``; ``bleu`` (Papineni et al. 2002; cased, tokenised by sacreBLEU's 13a) and
         ``chrf`` (Popović 2015), 0 to 100; ``signature``, sacreBLEU's of that BLEU (Post 2018);
         ``length_ratio``, tokens of the translations over those of the references; ``seconds`` that
-        translating took and ``sentences_per_second``; ``skipped`` (on pairs that could not be used).
+        translating took and ``sentences_per_second``; ``skipped`` (on pairs that could not be used);
+        ``confidence``, see ``zoo.metrics.confidence.confidence_report``, where "right" is chrF of the
+        sentence, 0 to 1. ``judged``, a dict, gets "text": confidences, and that.
     """
     from sacrebleu.metrics import BLEU, CHRF
 
     hypotheses, references, seconds = answers(
         translate, corpus, 512, desc="translating", unit=" sentences", disable=not progress
     )
+    sure = {}
+    if hypotheses and not isinstance(hypotheses[0], str):
+        pairs = zip(hypotheses, references, strict=True)
+        near = [CHRF().sentence_score(one.text, [wanted]).score / 100 for one, wanted in pairs]
+        found = [one.confidence for one in hypotheses], near
+        sure["confidence"] = confidence_report(*found)
+        if judged is not None:
+            judged["text"] = found
+        hypotheses = [one.text for one in hypotheses]
     metric = BLEU(tokenize="13a")
     bleu = metric.corpus_score(hypotheses, [references])
     return {
@@ -327,6 +351,7 @@ def evaluate_translator(translate, corpus, progress=False):
         "seconds": seconds,
         "sentences_per_second": len(references) / seconds,
         "skipped": corpus.skipped,
+        **sure,
     }
 
 

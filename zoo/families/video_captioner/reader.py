@@ -48,6 +48,11 @@ class VideoReader(DescribingReader):
             row[: len(one)] = one
         return {"features" if padded.ndim == 3 else "video": padded, "lengths": lengths}
 
+    @staticmethod
+    def nearness(text, references):
+        """Whether a caption is right, word for word."""
+        return float(text in references)
+
     def looks(self, attention, seen):
         return attention[:, : len(seen)]
 
