@@ -223,7 +223,8 @@ def test_report(reader):
     report = reader.evaluate(corpus)
     assert report["accuracy"] == 0.75 and report["confusion"] == [[1, 0], [1, 2]]
     rows = dict(reader.rows(report))
-    assert list(rows) == "texts accuracy macro_f1 confidence threshold skipped negative positive speed".split()
+    names = "texts accuracy macro_f1 confidence threshold skipped negative positive speed"
+    assert list(rows) == names.split()
     assert rows["accuracy"] == "75.0%"
     assert rows["positive"] == "precision 100.0%, recall 66.7%, F1 0.800 (3 texts)"
 

@@ -22,11 +22,11 @@ def calibrated(task, corpus, progress=False):
         "word", before, and after by maps that were fitted without the samples that they are measured on.
     """
     reader = _with(task, None).reader
+    if not reader.judges:
+        return task, None, None
     judged = {}
     corpus = corpus.sample(MOST) if len(corpus) > MOST else corpus
     reader.evaluate(corpus, progress, judged=judged)
-    if not judged:
-        return task, None, None
     if "labels" in judged:
         before, after = (
             {"text": confidence_report(sure, judged["text"][1])}

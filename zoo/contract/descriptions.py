@@ -32,6 +32,7 @@ from zoo.text.words import Words
 
 MAX_LENGTH = 30  # words of a caption
 BEAMS = 160  # hypotheses searched at a time by each thread, each with scores of all words
+PLAIN = 16  # grey levels that pixels of one colour differ by, at most, in a JPEG, too
 SHEET = 500  # things on a contact sheet
 
 
@@ -111,6 +112,7 @@ class DescribingReader(Reader):
     Vocabulary = Words
     options = (BEAM_WIDTH, N_BEST, LENGTH_PENALTY, TEMPERATURE, TOP_K, SEED)
     greedy = {"beam_width": 1}
+    judges = True
     plots = "all"
     metrics = (
         *(Metric(f"bleu{n}", f"BLEU-{n}", "{:.1f}") for n in range(1, 5)),
@@ -196,6 +198,7 @@ class DescribingReader(Reader):
         for number, drawn in found.items():
             hypotheses = sum((part.hypotheses for part in drawn), [])
             sure = self.sure(drawn[0].confidence) if self.maps else None
+            sure = 0.0 if _is_plain(seen[number]) else sure
             found[number] = dataclasses.replace(drawn[0], hypotheses=hypotheses, sure=sure)
         return found
 
@@ -306,6 +309,11 @@ class DescribingReader(Reader):
             *super().rows(report),
             ("speed", f"{report[f'{self.reads}_per_second']:.1f} {self.reads} a second"),
         ]
+
+
+def _is_plain(seen):
+    """Whether an image, or all of a video, has one colour: what is said of it is made up."""
+    return seen.dtype == np.uint8 and bool(np.ptp(seen.reshape(-1, seen.shape[-1]), 0).max() < PLAIN)
 
 
 def evaluate_describer(describe, corpus, noun, progress=False, nearness=None, judged=None):

@@ -87,6 +87,7 @@ class Classification:
 class LabellingReader(Reader):
     """Base of the readers that give a label. ``label_report`` makes what its ``evaluate`` gives."""
 
+    judges = True
     metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("macro_f1", "macro F1", "{:.3f}"))
 
     def calibrated(self, probabilities):

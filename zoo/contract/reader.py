@@ -75,6 +75,8 @@ class Reader:
         writes: suffixes of the files into which ``zoo predict --output`` writes what no format shows, such as
             sound, the usual one first; None where the formats show all.
         is_searching: whether it searches with a language model of its own unless it is told otherwise.
+        judges: whether ``evaluate`` tells of each result whether it is right: it takes ``judged``, a dict, and
+            puts pairs of lists into it, as "text" the confidences of the results and whether each is right.
         reads_pages: whether it reads lines that ``zoo.contract.pages.PageReader`` can find on whole pages.
         follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
             where there is no such method. It takes an iterable of lines, or a path, and gives results that
@@ -93,7 +95,7 @@ class Reader:
     greedy = {}
     suffixes, part_suffixes = (), ()
     columns, columns_help = {}, None
-    interactive = reads_pages = is_searching = False
+    interactive = reads_pages = is_searching = judges = False
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
     writes = follows = None
     plots = plot_help = None
@@ -258,7 +260,7 @@ class SpellingReader(Reader):
     """
 
     metrics = (Metric("cer", "character error rate", "{:.2%}"), Metric("wer", "word error rate", "{:.2%}"))
-    unit = None
+    unit, judges = None, True
 
     @classmethod
     def read_vocabulary(cls, metadata):

@@ -32,12 +32,12 @@ def confidence_report(confidence, right):
 
     Returns:
         A dict with ``count``; ``graded``, whether some are right in part; ``error``, the expected calibration
-        error of ``BINS`` bins with as many each (Naeini et al. 2015), and ``chance``, what it comes to with so
-        few results where each confidence is true; ``least_confident_tenth``, the share of all errors that is
+        error of ``BINS`` bins with as many each (Naeini et al. 2015), and ``chance``, what it is with so few
+        results where each confidence is true; ``least_confident_tenth``, the share of all errors that is
         in the least confident tenth of the results, None where there is no error; ``bins``, for each bin
-        ``{"count", "confidence", "right"}``, means; ``threshold``, where those below and above it differ most:
-        ``{"confidence", "below": share of the results, "wrong_below", "wrong_above": share of these}``, or
-        None. For no results all are None or empty.
+        ``{"count", "confidence", "right"}``, means; ``threshold``, where those below and above it differ
+        most: ``{"confidence", "below": share of the results, "wrong_below", "wrong_above": of these}``,
+        or None. For no results all are None or empty.
     """
     confidence, right = np.asarray(confidence, float), np.asarray(right, float)
     if not len(confidence):

@@ -92,6 +92,7 @@ class InkReader(OfLanguageModel, Reader):
         ALPHA,
         Option("beta", "bonus of each token, natural logarithm", float, "X"),
     )
+    judges = True
     plots, plot_help = "one", "the strokes, each in the colour of its token"
     metrics = (
         Metric("token_error_rate", "token error rate", "{:.2%}"),

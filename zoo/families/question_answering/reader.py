@@ -97,6 +97,7 @@ class AnsweringReader(Reader):
         N_BEST,
     )  # fmt: skip
     plots, plot_help = "one", "what in the story each hop looked at"
+    judges = True
     metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("f1", "F1 of words", "{:.3f}"))
 
     def stream(self, questions, errors="raise", progress=False, story=None, n_best=None):

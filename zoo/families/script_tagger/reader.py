@@ -76,7 +76,7 @@ class Tagging:
     Attributes:
         segments: list of ``Segment`` from the left, all that is not background.
         columns: uint8 ``[width]``, the class of each pixel column, a row of the vocabulary.
-        confidence: the mean probability of the class of each column, 0 to 1.
+        confidence: the mean probability of the class of each column, 0 to 1; 0 where there is no text.
         reading: the text of the whole line in reading order; None where there were no readers.
     """
 
@@ -265,7 +265,7 @@ class TagReader(Reader):
             Segment(self.vocabulary.names[row], first, last, float(sure[first : last + 1].mean()))
             for row, first, last in segments_of(columns)
         ]
-        return Tagging(segments, columns, float(sure.mean()))
+        return Tagging(segments, columns, float(sure.mean()) if segments else 0.0)
 
     # === Reading ===
 

@@ -59,7 +59,7 @@ class Spoken:
         rate: samples per second.
         words: list of ``Word``.
         log_mel: float32 ``[frames, mels]``, what the sound was made from.
-        confidence: 1; no other text was considered.
+        confidence: 1, as no other text was considered; 0 where there was nothing to say.
     """
 
     text: str
@@ -247,7 +247,8 @@ class VoiceReader(Reader):
             words += [Word(text, start + at, end + at) for text, start, end in own]
             mels.append(mel)
             texts.append(sentence)
-        return Spoken(" ".join(texts), np.concatenate(audio), self.rate, words, np.concatenate(mels))
+        said = " ".join(texts), np.concatenate(audio), self.rate, words, np.concatenate(mels)
+        return Spoken(*said, confidence=float(bool(words)))
 
     def writer(self, path):
         """A ``zoo.audio.files.SoundWriter`` of what is spoken, with a pause between texts."""

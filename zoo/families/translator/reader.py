@@ -99,6 +99,7 @@ class TranslationReader(Reader):
     columns_help = "source=COLUMN is the column with the sentences, else the language (en), source, text, …"
     options = (BEAM_WIDTH, N_BEST, LENGTH_PENALTY)
     greedy = {"beam_width": 1}
+    judges = True
     plots, plot_help = "one", "where the translation looked to write each subword"
     metrics = (Metric("bleu", "BLEU", "{:.1f}"), Metric("chrf", "chrF", "{:.1f}"))
 
