@@ -76,7 +76,7 @@ class Reader:
             sound, the usual one first; None where the formats show all.
         is_searching: whether it searches with a language model of its own unless it is told otherwise.
         judges: whether ``evaluate`` tells of each result whether it is right: it takes ``judged``, a dict, and
-            puts pairs of lists into it, as "text" the confidences of the results and whether each is right.
+            gives it a pair of lists as "text", the confidences of the results and whether each is right.
         reads_pages: whether it reads lines that ``zoo.contract.pages.PageReader`` can find on whole pages.
         follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
             where there is no such method. It takes an iterable of lines, or a path, and gives results that

@@ -89,7 +89,9 @@ def confidence_rows(report, what):
     """A ``confidence_report`` as a person reads it: list of ``(name, text)``; ``what`` results are of."""
     if report["error"] is None:
         return []
-    text = f"calibration error {report['error']:.3f} ({report['chance']:.3f} by chance alone)"
+    text = f"calibration error {report['error']:.3f}"
+    if not report["graded"]:
+        text += f" ({report['chance']:.3f} by chance alone)"
     if report["least_confident_tenth"] is not None:
         missing = "of what is missing" if report["graded"] else "of the errors"
         text += f"; the least confident tenth has {report['least_confident_tenth']:.0%} {missing}"
@@ -130,7 +132,7 @@ def fit(raw, right):
     columns = _columns(raw)
     scores = {name: _left_out(columns, right, curve) for name, curve in CURVES.items()}
     # The first of those that are as good: it has the fewest parameters.
-    return _fitted(columns, right, CURVES[min(scores, key=scores.get)]).tolist()
+    return _fitted(columns, right, CURVES[min(scores, key=scores.get)]).round(5).tolist()
 
 
 def tempered(probabilities, power):
@@ -160,7 +162,7 @@ def fit_power(probabilities, rows):
 
     powers = np.exp(np.linspace(-3, 1.5, 91))
     best = min(powers, key=loss)
-    return float(min(best * np.exp(np.linspace(-0.05, 0.05, 21)), key=loss))
+    return round(float(min(best * np.exp(np.linspace(-0.05, 0.05, 21)), key=loss)), 5)
 
 
 def power_out_of_sample(probabilities, rows):
