@@ -18,6 +18,7 @@ from recipes.training import calibrating, command_line
 from zoo import files, hub, registry
 from zoo.errors import UserError
 from zoo.metrics.confidence import confidence_rows
+from zoo.plots.reliability import draw
 
 
 def main(arguments):
@@ -27,6 +28,7 @@ def main(arguments):
     parser.add_argument("model", metavar="MODEL", help="preset name, task or run folder")
     parser.add_argument("--data", metavar="CORPUS", nargs="+", required=True, help="file, folder or tar")
     parser.add_argument("--only", metavar="REGEX", help="just the samples whose CORPUS/NAME it matches")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw confidence against truth, before and after")
     parser.add_argument("--output", metavar="FOLDER", help="task folder to write; default: MODEL's own")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json adds all figures")
     options = parser.parse_args(arguments)
@@ -49,6 +51,8 @@ def main(arguments):
                 print(f"{title:7} {unit:8} {name:11} {text}")
     if options.format == "json":
         print(json.dumps({"before": before, "after": after}))
+    if options.plot:
+        draw({options.model: {"before": before["text"], "after": after["text"]}}, options.plot)
     write(folder, options.output or folder, CONFIDENCE, new.assets[CONFIDENCE])
 
 

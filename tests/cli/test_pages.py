@@ -59,7 +59,7 @@ def test_text(model, scan, capsys):
     assert "foolishness,\nit was the epoch" in out
     _, out, _ = run(capsys, "predict", model, scan, "--pages", "--format", "json")
     (found,) = json.loads(out)
-    assert found["text"].splitlines() == LINES and found["confidence"] > 0.9
+    assert found["text"].splitlines() == LINES and found["confidence"] > 0.8
     first = found["pages"][0]["regions"][0]["lines"][0]["words"][0]
     assert first["text"] == "It" and 50 < first["polygon"][0][0] < 65
 

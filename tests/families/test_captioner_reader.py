@@ -464,7 +464,8 @@ def test_report(make_reader):
     assert (report["beam_width"], report["length_penalty"]) == (4, 0.5) and "seed" not in report
     assert {call["beam_width"].item() for call in reader.run.calls} == {4}
     rows = dict(reader.rows(report))
-    assert list(rows) == ("images search bleu1 bleu2 bleu3 bleu4 rouge_l cider confidence skipped speed".split())
+    names = "images search bleu1 bleu2 bleu3 bleu4 rouge_l cider confidence skipped speed"
+    assert list(rows) == names.split()
     assert (rows["images"], rows["search"]) == ("70 (140 captions)", "beam width 4, length penalty 0.5")
     assert (rows["bleu4"], rows["rouge_l"], rows["skipped"]) == ("100.0", "1.000", "1")
     assert re.fullmatch(r"\d+\.\d images a second", rows["speed"])

@@ -75,8 +75,8 @@ class Reader:
         writes: suffixes of the files into which ``zoo predict --output`` writes what no format shows, such as
             sound, the usual one first; None where the formats show all.
         is_searching: whether it searches with a language model of its own unless it is told otherwise.
-        judges: whether ``evaluate`` tells of each result whether it is right: it takes ``judged``, a dict, and
-            gives it a pair of lists as "text", the confidences of the results and whether each is right.
+        judges: whether ``evaluate`` tells of each result whether it is right: it takes ``judged``, a dict,
+            and gives it a pair of lists as "text", the confidences of the results and whether each is right.
         reads_pages: whether it reads lines that ``zoo.contract.pages.PageReader`` can find on whole pages.
         follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
             where there is no such method. It takes an iterable of lines, or a path, and gives results that
@@ -261,6 +261,10 @@ class SpellingReader(Reader):
 
     metrics = (Metric("cer", "character error rate", "{:.2%}"), Metric("wer", "word error rate", "{:.2%}"))
     unit, judges = None, True
+
+    def search(self, **decoding):
+        """What searches, by the decoding arguments of ``stream``; None where nothing does."""
+        return None
 
     @classmethod
     def read_vocabulary(cls, metadata):
