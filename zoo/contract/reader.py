@@ -13,10 +13,8 @@ import json
 import os
 import re
 
-from export import runtime
 from zoo.errors import UserError
 from zoo.formats.streams import Csv, Json, Jsonl, Text, Tsv
-from zoo.metrics.confidence import confidence_rows
 
 FIRST = 32  # inputs that are read first, of however many
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -108,10 +106,14 @@ class Reader:
     @functools.cached_property
     def maps(self):
         """What makes confidences true, from the model's asset; see ``export.runtime.calibrated``."""
+        from export import runtime  # whose NumPy what lists models has no need of
+
         return json.loads(self.assets.get(runtime.CONFIDENCE, "{}"))
 
     def sure(self, raw, what="text", searched=False):
         """A raw confidence as the probability that a "text", or a "word", is right."""
+        from export import runtime
+
         return runtime.calibrated(raw, runtime.map_of(self.maps, what, searched))
 
     @classmethod
@@ -206,6 +208,8 @@ class Reader:
     def rows(self, report):
         """A report as a person reads it: list of ``(name, text)``."""
         figures = [(metric.name, metric.form.format(report[metric.name])) for metric in self.metrics]
+        from zoo.metrics.confidence import confidence_rows
+
         unit = getattr(self, "unit", None) or self.reads
         sure = confidence_rows(report["confidence"], unit) if "confidence" in report else []
         return [*figures, *sure, ("skipped", str(len(report["skipped"])))]
@@ -273,6 +277,8 @@ class SpellingReader(Reader):
     def rows(self, report):
         rows = [(self.unit, f"{report['lines']} ({report['characters']} characters)"), *super().rows(report)]
         if "word_confidence" in report:
+            from zoo.metrics.confidence import confidence_rows
+
             own = confidence_rows(report["word_confidence"], "words")
             rows += [(f"of words, {name}", text) for name, text in own]
         if report["unknown_characters"]:
