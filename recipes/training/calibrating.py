@@ -25,5 +25,5 @@ def told(before, after):
     before, after = before["text"], after["text"]
     return (
         f"Confidence calibrated on the {before['count']} samples held out: its error {before['error']:.3f} "
-        f"before, {after['error']:.3f} after on samples left out."
+        f"before, {after['error']:.3f} after on samples left out ({after['chance']:.3f} by chance alone)."
     )
