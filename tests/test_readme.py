@@ -160,7 +160,7 @@ def test_commands(desk):
 @pytest.mark.slow
 def test_python_examples(desk):
     examples = [block for language, block in BLOCKS if language == "python"]
-    assert len(examples) == 4
+    assert len(examples) == 5
     for example in examples:
         run(f"{sys.executable} - <<'END'\n{example}\nEND", desk)
 

