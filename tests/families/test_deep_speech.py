@@ -214,7 +214,8 @@ def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus
     assert same.returncode == 0, same.stderr
     assert re.search(r"\b(9|10|11) words found in [78] utterances", same.stdout)
     same = tasks.load(tmp_path / "same")
-    assert same.assets.keys() == task.assets.keys() and same.config == dataclasses.replace(task.config, dropout=0.3)
+    assert same.assets.keys() == task.assets.keys()
+    assert same.config == dataclasses.replace(task.config, dropout=0.3)
     other = recipe(*options, "--output", tmp_path / "other", "--model.recurrent-units", "7")
     assert other.returncode == 2 and "does not fit" in other.stderr
     table = (corpus / "transcripts.tsv").read_text()
