@@ -137,8 +137,8 @@ def pipeline(task, corpus, schedule, check=False, **options):
 def check_loss(task, check, schedule, learn, **options):
     """The loss on samples to validate on, without augmentation and dropout: a function of the training model.
 
-    No more samples are taken, spread evenly over all, than a tenth of those learned in an epoch, 32 at least,
-    so that an epoch takes little longer.
+    No more samples are taken, spread evenly over all, than a tenth of those learned in an epoch, 32 at
+    least.
     """
     from zoo.data.pipeline import Pipeline
 

@@ -115,7 +115,7 @@ class Task(Model):
                 such layer; or Keras does not run on TensorFlow.
         """
         if self.feature_call is None:
-            raise UserError(f"a {self.name} model has no recurrent encoder; it has no features to give.")
+            raise UserError(f"features are not given for {self.name}; docs/python.md has the families.")
         if keras.backend.backend() != "tensorflow":
             raise UserError("features are computed on TensorFlow: set KERAS_BACKEND=tensorflow.")
         parts = []
