@@ -246,6 +246,7 @@ class Reader:
     Attributes:
         metadata: dict of str, as the file states them: task, preset, licence, figures (JSON), …
         config: dict, the model's configuration.
+        photographs: whether photographs may be lines.
         vocabulary: list of characters; label ``i + 1`` stands for character ``i``, label 0 is the CTC blank.
         direction: "ltr" or "rtl".
         threads: batches read at a time.
@@ -255,8 +256,8 @@ class Reader:
     def __init__(self, run, config, vocabulary, direction, metadata, threads, maps=None):
         self.run, self.config, self.vocabulary, self.direction = run, config, vocabulary, direction
         self.metadata, self.threads, self.maps = metadata, threads, maps or {}
+        self.photographs = self.config.get("photographs", False)  # which older files do not say
         strides = [*self.config["strides"], *self.config["pools"]]
-        self._photographs = self.config.get("photographs", False)  # which older files do not say
         # Columns of an image that one output frame stands for, per pixel of the image's height.
         self._frame = math.prod(along for along, _ in strides) / self.config["height"]
 
@@ -293,7 +294,7 @@ class Reader:
         if beam_width and not search:
             search = functools.partial(_likeliest, beam_width=beam_width)
         numbered, results = enumerate(inputs), []
-        opened = functools.partial(_opened, photographs=self._photographs)
+        opened = functools.partial(_opened, photographs=self.photographs)
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             while window := list(itertools.islice(numbered, WINDOW)):
                 found = list(pool.map(opened, window))
@@ -323,7 +324,7 @@ class Reader:
         Raises:
             ReaderError: the image cannot be read as a line, or is too short for the text.
         """
-        pixels = read_image(item, photographs=self._photographs)
+        pixels = read_image(item, photographs=self.photographs)
         shown, order = display_order(text) if self.direction == "rtl" else (text, range(len(text)))
         row = {character: i + 1 for i, character in enumerate(self.vocabulary)}
         known = [(row[c], i) for c, i in zip(shown, order, strict=True) if c in row]

@@ -16,7 +16,7 @@ attention learns to look at them; `--model.support 0` leaves that out.
 import functools
 import sys
 
-from recipes.training import calibrating, command_line, keeping, labels, loop, report, setup
+from recipes.training import command_line, course, keeping, labels, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -56,11 +56,7 @@ def main(arguments, prog=None):
     report.announce(task, learn, check, "questions", known)
 
     settings = setup.settings(task, schedule, options)
-    data = setup.pipeline(task, learn, schedule)
-    validation = keeping.validation(functools.partial(_validation, task), check, kept)
-    check_loss = setup.check_loss(task, check, schedule, learn)
-    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
-    calibrating.finish(task, check, options.output)
+    course.run(task, learn, check, kept, _validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to ask it, a question a line, and to export it:")
     print(f"  zoo predict {options.output} --story story.txt")
     print(f"  zoo export {options.output} --output {task.name}.onnx")
@@ -71,14 +67,8 @@ def _corpora(options, config):
     from zoo.families.question_answering.corpus import load_questions
 
     load = functools.partial(load_questions, answers=config.answers, columns=command_line.columns(options))
-
-    def corpora(options):
-        corpus = load(options.data, progress=True)
-        report.loaded(corpus, "questions")
-        groups = dict(zip(corpus.names, corpus.groups, strict=True))
-        return setup.split(corpus, options, load, "questions", lambda name: [("text", groups[name])])
-
-    return keeping.corpora(options, corpora)
+    split = functools.partial(setup.split_by, load=load, unit="questions", groups_of=lambda one: one.groups)
+    return keeping.corpora(options, split)
 
 
 def _readable(corpus, task, where):

@@ -12,10 +12,9 @@ epoch. `zoo render --script` composes such lines of others. Without --validation
 is held out.
 """
 
-import functools
 import sys
 
-from recipes.training import command_line, keeping, loop, report, setup
+from recipes.training import command_line, course, keeping, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 from zoo.text.scripts import BACKGROUND
@@ -49,11 +48,8 @@ def main(arguments, prog=None):
     known = f"classes {', '.join(task.vocabulary.names)}"
     report.announce(task, learn, check, "lines", known, len(learn.skipped))
 
-    data = setup.pipeline(task, learn, schedule)
-    validation = keeping.validation(functools.partial(_validation, task), check, kept)
     settings = setup.settings(task, schedule, options)
-    check_loss = setup.check_loss(task, check, schedule, learn)
-    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
+    course.run(task, learn, check, kept, _validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to tag lines with it, and to export it:")
     print(f"  zoo predict {options.output} line.png")
     print(f"  zoo export {options.output} --output {task.name}.onnx")

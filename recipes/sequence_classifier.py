@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.training import calibrating, command_line, keeping, labels, loop, report, setup
+from recipes.training import command_line, course, keeping, labels, report, setup
 from recipes.training.schedule import Schedule
 from zoo.data.splitting import level_by_folder
 from zoo.errors import UserError
@@ -62,11 +62,7 @@ def main(arguments, prog=None):
     report.announce(task, learn, check, "sequences", known)
 
     output, settings = Path(options.output), setup.settings(task, schedule, options)
-    data = setup.pipeline(task, learn, schedule)
-    validation = keeping.validation(functools.partial(_validation, task), check, kept)
-    check_loss = setup.check_loss(task, check, schedule, learn)
-    loop.train(task, data, validation, output, schedule, settings, check_loss)
-    calibrating.finish(task, check, output)
+    course.run(task, learn, check, kept, _validation, output, schedule, settings)
     print(f"The best model is in {output}/best; to label sequences with it, and to export it:")
     print(f"  zoo predict {output} FILE.csv")
     print(f"  zoo export {output} --output {task.name}.onnx")

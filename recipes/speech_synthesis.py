@@ -18,7 +18,7 @@ import sys
 
 import numpy as np
 
-from recipes.training import command_line, keeping, loop, report, setup
+from recipes.training import command_line, course, keeping, report, setup
 from recipes.training.schedule import Schedule
 from zoo import registry
 from zoo.errors import UserError
@@ -69,10 +69,7 @@ def main(arguments, prog=None):
     report.announce(task, learn, check, "utterances", f"{len(task.vocabulary)} symbols")
 
     settings = setup.settings(task, schedule, options)
-    data = setup.pipeline(task, learn, schedule)
-    validation = keeping.validation(functools.partial(_validation, task), check, kept)
-    check_loss = setup.check_loss(task, check, schedule, learn)
-    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
+    course.run(task, learn, check, kept, _validation, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to hear it, a text a line, and to export it:")
     print(f"  zoo predict {options.output} text.txt --output speech.wav")
     print(f"  zoo export {options.output} --output {task.name}.onnx")
@@ -84,14 +81,8 @@ def _corpora(options, config):
         registry.load_corpus, "speech_synthesis", config=dataclasses.asdict(config),
         columns=command_line.columns(options),
     )  # fmt: skip
-
-    def corpora(options):
-        corpus = load(options.data, progress=True)
-        report.loaded(corpus, "utterances")
-        texts = dict(zip(corpus.names, corpus.texts, strict=True))
-        return setup.split(corpus, options, load, "utterances", lambda name: [("text", texts[name])])
-
-    return keeping.corpora(options, corpora)
+    split = functools.partial(setup.split_by, load=load, unit="utterances", groups_of=lambda one: one.texts)
+    return keeping.corpora(options, split)
 
 
 def _of(corpus, alignments):

@@ -18,7 +18,7 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from recipes.training import calibrating, command_line, keeping, labels, loop, report, setup
+from recipes.training import command_line, course, keeping, labels, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -84,11 +84,7 @@ def main(arguments, prog=None):
 
             data = setup.pipeline(start, learn, first)
             loop.train(start, data, say, output / "language_model", first, settings)
-    data = setup.pipeline(task, learn, schedule)
-    validation = keeping.validation(functools.partial(_validation, task), check, kept)
-    check_loss = setup.check_loss(task, check, schedule, learn)
-    loop.train(task, data, validation, output, schedule, settings, check_loss)
-    calibrating.finish(task, check, output)
+    course.run(task, learn, check, kept, _validation, output, schedule, settings)
     print(f"The best model is in {output}/best; to classify texts with it, and to export it:")
     print(f"  zoo predict {output} -")
     print(f"  zoo export {output} --output {task.name}.onnx")

@@ -16,7 +16,7 @@ of its preset, which can spell everything. --training.batch-size counts sentence
 import dataclasses
 import functools
 
-from recipes.training import calibrating, command_line, keeping, loop, report, setup
+from recipes.training import command_line, course, keeping, report, setup
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -63,18 +63,15 @@ def main(arguments, prog=None):
         sentences = [*learn.sources, *learn.texts]
         task = Translator(config, Subwords.learn(sentences, options.vocabulary_size))
     report.announce(task, learn, check, "pairs", f"{len(task.vocabulary)} subwords")
-    data = setup.pipeline(task, learn, schedule, even=True)
-    validation = keeping.validation(functools.partial(_validation, task, schedule), check, kept)
     settings = setup.settings(task, schedule, options)
-    check_loss = setup.check_loss(task, check, schedule, learn, even=True)
-    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
-    calibrating.finish(task, check, options.output)
+    measure = functools.partial(_validation, schedule=schedule)
+    course.run(task, learn, check, kept, measure, options.output, schedule, settings, even=True)
     print(f"The best model is in {options.output}/best; to translate with it, and to export it:")
     print(f"  zoo predict {options.output} -")
     print(f"  zoo export {options.output} --output {task.name}.onnx")
 
 
-def _validation(task, schedule, check):
+def _validation(task, check, schedule):
     """The function called after each epoch."""
     checked = setup.pipeline(task, check, schedule, check=True, even=True)
     some = check.sample(200)

@@ -21,7 +21,7 @@ frames that another program made are read, as .npy `[frames, features]`.
 
 import functools
 
-from recipes.training import calibrating, command_line, describing, keeping, loop, report, setup
+from recipes.training import command_line, course, describing, report, setup
 from recipes.training.schedule import Schedule
 
 
@@ -52,12 +52,8 @@ def main(arguments, prog=None):
     report.announce(task, learn, check, "videos", known)
 
     settings = setup.settings(task, schedule, options)
-    data = setup.pipeline(task, learn, schedule)
-    measure = functools.partial(describing.validation, task, schedule=schedule)
-    validation = keeping.validation(measure, check, kept)
-    check_loss = setup.check_loss(task, check, schedule, learn)
-    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
-    calibrating.finish(task, check, options.output)
+    measure = functools.partial(describing.validation, schedule=schedule)
+    course.run(task, learn, check, kept, measure, options.output, schedule, settings)
     print(f"The best model is in {options.output}/best; to caption videos with it, and to export it:")
     print(f"  zoo predict {options.output} clip.mp4")
     print(f"  zoo export {options.output} --output {task.name}.onnx")

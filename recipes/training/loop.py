@@ -141,7 +141,8 @@ def train(task, data, validation, output, schedule, settings, check_loss=None):
         whole = time.perf_counter() - start
         print(report.epoch_line(history, scores, schedule.epochs, whole), flush=True)
         model.stop_training = one_epoch.stopped
-        callbacks.on_epoch_end(epoch, {name: value for name, value in row.items() if name not in _ASIDE})
+        figures = {name: value for name, value in row.items() if name not in report.NO_FIGURES}
+        callbacks.on_epoch_end(epoch, figures)
         if model.stop_training:
             print("A callback has ended the training.")
             break
@@ -150,9 +151,6 @@ def train(task, data, validation, output, schedule, settings, check_loss=None):
     _load_best(task, output)
     in_python.done(history)
     return history
-
-
-_ASIDE = ("epoch", "metric")  # of a row, what Keras's callbacks do not take for a figure
 
 
 def _one_epoch(callbacks):

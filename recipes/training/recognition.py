@@ -8,7 +8,7 @@ import functools
 import sys
 from pathlib import Path
 
-from recipes.training import calibrating, command_line, keeping, loop, report, setup
+from recipes.training import command_line, course, keeping, report, setup
 from recipes.training.schedule import Schedule
 from zoo import registry
 from zoo.errors import UserError
@@ -95,16 +95,9 @@ def main(
 
     if prepare:
         prepare(task, learn, options)
-    data = setup.pipeline(task, learn, schedule)
-
-    validation = keeping.validation(functools.partial(_validation, task), check, kept)
-
     settings = setup.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
-    check_loss = setup.check_loss(task, check, schedule, learn)
-    loop.train(task, data, validation, options.output, schedule, settings, check_loss)
-    if finish:
-        task = finish(task, check, options)
-    calibrating.finish(task, check, options.output)
+    last = finish and (lambda task: finish(task, check, options))
+    course.run(task, learn, check, kept, _validation, options.output, schedule, settings, last)
     print(f"The best model is in {options.output}/best; to export it:")
     print(f"  zoo export {options.output} --output {name}.onnx")
 

@@ -7,6 +7,7 @@ import sys
 from zoo import files
 
 SHARES = ("cer", "wer", "error", "token_error_rate", "exact")  # metrics that are shown in percent
+NO_FIGURES = ("epoch", "metric")  # of a row of the history
 OF = ("mean_", "kept_")  # what their names begin with where something is to be kept
 
 
@@ -149,7 +150,7 @@ class TensorBoard:
     def write(self, row):
         with self._writer.as_default(step=row["epoch"]):
             for name, value in row.items():
-                if name not in ("epoch", "metric"):
+                if name not in NO_FIGURES:
                     self._summary.scalar(name, value)
         self._writer.flush()
 

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from recipes.training import in_python
+from recipes.training import in_python, report
 from recipes.training.command_line import read_fields, shown
 from zoo.backend import gpu_precision
 from zoo.errors import UserError
@@ -59,6 +59,19 @@ def split(corpus, options, load, unit, levels, **more):
     found = hold_out(corpus.names, levels, unit, **more)
     held = set().union(*(one.names for one in found))
     return part(corpus, held, options, unit, "; ".join(map(str, found)))
+
+
+def split_by(options, load, unit, groups_of):
+    """The samples of ``--data`` as of ``split``, those of a group on one side; how many there are is said.
+
+    Args:
+        options, load, unit: as of ``split``.
+        groups_of: from a corpus to the group of each of its samples, a list of str.
+    """
+    corpus = load(options.data, progress=True)
+    report.loaded(corpus, unit)
+    groups = dict(zip(corpus.names, groups_of(corpus), strict=True))
+    return split(corpus, options, load, unit, lambda name: [("text", groups[name])])
 
 
 def held_out(names, hold_out, unit):

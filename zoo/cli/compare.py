@@ -6,7 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-from zoo import files
 from zoo.errors import UserError
 
 _ASIDE = ("recipe", "action", "preset", "data", "characters")  # settings that are told elsewhere, or too long
@@ -151,6 +150,7 @@ def _cell(value):
 
 def _draw(runs, path):
     from zoo.errors import train_extra
+    from zoo.plots.drawing import save
 
     if not str(path).lower().endswith(".png"):
         raise UserError(f"{path}: a plot is a PNG file; give a name that ends in .png")
@@ -170,5 +170,4 @@ def _draw(runs, path):
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
     left.legend(fontsize="small")
-    with files.atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+    save(figure, path)

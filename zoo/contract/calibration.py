@@ -21,7 +21,7 @@ def calibrated(task, corpus, progress=False):
         no confidence; and the ``confidence_report`` of its results, as "text", and of their words, as
         "word", before, and after by maps that were fitted without the samples that they are measured on.
     """
-    reader = _with(task, None).reader
+    reader = (_with(task, None) if CONFIDENCE in task.assets else task).reader
     if not reader.judges:
         return task, None, None
     judged = {}

@@ -25,7 +25,7 @@ from zoo.contract.options import (
 from zoo.contract.reader import Metric, Reader
 from zoo.errors import UserError
 from zoo.metrics import captions
-from zoo.metrics.confidence import confidence_report
+from zoo.metrics.confidence import judge
 from zoo.metrics.text import answers
 from zoo.text.normalise import normalise_caption
 from zoo.text.words import Words
@@ -344,10 +344,8 @@ def evaluate_describer(describe, corpus, noun, progress=False, nearness=None, ju
     exact = [hypothesis in several for hypothesis, several in zip(hypotheses, references, strict=True)]
     sure = {}
     if nearness and found:
-        pairs = [one.confidence for one in found], list(map(nearness, hypotheses, references))
-        sure["confidence"] = confidence_report(*pairs)
-        if judged is not None:
-            judged["text"] = pairs
+        near = list(map(nearness, hypotheses, references))
+        sure["confidence"] = judge([one.confidence for one in found], near, judged)
     bleu = captions.bleu(references, hypotheses)
     return {
         noun: len(references),

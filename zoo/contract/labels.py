@@ -6,7 +6,7 @@ import numpy as np
 
 from zoo.contract.reader import Metric, Reader
 from zoo.errors import UserError
-from zoo.metrics.confidence import confidence_report, tempered
+from zoo.metrics.confidence import judge, tempered
 
 
 class Labels:
@@ -140,11 +140,10 @@ def label_report(labels, expected, found, seconds, unit, judged=None):
     figures = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     sure = {}
     if results and not isinstance(results[0], str):
-        pairs = [one.confidence for one in results], [a == b for a, b in zip(found, expected, strict=True)]
-        sure["confidence"] = confidence_report(*pairs)
+        is_right = [a == b for a, b in zip(found, expected, strict=True)]
+        sure["confidence"] = judge([one.confidence for one in results], is_right, judged)
         if judged is not None:
-            probabilities = [list(one.probabilities.values()) for one in results]
-            judged |= {"text": pairs, "labels": (probabilities, expected)}
+            judged["labels"] = [list(one.probabilities.values()) for one in results], expected
     return {
         unit: int(meant.sum()),
         "accuracy": float(right.sum() / meant.sum()),

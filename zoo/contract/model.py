@@ -48,15 +48,6 @@ class Model:
         corpus = registry.load_corpus(self.name, corpora, self.reader.config, only, progress, columns)
         return self.reader.evaluate(corpus, progress, **decoding)
 
-
-    def features(self, inputs):
-        """See ``zoo.contract.task.Task.features``; an exported file has none."""
-        raise UserError("an exported file gives no features; the task does: zoo.load(NAME).features")
-
-    def finetune(self, corpus, **options):
-        """See ``zoo.contract.task.Task.finetune``; an exported file cannot learn."""
-        raise UserError("an exported file cannot learn; finetune the task: zoo.load(NAME).finetune")
-
     @property
     def pages(self):
         """What reads whole pages with a model of lines: a ``zoo.contract.pages.PageReader``.
@@ -103,6 +94,14 @@ class ExportedModel(Model):
             self.reader = kind.of_session(session, self.metadata, threads or runtime.cores())
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: its metadata is damaged ({error}); export it again") from error
+
+    def features(self, inputs):
+        """See ``zoo.contract.task.Task.features``; an exported file has none."""
+        raise UserError("an exported file gives no features; the task does: zoo.load(NAME).features")
+
+    def finetune(self, corpus, **options):
+        """See ``zoo.contract.task.Task.finetune``; an exported file cannot learn."""
+        raise UserError("an exported file cannot learn; finetune the task: zoo.load(NAME).finetune")
 
 
 def is_file(name):

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import os
 import re
 
@@ -53,6 +54,7 @@ class Reader:
     Attributes:
         Vocabulary: the class of its vocabulary.
         reads: what it reads, in the plural: "images".
+        unit: what its corpora consist of, in the plural, where that is called otherwise: "lines".
         one: one of these, for messages: "image".
         takes: "files", where each input is the path of one; "lines", where each line of a text is one;
             "prompts", where each is a whole text to continue: ``write(prompt, **decoding)`` gives that in
@@ -85,7 +87,7 @@ class Reader:
     """
 
     Vocabulary = None
-    reads = one = None
+    reads = one = unit = None
     takes = "files"
     single = str | bytes | os.PathLike
     axes, tables = None, False
@@ -210,7 +212,7 @@ class Reader:
         figures = [(metric.name, metric.form.format(report[metric.name])) for metric in self.metrics]
         from zoo.metrics.confidence import confidence_rows
 
-        unit = getattr(self, "unit", None) or self.reads
+        unit = self.unit or self.reads
         sure = confidence_rows(report["confidence"], unit) if "confidence" in report else []
         return [*figures, *sure, ("skipped", str(len(report["skipped"])))]
 
@@ -257,18 +259,29 @@ class Reader:
 
 
 class SpellingReader(Reader):
-    """What readers that spell have in common: error rates are what they are measured by.
-
-    Attributes:
-        unit: what a corpus consists of, in the plural: "lines".
-    """
+    """What readers that spell have in common: error rates are what they are measured by."""
 
     metrics = (Metric("cer", "character error rate", "{:.2%}"), Metric("wer", "word error rate", "{:.2%}"))
-    unit, judges = None, True
+    judges = True
 
     def search(self, **decoding):
         """What searches, by the decoding arguments of ``stream``; None where nothing does."""
         return None
+
+    def words(self, characters, searched):
+        """Iterate over the words of what was read, which blanks divide.
+
+        Args:
+            characters: tuples, a character first and its confidence last in each.
+            searched: whether a search found them.
+
+        Yields:
+            ``(characters, confidence)``: a list of these tuples, and the probability that the word is right.
+        """
+        for blank, letters in itertools.groupby(characters, lambda one: one[0].isspace()):
+            if not blank:
+                letters = list(letters)
+                yield letters, self.sure(math.prod(one[-1] for one in letters), "word", searched)
 
     @classmethod
     def read_vocabulary(cls, metadata):

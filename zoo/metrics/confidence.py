@@ -67,6 +67,13 @@ def confidence_report(confidence, right):
     }
 
 
+def judge(confidence, right, judged=None, what="text"):
+    """The ``confidence_report`` of results; ``judged``, if any, gets what it is made of as ``what``."""
+    if judged is not None:
+        judged[what] = confidence, right
+    return confidence_report(confidence, right)
+
+
 def _threshold(confidence, wrong):
     """Where the shares of wrong and of right results below it differ most, to two digits."""
     if not 0 < wrong.sum() < len(wrong):

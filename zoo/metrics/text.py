@@ -4,7 +4,7 @@ import collections
 import difflib
 import time
 
-from zoo.metrics.confidence import confidence_report
+from zoo.metrics.confidence import judge
 from zoo.text.normalise import normalise
 
 
@@ -83,7 +83,7 @@ def evaluate_reader(read, vocabulary, corpus, progress=False, same=(), words=Non
         **text_error_rates(references, hypotheses),
         "skipped": corpus.skipped,
         "unknown_characters": dict(unknown.most_common()),
-        **_confidences(found, hypotheses, references, same, words, {} if judged is None else judged),
+        **_confidences(found, hypotheses, references, same, words, judged),
     }
 
 
@@ -92,15 +92,14 @@ def _confidences(found, hypotheses, references, same, words, judged):
     if not found or isinstance(found[0], str):
         return {}
     right = [a == b for a, b in zip(hypotheses, references, strict=True)]
-    judged["text"] = [item.confidence for item in found], right
-    report = {"confidence": confidence_report(*judged["text"])}
+    report = {"confidence": judge([item.confidence for item in found], right, judged)}
     if words:
-        judged["word"] = [], []
+        confidence, right = [], []
         for item, reference in zip(found, references, strict=True):
             own = [(as_same(normalise(text), same), sure) for text, sure in words(item)]
-            judged["word"][0].extend(sure for _, sure in own)
-            judged["word"][1].extend(right_words([text for text, _ in own], reference.split()))
-        report["word_confidence"] = confidence_report(*judged["word"])
+            confidence.extend(sure for _, sure in own)
+            right.extend(right_words([text for text, _ in own], reference.split()))
+        report["word_confidence"] = judge(confidence, right, judged, "word")
     return report
 
 

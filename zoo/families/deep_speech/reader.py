@@ -247,15 +247,10 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
     def _words(self, characters, search, offset=0.0):
         """Characters with times -> the words that the blanks divide, ``offset`` seconds later."""
-        words, letters = [], []
-        for item in [*characters, (" ", 0, 0, 0)]:
-            if item[0] != " ":
-                letters.append(item)
-            elif letters:
-                text, starts, ends, probabilities = zip(*letters, strict=True)
-                sure = self.sure(math.prod(probabilities), "word", searched=search is not None)
-                words.append(Word("".join(text), starts[0] + offset, ends[-1] + offset, sure))
-                letters = []
+        words = []
+        for letters, sure in self.words(characters, search is not None):
+            text, starts, ends, _ = zip(*letters, strict=True)
+            words.append(Word("".join(text), starts[0] + offset, ends[-1] + offset, sure))
         return words
 
     # === Picture ===

@@ -21,7 +21,7 @@ from zoo.decoding.strokes import part_strokes
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import InkVocabulary
 from zoo.formats.strokes import SUFFIXES, pad, read_ink
-from zoo.metrics.confidence import confidence_report
+from zoo.metrics.confidence import judge
 from zoo.metrics.text import answers, text_error_rates
 from zoo.text.normalise import normalise
 
@@ -259,8 +259,6 @@ class InkReader(OfLanguageModel, Reader):
         confidence = [one.confidence for one in found]
         found = [" ".join(normalise(one.text).split()) for one in found]
         right = [a == b for a, b in zip(wanted, found, strict=True)]
-        if judged is not None:
-            judged["text"] = confidence, right
         rates = text_error_rates(wanted, found)
         tokens = [self.vocabulary.tokens(text) for text in wanted]
         unknown = {}
@@ -276,7 +274,7 @@ class InkReader(OfLanguageModel, Reader):
             "seconds": seconds,
             "inks_per_second": len(wanted) / seconds,
             "skipped": corpus.skipped,
-            "confidence": confidence_report(confidence, right),
+            "confidence": judge(confidence, right, judged),
             "unknown": dict(sorted(unknown.items(), key=lambda one: -one[1])),
         }
 

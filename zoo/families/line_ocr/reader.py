@@ -1,8 +1,6 @@
 """Reads images of single text lines, as ``export.runtime`` does, which a host may copy alone."""
 
 import functools
-import itertools
-import math
 
 import numpy as np
 from PIL import Image
@@ -141,7 +139,7 @@ class LineReader(OfLanguageModel, SpellingReader):
         """
         from zoo.families.line_ocr.plot import draw
 
-        pixels = read_image(item, photographs=self.config.get("photographs", False))
+        pixels = read_image(item, photographs=self._reader.photographs)
         (line,) = self.stream([pixels], **decoding)
         draw(pixels, line, path)
 
@@ -153,12 +151,8 @@ class LineReader(OfLanguageModel, SpellingReader):
             return self(images, details=True, **decoding)
 
         def words(line):
-            found = itertools.groupby(line.characters, lambda one: one.character.isspace())
-            for blank, characters in found:
-                letters = [] if blank else list(characters)
-                if letters:
-                    raw = math.prod(one.confidence for one in letters)
-                    yield "".join(one.character for one in letters), self.sure(raw, "word", searched)
+            for letters, sure in self.words(line.characters, searched):
+                yield "".join(one.character for one in letters), sure
 
         return evaluate_reader(read, self.vocabulary, corpus, progress, same, words, judged)
 

@@ -22,7 +22,7 @@ from zoo.contract.options import N_BEST, Option
 from zoo.contract.reader import Metric, Reader, check_utf8
 from zoo.errors import UserError
 from zoo.families.question_answering.vocabulary import COLUMNS, QuestionVocabulary, padded, story_words
-from zoo.metrics.confidence import confidence_report
+from zoo.metrics.confidence import judge
 from zoo.text.files import read_text
 from zoo.text.normalise import normalise_caption, normalise_sentence, split_sentences
 
@@ -263,8 +263,6 @@ class AnsweringReader(Reader):
             | {"questions": len(values)}
             for task, values in sorted(scores.items(), key=lambda one: _order(one[0]))
         }
-        if judged is not None:
-            judged["text"] = sure
         return {
             "questions": len(corpus),
             "accuracy": float(np.mean([one["accuracy"] for one in tasks.values()])),
@@ -274,7 +272,7 @@ class AnsweringReader(Reader):
             "seconds": seconds,
             "questions_per_second": len(corpus) / seconds,
             "skipped": corpus.skipped,
-            "confidence": confidence_report(*sure),
+            "confidence": judge(*sure, judged),
         }
 
     def rows(self, report):

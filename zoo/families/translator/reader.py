@@ -25,7 +25,7 @@ from zoo.contract.options import BEAM_WIDTH, LENGTH_PENALTY, N_BEST, checked_sea
 from zoo.contract.reader import Metric, Reader, check_utf8
 from zoo.errors import UserError
 from zoo.formats.tables import TEXT
-from zoo.metrics.confidence import confidence_report
+from zoo.metrics.confidence import judge
 from zoo.metrics.text import answers
 from zoo.plots.drawing import save
 from zoo.text.normalise import normalise_sentence
@@ -332,21 +332,18 @@ def evaluate_translator(translate, corpus, progress=False, judged=None):
     hypotheses, references, seconds = answers(
         translate, corpus, 512, desc="translating", unit=" sentences", disable=not progress
     )
-    sure = {}
+    sure, chrf = {}, CHRF()
     if hypotheses and not isinstance(hypotheses[0], str):
         pairs = zip(hypotheses, references, strict=True)
-        near = [CHRF().sentence_score(one.text, [wanted]).score / 100 for one, wanted in pairs]
-        found = [one.confidence for one in hypotheses], near
-        sure["confidence"] = confidence_report(*found)
-        if judged is not None:
-            judged["text"] = found
+        near = [chrf.sentence_score(one.text, [wanted]).score / 100 for one, wanted in pairs]
+        sure["confidence"] = judge([one.confidence for one in hypotheses], near, judged)
         hypotheses = [one.text for one in hypotheses]
     metric = BLEU(tokenize="13a")
     bleu = metric.corpus_score(hypotheses, [references])
     return {
         "sentences": len(references),
         "bleu": bleu.score,
-        "chrf": CHRF().corpus_score(hypotheses, [references]).score,
+        "chrf": chrf.corpus_score(hypotheses, [references]).score,
         "signature": str(metric.get_signature()),
         "length_ratio": bleu.ratio,
         "seconds": seconds,
