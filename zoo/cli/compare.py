@@ -158,14 +158,16 @@ def _draw(runs, path):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
+    metrics = dict.fromkeys(metric_of(one["history"]) for one in runs)  # of a run with --keep, a mean
     for number, one in enumerate(runs):
         colour, history, metric = f"C{number}", one["history"], metric_of(one["history"])
         for axes, name, style in ((left, metric, "-"), (right, "loss", ":"), (right, "val_loss", "-")):
             points = [(row["epoch"], row[name]) for row in history if name in row]
             if points:
-                label = one["run"] if name != "loss" else None
+                label = one["run"] if len(metrics) == 1 else f"{one['run']}: {metric}"
+                label = None if name == "loss" else label
                 axes.plot(*zip(*points, strict=True), style, color=colour, marker=".", label=label)
-    left.set(xlabel="epoch", ylabel=f"validation {metric_of(runs[0]['history'])}")
+    left.set(xlabel="epoch", ylabel=f"validation {', '.join(metrics)}")
     right.set(xlabel="epoch", ylabel="loss: validation, and dotted training")
     for axes in (left, right):
         axes.xaxis.get_major_locator().set_params(integer=True)
