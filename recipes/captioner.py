@@ -118,9 +118,7 @@ def main(arguments, prog=None):
         drawn = SelfCritical(task, data, learn.references, third.draws, third.temperature)
         train_stage("rewarded", drawn, third, by="cider")
     calibrating.finish(task, check, output)
-    print(f"The best model is in {output}/best; to caption images with it, and to export it:")
-    print(f"  zoo predict {output} photo.jpg")
-    print(f"  zoo export {output} --output {task.name}.onnx")
+    report.finished(task, output, "caption images with it", "zoo predict {} photo.jpg")
 
 
 if __name__ == "__main__":

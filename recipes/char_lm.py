@@ -19,7 +19,7 @@ import math
 import sys
 from pathlib import Path
 
-from recipes.training import command_line, loop, setup
+from recipes.training import command_line, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.contract.options import positive
 from zoo.errors import UserError
@@ -97,10 +97,13 @@ def main(arguments, prog=None):
         bits, calibrated = _calibrate(task, check)
         task.save(Path(options.output) / "best")
         print(f"Calibrated: bits_per_character {bits:.4f} -> {calibrated:.4f}")
-    print(f"The best model is in {options.output}/best; to write with it, to score text, and to export it:")
-    print(f"  zoo predict {options.output} --prompt 'Once' --length 500 --temperature 0.8")
-    print(f"  zoo evaluate {options.output} --data text.txt")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    report.finished(
+        task,
+        options.output,
+        "write with it, to score text",
+        "zoo predict {} --prompt 'Once' --length 500 --temperature 0.8",
+        "zoo evaluate {} --data text.txt",
+    )
 
 
 def _calibrate(task, text):

@@ -57,9 +57,7 @@ def main(arguments, prog=None):
 
     settings = setup.settings(task, schedule, options)
     course.run(task, learn, check, kept, _validation, options.output, schedule, settings)
-    print(f"The best model is in {options.output}/best; to ask it, a question a line, and to export it:")
-    print(f"  zoo predict {options.output} --story story.txt")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    report.finished(task, options.output, "ask it, a question a line", "zoo predict {} --story story.txt")
 
 
 def _corpora(options, config):

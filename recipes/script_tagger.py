@@ -50,9 +50,7 @@ def main(arguments, prog=None):
 
     settings = setup.settings(task, schedule, options)
     course.run(task, learn, check, kept, _validation, options.output, schedule, settings)
-    print(f"The best model is in {options.output}/best; to tag lines with it, and to export it:")
-    print(f"  zoo predict {options.output} line.png")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    report.finished(task, options.output, "tag lines with it", "zoo predict {} line.png")
 
 
 def _corpora(options):

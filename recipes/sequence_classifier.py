@@ -63,9 +63,7 @@ def main(arguments, prog=None):
 
     output, settings = Path(options.output), setup.settings(task, schedule, options)
     course.run(task, learn, check, kept, _validation, output, schedule, settings)
-    print(f"The best model is in {output}/best; to label sequences with it, and to export it:")
-    print(f"  zoo predict {output} FILE.csv")
-    print(f"  zoo export {output} --output {task.name}.onnx")
+    report.finished(task, output, "label sequences with it", "zoo predict {} FILE.csv")
 
 
 def _corpora(options, vocabulary=None):

@@ -70,9 +70,9 @@ def main(arguments, prog=None):
 
     settings = setup.settings(task, schedule, options)
     course.run(task, learn, check, kept, _validation, options.output, schedule, settings)
-    print(f"The best model is in {options.output}/best; to hear it, a text a line, and to export it:")
-    print(f"  zoo predict {options.output} text.txt --output speech.wav")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    report.finished(
+        task, options.output, "hear it, a text a line", "zoo predict {} text.txt --output speech.wav"
+    )
 
 
 def _corpora(options, config):

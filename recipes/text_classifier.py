@@ -85,9 +85,7 @@ def main(arguments, prog=None):
             data = setup.pipeline(start, learn, first)
             loop.train(start, data, say, output / "language_model", first, settings)
     course.run(task, learn, check, kept, _validation, output, schedule, settings)
-    print(f"The best model is in {output}/best; to classify texts with it, and to export it:")
-    print(f"  zoo predict {output} -")
-    print(f"  zoo export {output} --output {task.name}.onnx")
+    report.finished(task, output, "classify texts with it", "zoo predict {} -")
 
 
 def _corpora(options):

@@ -66,9 +66,7 @@ def main(arguments, prog=None):
     settings = setup.settings(task, schedule, options)
     measure = functools.partial(_validation, schedule=schedule)
     course.run(task, learn, check, kept, measure, options.output, schedule, settings, even=True)
-    print(f"The best model is in {options.output}/best; to translate with it, and to export it:")
-    print(f"  zoo predict {options.output} -")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    report.finished(task, options.output, "translate with it", "zoo predict {} -")
 
 
 def _validation(task, check, schedule):

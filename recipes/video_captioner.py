@@ -54,9 +54,7 @@ def main(arguments, prog=None):
     settings = setup.settings(task, schedule, options)
     measure = functools.partial(describing.validation, schedule=schedule)
     course.run(task, learn, check, kept, measure, options.output, schedule, settings)
-    print(f"The best model is in {options.output}/best; to caption videos with it, and to export it:")
-    print(f"  zoo predict {options.output} clip.mp4")
-    print(f"  zoo export {options.output} --output {task.name}.onnx")
+    report.finished(task, options.output, "caption videos with it", "zoo predict {} clip.mp4")
 
 
 if __name__ == "__main__":

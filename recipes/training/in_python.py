@@ -31,6 +31,7 @@ class _Training:
     task: object = None
     callbacks: tuple = ()
     history: tuple = ()
+    forgotten: bool = False  # the run folder is removed at the end
 
 
 def callbacks():
@@ -45,6 +46,12 @@ def task():
     return training and training.task
 
 
+def is_forgotten():
+    """Whether the run folder is removed at the end, as Python asked for none."""
+    training = _current.get()
+    return bool(training and training.forgotten)
+
+
 def done(history):
     """Keep the history of the run for who called."""
     if training := _current.get():
@@ -57,7 +64,7 @@ def finetune(task, corpus, output=None, **options):
 
     preset = str(task.source or f"a {task.name} in memory")
     with _folder(output) as folder:
-        training = _Training(task, tuple(options.pop("callbacks", ())))
+        training = _Training(task, tuple(options.pop("callbacks", ())), forgotten=output is None)
         config = dataclasses.asdict(task.config)
         _run(task.name, ["finetune", "--preset", preset], corpus, folder, config, options, training)
         task.become(load_folder(os.path.join(folder, "best")))
@@ -70,7 +77,7 @@ def train(family, corpus, output=None, **options):
 
     config = dataclasses.asdict(registry.task_class(family).Config()) | options.get("model", {})
     with _folder(output) as folder:
-        training = _Training(None, tuple(options.pop("callbacks", ())))
+        training = _Training(None, tuple(options.pop("callbacks", ())), forgotten=output is None)
         _run(family, ["train"], corpus, folder, config, options, training)
         return load_folder(os.path.join(folder, "best")), training.history
 

@@ -98,8 +98,7 @@ def main(
     settings = setup.settings(task, schedule, options) | {"characters": "".join(task.vocabulary.characters)}
     last = finish and (lambda task: finish(task, check, options))
     course.run(task, learn, check, kept, _validation, options.output, schedule, settings, last)
-    print(f"The best model is in {options.output}/best; to export it:")
-    print(f"  zoo export {options.output} --output {name}.onnx")
+    report.finished(task, options.output, f"read {unit} with it", "zoo predict {} FILE")
 
 
 def _validation(task, check):

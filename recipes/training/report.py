@@ -4,6 +4,7 @@ import csv
 import math
 import sys
 
+from recipes.training import in_python
 from zoo import files
 
 SHARES = ("cer", "wer", "error", "token_error_rate", "exact")  # metrics that are shown in percent
@@ -70,6 +71,23 @@ def epoch_line(history, scores, epochs, seconds):
 def scores_line(scores):
     """``{metric: value}`` as a person reads them: "cer 4.35%, wer 10.20%"."""
     return ", ".join(shown_score(name, value) for name, value in scores.items())
+
+
+def finished(task, output, doing, *commands):
+    """Say where the best model of a run is, and what can be done with it.
+
+    Args:
+        task: the ``Task``.
+        output: the run folder.
+        doing: "translate with it".
+        commands: ``zoo`` commands that do so, ``{}`` where the folder stands.
+    """
+    if in_python.is_forgotten():
+        print("The model has the weights of the best epoch; give output=FOLDER to keep the run, too.")
+        return
+    print(f"The best model is in {output}/best; to {doing}, and to export it:")
+    for command in (*commands, f"zoo export {{}} --output {task.name}.onnx"):
+        print(f"  {command.format(output)}")
 
 
 def end_line(history, output):

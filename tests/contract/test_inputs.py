@@ -21,6 +21,10 @@ class Texts(Reader):
         return map(Read, list(inputs))
 
 
+class Nested(Texts):
+    columns = {"text": ("text", "translation.text")}
+
+
 class Images(Texts):
     reads, one, takes, columns, axes = "images", "image", "files", {}, 3
     single = Reader.single | np.ndarray
@@ -55,6 +59,8 @@ def test_a_stack_of_arrays_is_several():
 
 def test_what_hugging_face_has():
     assert read(Images, [{"bytes": b"x", "path": None}, {"bytes": None, "path": "a.png"}]) == [b"x", "a.png"]
+    pairs = [{"id": 1, "translation": {"text": "a", "de": "b"}}]
+    assert read(Nested, pairs) == ["a"]
     (samples, rate), = read(Images, {"array": [0.0, 1.0], "sampling_rate": 8000})  # fmt: skip
     assert rate == 8000 and samples.tolist() == [0, 1]
 
@@ -77,3 +83,16 @@ def test_pandas():
         read(Texts, pandas.DataFrame({"x": ["a"], "y": ["b"]}))
     ((names, values),) = read(Sequences, pandas.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0]}))
     assert names == ["x", "y"] and values.shape == (2, 2)
+
+
+class Lazy:
+    """What stands for polars' LazyFrame."""
+
+    collect_schema = None
+
+    def collect(self):
+        return pytest.importorskip("pandas").DataFrame({"review": ["a", "b"]})
+
+
+def test_a_table_that_waits_is_collected():
+    assert read(Texts, Lazy()) == ["a", "b"]

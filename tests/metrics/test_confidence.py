@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from export.runtime import calibrated
-from zoo.metrics.confidence import confidence_report, confidence_rows, fit, out_of_sample
+from zoo.metrics.confidence import confidence_report, confidence_rows, fit, fit_power, out_of_sample, tempered
 
 
 def drawn(count, seed, low=0.5, high=0.5, offset=-0.5):
@@ -72,6 +72,18 @@ def test_few_samples_or_all_alike_give_a_sane_map(count, every):
         assert found.mean() > 0.9
     if every is False and count >= 30:
         assert found.mean() < 0.1
+
+
+def test_what_is_true_stays():
+    random = np.random.default_rng(5)
+    few = [random.uniform(0.3, 1, 30) for _ in range(20)]
+    assert sum(fit(raw, random.random(30) < raw) == [1, 1, 0] for raw in few) > 10
+    logits = random.normal(0, 2, (2000, 5))
+    true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    rows = np.array([random.choice(5, p=one) for one in true])
+    assert fit_power(true, rows) == 1
+    assert fit_power(tempered(true, 2.5), rows) == pytest.approx(0.4, abs=0.02)
+    assert fit_power(tempered(true, 0.5), rows) == pytest.approx(2, abs=0.1)
 
 
 def test_nothing_read_stays_nothing():

@@ -58,7 +58,10 @@ def test_one_training_that_a_callback_ends(tmp_path, capsys):
     assert [float(row["val_loss"]) for row in rows] == pytest.approx([row["val_loss"] for row in history])
     lower = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.0)
     before = task.weights()
+    assert f"The best model is in {run}/best" in capsys.readouterr().out
     rows = task.finetune(learn, callbacks=[lower], epochs=1, validation=PAIRS[:6])  # forgets its folder
+    told = capsys.readouterr().out
+    assert "give output=FOLDER to keep the run" in told and "best model is in" not in told
     assert [row["epoch"] for row in rows] == [0, 1]
     np.testing.assert_allclose(task.weights()["logits/kernel"], before["logits/kernel"], atol=1e-3)
     assert [len(one.shape) for one in task.features(["good cake"])] == [2]

@@ -10,7 +10,7 @@ import numpy as np
 
 from zoo.errors import UserError
 from zoo.formats import held
-from zoo.formats.tables import column
+from zoo.formats.tables import column, flat
 
 _USUAL = ("file_name", "filename", "file", "path")  # of columns that name files
 
@@ -25,6 +25,7 @@ def inputs_of(given, reader):
     Raises:
         UserError: it is nothing that could be inputs.
     """
+    given = held.collected(given)
     if held.is_splits(given):
         raise UserError(f"these are {len(given)} tables ({', '.join(given)}); give one of them")
     if held.is_table(given):
@@ -118,6 +119,7 @@ def _of_table(table, reader):
 
 
 def _of_row(row, reader):
+    row = flat(row) if reader.takes != "files" else row
     chosen = _columns(list(row), reader)
     *others, last = chosen
     if not others:

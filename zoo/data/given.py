@@ -58,6 +58,7 @@ class Given:
         Raises:
             UserError: something is no corpus, or has a row that is none.
         """
+        corpora = held.collected(corpora)
         if isinstance(corpora, str | os.PathLike):
             return [corpora]
         if held.is_splits(corpora):

@@ -18,6 +18,11 @@ def is_table(value):
     )
 
 
+def collected(value):
+    """What a query of polars that waits (LazyFrame) gives; all else as it is."""
+    return value.collect() if hasattr(value, "collect_schema") and hasattr(value, "collect") else value
+
+
 def is_splits(value):
     """Whether a value is a dict of tables, such as a ``DatasetDict``."""
     return isinstance(value, dict) and bool(value) and all(map(is_table, value.values()))

@@ -517,12 +517,12 @@ def _json_rows(value):
 
 def _objects(name, skipped, rows, unit):
     few = list(itertools.islice(rows, _SNIFFED))
-    columns = list(dict.fromkeys(key for _, row in few if isinstance(row, dict) for key in _flat(row)))
+    columns = list(dict.fromkeys(key for _, row in few if isinstance(row, dict) for key in flat(row)))
 
     def read(places):
         for number, row in itertools.chain(few, rows):
             if isinstance(row, dict):
-                row = _flat(row)
+                row = flat(row)
                 yield number, {at: row.get(columns[at]) for at in places}
             else:
                 skipped.append(f"{name}, {unit} {number} is no object; give objects, their keys the columns.")
@@ -530,15 +530,15 @@ def _objects(name, skipped, rows, unit):
     return Table(name, columns, read, skipped, unit)
 
 
-def _flat(row):
+def flat(row):
     """An object, the keys of objects in it as ``key.inner``."""
     if not any(isinstance(value, dict) for value in row.values()):
         return row
-    flat = {}
+    found = {}
     for key, value in row.items():
-        inner = _flat(value) if isinstance(value, dict) else None
-        flat |= {key: value} if not inner else {f"{key}.{name}": part for name, part in inner.items()}
-    return flat
+        inner = flat(value) if isinstance(value, dict) else None
+        found |= {key: value} if not inner else {f"{key}.{name}": part for name, part in inner.items()}
+    return found
 
 
 # === Parquet ===
@@ -555,7 +555,7 @@ def _parquet(name, skipped, data):
 
     def read(places):
         rows = file.rows([columns[at] for at in places], 1024)
-        for number, row in enumerate(map(_flat, rows), 1):
+        for number, row in enumerate(map(flat, rows), 1):
             cells = ((at, columns[at]) for at in places)
             yield number, {at: _named(row.get(title), classes.get(title)) for at, title in cells}
 

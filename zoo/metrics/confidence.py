@@ -17,6 +17,7 @@ PRIOR = 1.0  # strength with which the exponents are held near 1, as it were so 
 STEPS = 60  # of Newton's method; some ten suffice
 # Which of the three weights are equal: those of a curve are those of ``_columns`` times this.
 CURVES = {
+    "none": np.zeros((3, 0)),
     "offset": np.array([[0.0], [0.0], [1.0]]),
     "platt": np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
     "beta": np.eye(3),
@@ -121,9 +122,9 @@ def confidence_rows(report, what):
 def fit(raw, right):
     """The map from raw confidences to the probability that a result is right.
 
-    Of an offset alone, Platt's scaling and beta calibration it is the one whose likelihood is the highest on
-    samples left out, so that few samples do not overfit; targets are smoothed as Platt's are, so that there
-    is an answer where none is wrong, or all are.
+    Of the confidence as it is, an offset alone, Platt's scaling and beta calibration it is the one whose
+    likelihood is the highest on samples left out, so that few samples do not overfit; targets are smoothed as
+    Platt's are, so that there is an answer where none is wrong, or all are.
 
     Args:
         raw: float ``[count]``, 0 to 1; those of 0, where nothing was read, are left out.
@@ -157,19 +158,41 @@ def tempered(probabilities, power):
 def fit_power(probabilities, rows):
     """The ``power`` of ``tempered`` by which the right labels are likeliest, held near 1 by ``PRIOR``.
 
+    It is 1 where others make the right labels of samples left out no likelier.
+
     Args:
         probabilities: float ``[count, labels]``.
         rows: int ``[count]``, the right labels.
     """
     probabilities, rows = np.asarray(probabilities, float), np.asarray(rows)
+    gained = sum(
+        _surprise(probabilities[left], rows[left], 1.0)
+        - _surprise(probabilities[left], rows[left], _likeliest(probabilities[~left], rows[~left]))
+        for left in _folds(len(rows))
+    )
+    return _likeliest(probabilities, rows) if gained > 0 else 1.0
 
-    def loss(power):
-        right = np.take_along_axis(tempered(probabilities, power), rows[:, None], 1)
-        return -np.log(np.maximum(right, 1e-12)).sum() + PRIOR * np.log(power) ** 2
 
-    powers = np.exp(np.linspace(-3, 1.5, 91))
-    best = min(powers, key=loss)
-    return round(float(min(best * np.exp(np.linspace(-0.05, 0.05, 21)), key=loss)), 5)
+def _likeliest(probabilities, rows):
+    """By Newton's method: the cross-entropy is convex in the power."""
+    logs, power = np.log(np.maximum(probabilities, 1e-12)), 1.0
+    right = np.take_along_axis(logs, rows[:, None], 1)[:, 0]
+    for _ in range(STEPS):
+        found = tempered(probabilities, power)
+        mean = (found * logs).sum(-1)
+        slope = (mean - right).sum() + PRIOR * (power - 1)
+        curvature = (found * (logs - mean[:, None]) ** 2).sum() + PRIOR
+        new = np.clip(power - slope / curvature, power / 2, power * 2)
+        if abs(new - power) < 1e-6:
+            break
+        power = new
+    return round(float(power), 5)
+
+
+def _surprise(probabilities, rows, power):
+    """The cross-entropy of the right labels, summed."""
+    right = np.take_along_axis(tempered(probabilities, power), rows[:, None], 1)
+    return -np.log(np.maximum(right, 1e-12)).sum()
 
 
 def power_out_of_sample(probabilities, rows):
@@ -220,6 +243,8 @@ def _fitted(columns, right, curve):
     count = right.sum(), (1 - right).sum()
     target = 1 / (count[1] + 2) + right * ((count[0] + 1) / (count[0] + 2) - 1 / (count[1] + 2))
     start = np.array([1.0, 1.0, 0.0])
+    if not curve.shape[1]:
+        return start
     free = np.ones(curve.shape[1], bool)
     while True:
         used, base = curve[:, free], np.zeros(3)
