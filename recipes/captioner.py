@@ -71,7 +71,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", CaptionerConfig, preset=one is finetune)
     command_line.add_keep(finetune, "images")
     options = top.parse_args(arguments)
-    first = command_line.read_fields(options, "training", Schedule)
+    first = command_line.read_schedule(options)
     second = command_line.read_fields(options, "tuning", Tuning)
     third = command_line.read_fields(options, "reward", Reward)
     setup.set_up(first)

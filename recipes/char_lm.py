@@ -54,7 +54,7 @@ def main(arguments, prog=None):
         )  # fmt: skip
         command_line.add_fields(one, "model", CharLmConfig, preset=one is finetune)
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", StreamSchedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     if options.action == "train":

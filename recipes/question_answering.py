@@ -17,7 +17,6 @@ import functools
 import sys
 
 from recipes.training import command_line, course, keeping, labels, report, setup
-from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
 
@@ -34,7 +33,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", QuestionAnsweringConfig, preset=one is finetune)
     command_line.add_keep(finetune, "questions")
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", Schedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     if options.action == "finetune":

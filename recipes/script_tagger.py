@@ -15,7 +15,6 @@ is held out.
 import sys
 
 from recipes.training import command_line, course, keeping, report, setup
-from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 from zoo.text.scripts import BACKGROUND
 
@@ -33,7 +32,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", ScriptTaggerConfig, preset=one is finetune)
     command_line.add_keep(finetune, "lines")
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", Schedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     preset = setup.load_preset(options, ScriptTagger) if options.action == "finetune" else None

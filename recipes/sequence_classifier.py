@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from recipes.training import command_line, course, keeping, labels, report, setup
-from recipes.training.schedule import Schedule
 from zoo.data.splitting import level_by_folder
 from zoo.errors import UserError
 
@@ -41,7 +40,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", SequenceClassifierConfig, preset=one is finetune)
     command_line.add_keep(finetune, "sequences")
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", Schedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     if options.action == "finetune":

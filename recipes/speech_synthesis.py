@@ -19,7 +19,6 @@ import sys
 import numpy as np
 
 from recipes.training import command_line, course, keeping, report, setup
-from recipes.training.schedule import Schedule
 from zoo import registry
 from zoo.errors import UserError
 
@@ -38,7 +37,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", SpeechSynthesisConfig, preset=one is finetune)
     command_line.add_keep(finetune, "utterances")
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", Schedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     preset = setup.load_preset(options, SpeechSynthesis) if options.action == "finetune" else None

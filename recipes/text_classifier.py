@@ -34,10 +34,17 @@ class LanguageModel(Schedule):
     epochs: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class TuningSchedule(Schedule):
+    """See ``Schedule``. With more epochs a preset learns no more of new texts and forgets more of its own."""
+
+    epochs: int = 10
+
+
 def main(arguments, prog=None):
     from zoo.families.text_classifier.network import LanguageModels, TextClassifier, TextClassifierConfig
 
-    top, train, finetune = command_line.parser(__doc__, prog=prog)
+    top, train, finetune = command_line.parser(__doc__, prog=prog, tuning=TuningSchedule)
     train.add_argument(
         "--minimum-count", type=int, default=2, metavar="N", help="learn words that occur N times, default 2"
     )
@@ -52,7 +59,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", TextClassifierConfig, preset=one is finetune)
     command_line.add_keep(finetune, "texts")
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", Schedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     if options.action == "finetune":

@@ -47,7 +47,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", TranslatorConfig, preset=one is finetune)
     command_line.add_keep(finetune, "pairs")
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", SentenceSchedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     if options.action == "train":

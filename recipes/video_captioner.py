@@ -22,7 +22,6 @@ frames that another program made are read, as .npy `[frames, features]`.
 import functools
 
 from recipes.training import command_line, course, describing, report, setup
-from recipes.training.schedule import Schedule
 
 
 def main(arguments, prog=None):
@@ -37,7 +36,7 @@ def main(arguments, prog=None):
         command_line.add_fields(one, "model", VideoCaptionerConfig, preset=one is finetune)
     command_line.add_keep(finetune, "videos")
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", Schedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     preset, config, own = describing.read_config(options, VideoCaptioner, "frame_size")

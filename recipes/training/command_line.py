@@ -27,7 +27,7 @@ def command(main):
         sys.exit(130)
 
 
-def parser(doc, schedule=Schedule, prog=None):
+def parser(doc, schedule=Schedule, prog=None, tuning=None):
     """A parser with ``train`` and ``finetune`` and the options that every recipe has.
 
     Args:
@@ -35,6 +35,7 @@ def parser(doc, schedule=Schedule, prog=None):
         schedule: ``Schedule``, or a class derived from it with other defaults.
         prog: the command that calls the recipe, such as ``zoo train line_ocr``; it gives the action, and the
             preset. None where the recipe is called by itself.
+        tuning: the schedule of ``finetune``, where that has other defaults.
 
     Returns:
         ``(parser, train, finetune)``.
@@ -68,10 +69,20 @@ def parser(doc, schedule=Schedule, prog=None):
         one.add_argument(
             "--allow-skipped", action="store_true", help="go on although more than a tenth cannot be used"
         )
-        add_fields(one, "training", schedule)
-        one.set_defaults(**{"training.schedule": schedule})
+        usual = tuning or schedule if action == "finetune" else schedule
+        add_fields(one, "training", usual)
+        one.set_defaults(**{"training.schedule": usual})
         found.append(one)
     return top, *found
+
+
+def read_schedule(options):
+    """The schedule of the options ``--training.*``, of the class that ``parser`` was given.
+
+    Raises:
+        UserError: see ``read_fields``.
+    """
+    return read_fields(options, "training", getattr(options, "training.schedule"))
 
 
 def add_hold_out(parser, unit):

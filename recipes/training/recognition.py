@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from recipes.training import command_line, course, keeping, report, setup
-from recipes.training.schedule import Schedule
 from zoo import registry
 from zoo.errors import UserError
 
@@ -60,7 +59,7 @@ def main(
     if tuning:
         tuning(finetune)
     options = top.parse_args(arguments)
-    schedule = command_line.read_fields(options, "training", Schedule)
+    schedule = command_line.read_schedule(options)
     setup.set_up(schedule)
 
     preset = setup.load_preset(options, cls) if options.action == "finetune" else None

@@ -9,6 +9,7 @@ import zoo
 from export import runtime
 from export.onnx_file import to_onnx
 from zoo.contract.calibration import _with
+from zoo.errors import UserError
 
 WHITE = np.full((48, 400), 255, np.uint8)
 NOTHING = {  # what has nothing to be read, heard or seen in it
@@ -20,7 +21,15 @@ NOTHING = {  # what has nothing to be read, heard or seen in it
     "translator_en_de": ["", " "],
     "sentiment_en": ["", " "],
     "captioner_flickr8k": [np.full((224, 224, 3), 90, np.uint8)],
+    "actions_msr3d": [np.zeros((40, 60))],
+    "wrist_activity": [np.zeros((200, 3)), np.full((50, 3), 31.0)],
     "video_moving_digits": [np.zeros((9, 64, 64, 3), np.uint8)],
+}
+REFUSED = {  # the same, where it is an error
+    "ink_formulae": [np.zeros((2, 3)), np.zeros((0, 3))],
+    "qa_babi": ["", {"question": "Where is Mary?", "context": ""}],
+    "voice_de_kerstin": ["", "?!"],
+    "wrist_activity": [np.full((50, 3), np.nan)],
 }
 MAPS = {"text": [0.7, 0.4, -0.3], "word": [1.2, 0.8, 0.1]}
 
@@ -29,6 +38,12 @@ MAPS = {"text": [0.7, 0.4, -0.3], "word": [1.2, 0.8, 0.1]}
 def test_nothing_read_is_not_certainty(name):
     found = zoo.load(name).predict(NOTHING[name], details=True)
     assert [one.confidence for one in found] == [0] * len(found) and found
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nothing_to_read_is_refused(name):
+    found = zoo.load(name).predict(REFUSED[name], details=True, errors="return")
+    assert found and all(isinstance(one, UserError) for one in found)
 
 
 def test_what_reads_as_noise_is_doubtful():

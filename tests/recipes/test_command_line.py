@@ -168,6 +168,19 @@ def test_every_option_says_what_it_means(family, parsers_of):
         assert usage.endswith("--data CORPUS [CORPUS ...] --output RUN [options]")
 
 
+def test_finetune_may_have_a_schedule_of_its_own(parsers_of):
+    found = parsers_of("text_classifier")
+
+    def read(action, *more):
+        options, _ = found[action].parse_known_args(["--data", "a", "--output", "b", *more])
+        return command_line.read_schedule(options)
+
+    assert read("train") == Schedule() and read("train").epochs == 30
+    tuned = read("finetune", "--preset", "c", "--training.learning-rate", "0.1")
+    assert tuned.epochs == 10 and tuned.learning_rate == 0.1
+    assert "(a whole number; default: 10)" in " ".join(found["finetune"].format_help().split())
+
+
 def test_the_zoo_command_calls_them_by_its_own_name(parsers_of):
     called = parsers_of("line_ocr", "zoo finetune line_ocr_en")["finetune"]
     usage = " ".join(called.format_usage().split())

@@ -104,15 +104,15 @@ def confidence_rows(report, what):
         missing = "of what is missing" if report["graded"] else "of the errors"
         text += f"; the least confident tenth has {report['least_confident_tenth']:.0%} {missing}"
     rows = [("confidence", text)]
-    limit = None if report["graded"] else report["threshold"]
+    limit = report["threshold"]
     if limit and limit["wrong_below"] is not None and limit["wrong_above"] is not None:
-        rows.append(
-            (
-                "threshold",
-                f"below {limit['confidence']:.2f}: {limit['below']:.0%} of the {what}, of which "
-                f"{limit['wrong_below']:.0%} are wrong; above it, {limit['wrong_above']:.1%} are",
-            )
-        )
+        below, above = limit["wrong_below"], limit["wrong_above"]
+        text = f"below {limit['confidence']:.2f}: {limit['below']:.0%} of the {what}, "
+        if report["graded"]:
+            text += f"{1 - below:.2f} right in the mean; above it, {1 - above:.2f}"
+        else:
+            text += f"of which {below:.0%} are wrong; above it, {above:.1%} are"
+        rows.append(("threshold", text))
     return rows
 
 

@@ -29,6 +29,7 @@ from zoo.families.script_tagger.vocabulary import Classes
 from zoo.formats.streams import Csv, Tsv
 from zoo.images.columns import INK, WIDEST, ink_of, joined, segments_of, smoothed, trimmed, voted
 from zoo.images.lines import read_strip
+from zoo.metrics.confidence import judge
 from zoo.metrics.text import answers
 from zoo.text.scripts import line_direction, reading_text
 
@@ -76,7 +77,8 @@ class Tagging:
     Attributes:
         segments: list of ``Segment`` from the left, all that is not background.
         columns: uint8 ``[width]``, the class of each pixel column, a row of the vocabulary.
-        confidence: the mean probability of the class of each column, 0 to 1; 0 where there is no text.
+        confidence: the share of the columns whose class is expected to be right, 0 to 1; 0 where there is no
+            text.
         reading: the text of the whole line in reading order; None where there were no readers.
     """
 
@@ -186,6 +188,7 @@ class TagReader(Reader):
         ),
     )  # fmt: skip
     formats = Reader.formats | {"tsv": SegmentTsv, "csv": SegmentCsv}
+    judges = True
     plots, plot_help = "one", "the line, each column in the colour of its class"
     metrics = (
         Metric("accuracy", "accuracy of columns", "{:.2%}"), Metric("segment_f1", "F1 of segments", "{:.2%}"),
@@ -258,14 +261,16 @@ class TagReader(Reader):
         """
         columns = np.asarray(columns)
         if columns.dtype.kind == "U":
-            known, numbers = np.unique(columns, return_inverse=True)
-            columns = np.array([self.vocabulary.row(name) for name in known.tolist()], np.uint8)[numbers]
-        sure = np.ones(len(columns)) if sure is None else sure
+            names, numbers = np.unique(columns, return_inverse=True)
+            columns = np.array([self.vocabulary.row(name) for name in names.tolist()], np.uint8)[numbers]
+        known = sure is None
+        sure = np.ones(len(columns)) if known else sure
         segments = [
             Segment(self.vocabulary.names[row], first, last, float(sure[first : last + 1].mean()))
             for row, first, last in segments_of(columns)
         ]
-        return Tagging(segments, columns, float(sure.mean()) if segments else 0.0)
+        mean = float(sure.mean()) if segments else 0.0
+        return Tagging(segments, columns, mean if known else self.sure(mean))
 
     # === Reading ===
 
@@ -311,9 +316,9 @@ class TagReader(Reader):
 
     # === Measuring ===
 
-    def evaluate(self, corpus, progress=False):
+    def evaluate(self, corpus, progress=False, judged=None):
         """What ``evaluate_tagger`` gives."""
-        return evaluate_tagger(lambda images: self(images, details=True), self, corpus, progress)
+        return evaluate_tagger(lambda images: self(images, details=True), self, corpus, progress, judged)
 
     def rows(self, report):
         lines = ("lines", f"{report['lines']} ({report['columns']} columns)")
@@ -365,7 +370,7 @@ def cut_out(pixels, segment, columns):
     return piece[max(0, top) : min(height, bottom)]
 
 
-def evaluate_tagger(tag, reader, corpus, progress=False):
+def evaluate_tagger(tag, reader, corpus, progress=False, judged=None):
     """How well a function that tags line images finds the classes of a corpus's columns.
 
     Args:
@@ -380,7 +385,9 @@ def evaluate_tagger(tag, reader, corpus, progress=False):
         that either has (intersection over union above 0.5); ``segments``, how many there are; ``classes``,
         for each of the model's ``{name: {"precision", "recall", "columns"}}``; ``confusion``, int
         ``[classes][classes]``, how many columns of each class (first index) were given each; ``seconds`` that
-        tagging took and ``lines_per_second``; ``skipped`` (sentences on lines that could not be used).
+        tagging took and ``lines_per_second``; ``skipped`` (sentences on lines that could not be used);
+        ``confidence``, see ``zoo.metrics.confidence.confidence_report``. ``judged``, a dict, gets "text":
+        confidences, and the share of each line's columns that is right.
 
     Raises:
         UserError: the corpus has a class that the model has not.
@@ -390,9 +397,11 @@ def evaluate_tagger(tag, reader, corpus, progress=False):
     found, wanted, seconds = answers(tag, corpus, WINDOW, desc="tagging", unit=" lines", disable=not progress)
     names = reader.vocabulary.names
     confusion, hits, given, meant = np.zeros((len(names),) * 2, int), 0, 0, 0
+    sure = [one.confidence for one in found], []
     for one, columns in zip(found, wanted, strict=True):
         right = reader.tagging_of(columns).columns
         np.add.at(confusion, (right, one.columns), 1)
+        sure[1].append(float(np.mean(right == one.columns)))
         ours, theirs = segments_of(one.columns), segments_of(right)
         hits, given, meant = hits + _hits(ours, theirs), given + len(ours), meant + len(theirs)
     right, said, there = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
@@ -415,6 +424,7 @@ def evaluate_tagger(tag, reader, corpus, progress=False):
         "seconds": seconds,
         "lines_per_second": len(found) / seconds,
         "skipped": corpus.skipped,
+        "confidence": judge(*sure, judged),
     }
 
 

@@ -141,10 +141,11 @@ class SequenceReader(LabellingReader):
             for key, one in zip(keys, probabilities, strict=True):
                 found[key if self._carries else key[0]].append(one)
         bar.update(len(sequences))
-        return {key: self._label(np.mean(found[key], 0), len(values)) for key, values in sequences.items()}
+        return {key: self._label(np.mean(found[key], 0), values) for key, values in sequences.items()}
 
-    def _label(self, probabilities, steps):
-        return SequenceLabel.of(self.vocabulary.labels, self.calibrated(probabilities), steps)
+    def _label(self, probabilities, values):
+        found = SequenceLabel.of(self.vocabulary.labels, self.calibrated(probabilities), len(values))
+        return dataclasses.replace(found, confidence=0.0) if _is_still(values) else found
 
     def _run(self, parts, states=None):
         """List of float32 ``[steps, channels]`` -> probabilities ``[parts, labels]``, and the new states."""
@@ -364,6 +365,11 @@ def _is_table(item):
 
 def _cut(values, start, end):
     return values[start:end]
+
+
+def _is_still(values):
+    """Whether no channel of a sequence ever changes: its label is made up, as of a sensor that is off."""
+    return len(values) > 1 and not (np.fmax.reduce(values) > np.fmin.reduce(values)).any()
 
 
 def _batches(lengths, threads):
