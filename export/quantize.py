@@ -1,29 +1,28 @@
 """Smaller weights in an exported ONNX graph: int8 or float16."""
 
 import functools
-import logging
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 
-from zoo.backend import quiet_logging
-
 SMALLEST = 1024  # values; what is smaller, biases mostly, stays as it is
-# Units from which a step of a `Scan` is faster in 8 bits, as an LSTM is from 32 on.
-LEAST_STEP = 192
+# Units from which an LSTM, and a step of a plain RNN that is a `Scan`, is faster in 8 bits.
+LEAST_LSTM, LEAST_STEP = 48, 384
+# Weights that are computed with have seven bits: with eight, processors without VNNI overflow 16-bit sums.
+LARGEST_WEIGHT = 63
+LARGEST_INPUT = 127  # of the symmetric 8 bits of what they are multiplied by
 
 
 def int8(model, exact=()):
-    """Quantises weights to 8 bits, and computes with them where onnxruntime can.
+    """Quantises weights to 8 bits, and computes with them where that is faster.
 
-    LSTMs and matrix products with constants become onnxruntime's dynamically quantised operations
-    (``DynamicQuantizeLSTM``, ``MatMulInteger``): their inputs are quantised as they come, so no calibration
-    is needed; so does a step of a plain RNN of ``LEAST_STEP`` units that is a ``Scan``. All other weights (of
-    GRUs, other plain RNNs, convolutions, embeddings) are stored as int8 with a scale for each output channel,
-    and widened again when the file is loaded.
+    What a row of a batch gives never depends on the other rows, nor on padding. Matrix products with
+    constants become ``MatMulInteger``, with a scale for each row of the input. An LSTM becomes a ``Scan``
+    over the batch that runs onnxruntime's ``DynamicQuantizeLSTM``, which has one scale for all that it is
+    given, on one sequence at a time. No calibration is needed. All other weights (of GRUs, plain RNNs of
+    fewer than ``LEAST_STEP`` units, LSTMs of fewer than ``LEAST_LSTM``, convolutions, embeddings) are stored
+    as int8 with a scale for each output channel, and widened again when the file is loaded.
 
     Args:
         model: an ``onnx.ModelProto`` with float32 weights, left as it is.
@@ -33,48 +32,208 @@ def int8(model, exact=()):
         Another ``onnx.ModelProto``.
     """
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    model = _copy(model)
     exact = {_signature(value) for value in exact}
-    kept = {
-        constant.name
-        for constant in model.graph.initializer
-        if exact and _signature(onnx.numpy_helper.to_array(constant)) in exact
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in model.graph.initializer}
+    kept = {name for name, value in constants.items() if exact and _signature(value) in exact}
+    floats = {
+        name: value
+        for name, value in constants.items()
+        if value.dtype == np.float32 and value.size >= SMALLEST and name not in kept
     }
-    excluded = [node.name for node in model.graph.node if kept & set(node.input)]
-    # It advises to prepare models that need no preparation.
-    with tempfile.TemporaryDirectory() as folder, quiet_logging(logging.WARNING):
-        path = Path(folder, "int8.onnx")
-        # Seven bits: with eight, processors without VNNI overflow 16-bit sums on their way.
-        quantize_dynamic(
-            _copy(model), path, op_types_to_quantize=["LSTM", "MatMul"], weight_type=QuantType.QInt8,
-            nodes_to_exclude=excluded, per_channel=True, reduce_range=True,
-            extra_options={"EnableSubgraph": True},  # in loops too
-        )  # fmt: skip
-        quantised = onnx.load(path)
-    _restore_small_steps(model, quantised)
+    quantiser = _Quantiser(model, floats)
+    quantiser.rewrite(model.graph)
+    model.graph.initializer.extend(quantiser.constants.values())
+    _drop_unread(model.graph)
 
     def store(name, value):
         return ({name: value}, []) if name in kept else _as_int8(name, value)
 
-    return _stored(quantised, store)
+    return _stored(model, store)
 
 
-def _restore_small_steps(model, quantised):
-    """Gives each ``Scan`` whose steps are too small for 8 bits the body that it had."""
-    constants = {constant.name: constant for constant in model.graph.initializer}
-    scans = {node.name: node for node in model.graph.node if node.op_type == "Scan"}
-    for node in quantised.graph.node:
-        if node.name not in scans:
-            continue
-        (body,) = (one.g for one in scans[node.name].attribute if one.name == "body")
-        read = {name for inner in body.node for name in inner.input} & constants.keys()
-        if any(np.prod(constants[name].dims) >= LEAST_STEP**2 for name in read):
-            continue
-        (coarse,) = (one.g for one in node.attribute if one.name == "body")
-        coarse.CopyFrom(body)
-        there = {constant.name for constant in quantised.graph.initializer}
-        quantised.graph.initializer.extend(constants[name] for name in sorted(read - there))
+class _Quantiser:
+    """Rewrites the nodes of graphs that compute with constants of a model."""
+
+    def __init__(self, model, floats):
+        self.floats, self.constants = floats, {}  # by name: arrays; what is added, as TensorProto
+        self.opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+        self.model = model
+
+    def rewrite(self, graph, is_step=False):
+        """Quantises the nodes of a graph and of those in it; ``is_step`` of what a ``Scan`` does."""
+        nodes = []
+        for node in graph.node:
+            for inner in _graphs(node):
+                self.rewrite(inner, node.op_type == "Scan")
+            if node.op_type == "LSTM" and self._is_lstm(node):
+                nodes += self._lstm(node)
+            elif node.op_type in ("MatMul", "Gemm") and self._is_product(node, is_step):
+                nodes += self._product(node)
+            else:
+                nodes.append(node)
+        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+        del graph.node[:]
+        graph.node.extend(copies)
+
+    def _constant(self, name, value):
+        """The name of a constant, which is added once."""
+        import onnx
+
+        if name not in self.constants:
+            self.constants[name] = onnx.numpy_helper.from_array(np.ascontiguousarray(value), name)
+        return name
+
+    def _weights(self, name, value):
+        """The names of a constant in 8 bits and of its scales: float ``[…, in, out]`` to ``[…, out]``."""
+        scale = np.abs(value).max(axis=-2) / np.float32(LARGEST_WEIGHT)
+        scale[scale == 0] = 1
+        small = np.round(value / scale[..., None, :]).astype("int8")
+        return self._constant(f"{name}_int8", small), self._constant(f"{name}_scale", scale)
+
+    # === Matrix products ===
+
+    def _is_product(self, node, is_step):
+        weight = self.floats.get(node.input[1])
+        if weight is None or weight.ndim != 2 or is_step and weight.size < LEAST_STEP**2:
+            return False
+        given = _attributes(node)
+        return not given.get("transA") and given.get("alpha", 1) == given.get("beta", 1) == 1
+
+    def _product(self, node):
+        """``x @ w`` as ``scale_of_row * (round(x / scale_of_row) @ w_int8) * scale_of_column``."""
+        from onnx import TensorProto
+
+        x, weight, *bias = node.input
+        value, turned = self.floats[weight], _attributes(node).get("transB")
+        name = f"{weight}_turned" if turned else weight
+        small, scale = self._weights(name, value.T if turned else value)
+        scale = self._constant(f"{scale}_step", self._array(scale) / np.float32(LARGEST_INPUT))
+        least = self._constant("int8_least", np.array(1e-30, "float32"))  # of a row of zeros
+        unit = self._constant("int8_unit", np.array(1 / LARGEST_INPUT, "float32"))
+        zero = self._constant("int8_zero", np.array(128, "uint8"))
+        made = _Nodes(node)
+        size = made.add("Abs", [x])
+        if self.opset < 18:
+            size = made.add("ReduceMax", [size], axes=[-1], keepdims=1)
+        else:
+            size = made.add("ReduceMax", [size, self._constant("int8_last", np.array([-1]))], keepdims=1)
+        size = made.add("Max", [size, least])
+        rounded = made.add("QuantizeLinear", [made.add("Div", [x, size]), unit, zero])
+        product = made.add("MatMulInteger", [rounded, small, zero])
+        product = made.add("Cast", [product], to=TensorProto.FLOAT)
+        product = made.add("Mul", [made.add("Mul", [product, scale]), size])
+        if bias and bias[0]:
+            made.add("Add", [product, bias[0]])
+        return made.named(node.output[0])
+
+    def _array(self, name):
+        import onnx
+
+        return onnx.numpy_helper.to_array(self.constants[name])
+
+    # === LSTMs ===
+
+    def _is_lstm(self, node):
+        constant = self.floats.keys() >= {*node.input[1:3]}
+        return constant and self.floats[node.input[2]].shape[2] >= LEAST_LSTM
+
+    def _lstm(self, node):
+        """A ``Scan`` over the batch, whose step is the LSTM on one sequence."""
+        from onnx import TensorProto, helper
+
+        if "com.microsoft" not in {one.domain for one in self.model.opset_import}:
+            self.model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+        x, kernel, recurrent, bias, lengths, h, c, peephole = [*node.input, *[""] * 5][:8]
+        # Of LSTM [directions, 4 units, in]; of DynamicQuantizeLSTM [directions, in, 4 units].
+        small, scales = [], []
+        for name in (kernel, recurrent):
+            values, scale = self._weights(f"{name}_turned", self.floats[name].transpose(0, 2, 1))
+            small.append(values)
+            scales += [scale, self._constant(f"{scale}_zero", np.zeros_like(self._array(scale), "int8"))]
+        axes = [self._constant(f"int8_axis_{i}", np.array([i])) for i in range(3)]
+        name = node.name or node.output[0]
+
+        # Of what has an axis of the batch: its name outside, that axis, and what its row is called inside.
+        given, rows, ones, made, steps = [], [], [], [], []
+        for i, (value, axis) in enumerate(((x, 1), (lengths, 0), (h, 1), (c, 1))):
+            ones.append(f"{name}/one_{i}" if value else "")
+            if value:
+                kind = TensorProto.FLOAT if axis else TensorProto.INT32
+                rows.append(helper.make_tensor_value_info(f"{name}/row_{i}", kind, None))
+                given.append((value, axis))
+                steps.append(helper.make_node("Unsqueeze", [rows[-1].name, axes[axis]], [ones[-1]]))
+        outputs = [f"{name}/all_{i}" if value else "" for i, value in enumerate(node.output)]
+        lstm = helper.make_node(
+            "DynamicQuantizeLSTM", [ones[0], *small, bias, *ones[1:], peephole, *scales], outputs,
+            name=f"{name}_int8", domain="com.microsoft",
+        )  # fmt: skip
+        lstm.attribute.extend(one for one in node.attribute if one.name != "layout")
+        steps.append(lstm)
+        ends = []
+        for i, value in enumerate(node.output):
+            if value:  # y [time, directions, 1, units], h and c [directions, 1, units]
+                axis = 1 if i else 2
+                ends.append(helper.make_tensor_value_info(f"{name}/end_{i}", TensorProto.FLOAT, None))
+                made.append((value, axis))
+                steps.append(helper.make_node("Squeeze", [outputs[i], axes[axis]], [ends[-1].name]))
+        return [
+            helper.make_node(
+                "Scan", [value for value, _ in given], [value for value, _ in made], name=name,
+                body=helper.make_graph(steps, f"{name}_row", rows, ends), num_scan_inputs=len(given),
+                scan_input_axes=[axis for _, axis in given], scan_output_axes=[axis for _, axis in made],
+            )
+        ]  # fmt: skip
+
+
+class _Nodes(list):
+    """The nodes that take the place of one, named after it."""
+
+    def __init__(self, node):
+        self.base = f"{node.output[0]}/int8"
+
+    def add(self, kind, inputs, **attributes):
+        """Adds an operation; gives the name of its output."""
+        from onnx import helper
+
+        name = f"{self.base}_{len(self)}"
+        self.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
+
+    def named(self, output):
+        """The nodes, the last of which gives the output."""
+        self[-1].output[0] = output
+        return self
+
+
+def _attributes(node):
+    from onnx import helper
+
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
+
+
+def _drop_unread(graph):
+    """Takes constants out that no node reads any more."""
+    read = {one.name for one in graph.output} | _read(graph)
+    constants = [one for one in graph.initializer if one.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(constants)
+
+
+def _read(graph):
+    """The names of all that the nodes of a graph, and of those in it, read."""
+    names = set()
+    for node in graph.node:
+        names.update(node.input)
+        for inner in _graphs(node):
+            names |= _read(inner) | {one.name for one in inner.output}
+    return names
+
+
+def _graphs(node):
+    """The graphs inside a node: a loop's body, a condition's branches."""
+    return [inner for one in node.attribute for inner in (one.g, *one.graphs) if inner.node]
 
 
 def _signature(value):
