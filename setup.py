@@ -82,6 +82,7 @@ extras = {
         "hypothesis>=6.100",
         "pandas>=2.2",
         "import-linter>=2.5",
+        "tokenizers>=0.20",  # reads the tokenizer of exported text models, as hosts do
         "librosa>=0.11",
         "ruff>=0.17",
     ],

@@ -2,7 +2,6 @@
 
 import bisect
 import collections
-import dataclasses
 import json
 import os
 import subprocess
@@ -13,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 import zoo
-from export import keras_file, keras_model, onnx_graph, preprocessing, quantize, recurrent, runtime, verify
+from export import about, keras_file, keras_model, onnx_graph, preprocessing, quantize, recurrent, verify
 from export.traceable import layer_of_scope, traceable
 from export.verify import ExportError
 from zoo.contract.task import Task
 from zoo.errors import UserError, reason
-from zoo.files import atomic_write
 
 TIMED_BATCH, TIMED_STEPS = 8, 150  # of a Keras model's sequences, where int8 is timed
 
@@ -98,18 +96,17 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         report["float32_difference"] = report["max_difference"]
         report["max_difference"] = verify.difference(subject, _pairs(subject, converted, cases))
         report["nodes"] = _count(converted)
-    import onnx
-
-    onnx.helper.set_model_props(converted, metadata(subject, name if preset is None else preset, report))
-    try:
-        data = converted.SerializeToString(deterministic=True)
-    except Exception as error:  # protobuf's limit; its exception differs from version to version
-        raise ExportError("The model is larger than the 2 GiB that one ONNX file holds") from error
-    with atomic_write(path) as file:
-        file.write(data)
+    preset = name if preset is None else preset
+    if task:
+        said = about.of_task(subject, preset, report)
+        text = f"{preset or subject.name}: {said['description']} See docs/file_format.md of seqzoo."
+    else:
+        said, text = {"version": zoo.__version__, "preset": preset, "report": report}, ""
+    about.document(converted, subject.serving, text)
+    size = about.write(converted, path, said)
     if int8:  # not in the file, whose bytes depend on the weights alone
         report["milliseconds"] = quantize.milliseconds(whole, converted, _example(subject, cases))
-    return {"size": len(data), **report}
+    return {"size": size, **report}
 
 
 def load(model, example=None):
@@ -208,25 +205,6 @@ def read_example(path):
             f"{path}: no .npz file of arrays ({reason(error)}); write one with "
             "numpy.savez(path, **{name of an input: array})"
         ) from error
-
-
-def metadata(subject, preset, report):
-    """``{key: str}``: what the file says of itself, and all that the reader needs beside the graph."""
-    values = {"version": zoo.__version__, "preset": preset, "report": report}
-    if isinstance(subject, Task):
-        values |= {
-            "format": runtime.FORMAT,
-            "task": subject.name,
-            "config": dataclasses.asdict(subject.config),
-            **subject.vocabulary.metadata(),
-            "licence": subject.card.get("licence", ""),
-            "figures": subject.card.get("figures", []),
-            **{f"asset.{name}": data.decode("utf-8") for name, data in subject.assets.items()},
-        }
-    return {
-        f"seqzoo.{key}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        for key, value in values.items()
-    }
 
 
 def _example(subject, cases):

@@ -25,6 +25,7 @@ import io
 import itertools
 import json
 import math
+import mmap
 import os
 import re
 import statistics
@@ -52,7 +53,9 @@ from PIL import (  # noqa: E402  (those of IMAGE_FORMATS; Image.open would else 
     WebPImagePlugin,  # noqa: F401
 )
 
-FORMAT = "1"  # the version of the metadata that this file understands
+FORMAT = "2"  # the version of the metadata that exporters write
+FORMATS = ("1", FORMAT)  # those that this file understands; in the first a vocabulary may be no object
+MAX_METADATA = 1 << 26  # bytes; a large language model takes a few million
 MIN_HEIGHT = 8  # pixels; lower than this no letter can be told from another
 MAX_ASPECT = 250  # width / height; the longest lines of print stay below 100
 MAX_PIXELS = 1 << 26  # of one image, decoded; with its copies below a gigabyte
@@ -153,7 +156,7 @@ def load(path, threads=None, provider=None):
             f"{path}: a {metadata.get('task')} model, which needs more than this file (no {error.name} "
             "here): install seqzoo"
         ) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ReaderError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
 
@@ -193,6 +196,7 @@ def open_file(path, provider=None):
         )
     if not os.path.isfile(path):
         raise ReaderError(f"{path}: there is no such file; give an .onnx file that `zoo export` wrote")
+    _check_contents(path)
     options = onnxruntime.SessionOptions()
     # Whole batches run side by side, each on one core: a third more lines per second on two cores
     # than every operation split between them, as the steps of an LSTM are too small to split.
@@ -218,9 +222,84 @@ def open_file(path, provider=None):
         )
     if "format" not in metadata:
         raise ReaderError(f"{path}: an ONNX file, but not one of seqzoo's; export it with `zoo export`")
-    if metadata["format"] != FORMAT:
+    if metadata["format"] not in FORMATS:
         raise ReaderError(unknown_model(path, metadata))
     return session, metadata
+
+
+def _check_contents(path):
+    """Raises a ReaderError on what no file of seqzoo has and onnxruntime would load.
+
+    Weights in other files, of which old versions of onnxruntime read any that the path leads to, and metadata
+    of any size. Only the lengths of fields are read; what is no ONNX file is left for onnxruntime to refuse.
+    """
+    size, outside = 0, False
+    with open(path, "rb") as file, contextlib.suppress(ValueError, IndexError, RecursionError):
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            size = sum(end - start for number, start, end in _fields(data, 0, len(data)) if number == 14)
+            outside = _outside(data, 0, len(data), _MODEL)
+    if size > MAX_METADATA:
+        raise ReaderError(
+            f"{path}: {size >> 20} MiB of metadata, of which a model has {MAX_METADATA >> 20} at most; it is "
+            "damaged, or not seqzoo's"
+        )
+    if outside:
+        raise ReaderError(
+            f"{path}: its weights are said to be in another file, and a model of seqzoo is one file; export "
+            "it again"
+        )
+
+
+# Where protobuf's messages of ONNX have tensors: the number of a field -> the fields of what is in it. A
+# tensor is {}, of which field 13 says where its values are if they are in another file.
+_TENSOR = {}
+_GRAPH = {}
+_ATTRIBUTE = {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH, 22: {1: _TENSOR}, 23: {1: _TENSOR}}
+_NODE = {5: _ATTRIBUTE}
+_GRAPH |= {1: _NODE, 5: _TENSOR, 15: {1: _TENSOR, 2: _TENSOR}}
+_MODEL = {7: _GRAPH, 25: {7: _NODE}}
+
+
+def _outside(data, start, end, kinds):
+    """Whether a protobuf message has a tensor whose values are in another file."""
+    for number, first, last in _fields(data, start, end):
+        if kinds is _TENSOR and number == 13:
+            return True
+        if number in kinds and _outside(data, first, last, kinds[number]):
+            return True
+    return False
+
+
+def _fields(data, at, end):
+    """Iterate over the fields of a protobuf message that have a length: ``(number, start, end)``."""
+    while at < end:
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 2:
+            length, at = _varint(data, at)
+            yield key >> 3, at, min(at + length, end)
+            at += length
+        elif kind == 0:
+            _, at = _varint(data, at)
+        else:
+            at += {1: 8, 5: 4}[kind] if kind in (1, 5) else end
+
+
+def _varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            return value, at
+        if shift > 63:
+            raise ValueError("no number")
+
+
+def characters_of(metadata):
+    """The characters of a vocabulary, a list; label ``i + 1`` stands for character ``i``."""
+    vocabulary = json.loads(metadata["vocabulary"])
+    return vocabulary["characters"] if isinstance(vocabulary, dict) else vocabulary
 
 
 def unknown_model(path, metadata):
@@ -264,9 +343,20 @@ class Reader:
     @classmethod
     def of_session(cls, session, metadata, threads):
         """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
-        config, vocabulary = json.loads(metadata["config"]), json.loads(metadata["vocabulary"])
+        config, vocabulary = json.loads(metadata["config"]), characters_of(metadata)
         maps = json.loads(metadata.get(f"asset.{CONFIDENCE}", "{}"))
-        return cls(session.run, config, vocabulary, metadata["direction"], metadata, threads, maps)
+
+        def run(names, inputs):
+            found = session.run(names, inputs)
+            row = found[names.index("labels")].max(initial=0) if "labels" in names else 0
+            if row > len(vocabulary):
+                raise ReaderError(
+                    f"the model writes row {row} of a vocabulary of {len(vocabulary) + 1}; the file's "
+                    "metadata is damaged, export it again"
+                )
+            return found
+
+        return cls(run, config, vocabulary, metadata["direction"], metadata, threads, maps)
 
     def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise", search=None):
         """Reads line images.

@@ -91,10 +91,10 @@ def test_report_and_graph(exported):
 def test_metadata(exported, small_reader):
     path, report = exported
     stored = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    assert stored["seqzoo.format"] == "1" and stored["seqzoo.task"] == "line_ocr"
+    assert stored["seqzoo.format"] == runtime.FORMAT and stored["seqzoo.task"] == "line_ocr"
     assert stored["seqzoo.preset"] == "small" and stored["seqzoo.licence"] == "CC0"
     assert stored["seqzoo.direction"] == "ltr" and stored["seqzoo.version"]
-    assert json.loads(stored["seqzoo.vocabulary"]) == small_reader.vocabulary.characters
+    assert json.loads(stored["seqzoo.vocabulary"]) == small_reader.vocabulary.to_json()
     assert json.loads(stored["seqzoo.config"])["height"] == 24
     assert json.loads(stored["seqzoo.figures"]) == small_reader.card["figures"]
     assert json.loads(stored["seqzoo.report"])["max_difference"] == report["max_difference"]

@@ -1,4 +1,7 @@
-"""Eight bits: what an example gives never depends on its neighbours in a batch, nor on padding."""
+"""Eight bits: what an example gives never depends on its neighbours in a batch, nor on padding.
+
+Presets are in ``tests/test_hosts.py``, and all of them in ``benchmarks.neighbours``.
+"""
 
 import keras
 import numpy as np
@@ -7,8 +10,6 @@ import onnxruntime
 import pytest
 from keras import layers
 
-import zoo
-from benchmarks.neighbours import difference
 from export import onnx_graph, quantize, to_onnx
 
 
@@ -56,13 +57,3 @@ def test_products_of_every_opset_and_rows_of_zeros(opset, tmp_path):
     found = run(tmp_path / "m.onnx", values)
     assert (found[0] == 0).all()
     np.testing.assert_allclose(found, model(values), atol=0.05)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("preset", ["sentiment_en", "translator_en_de"])
-def test_a_batch_of_32_gives_what_each_alone_gives(preset, tmp_path):
-    """``benchmarks.neighbours`` does the same for every preset."""
-    task = zoo.load(preset)
-    to_onnx(task, tmp_path / "int8.onnx", int8=True)
-    touched, apart, unequal = difference(task.serving, tmp_path / "int8.onnx", 32)
-    assert touched == unequal == 0 and apart < 1e-5

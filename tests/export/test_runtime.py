@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
+import zoo
 from export import runtime
 from export.runtime import ReaderError, align, display_order, prefix_beam_search, reading_order
 from zoo.errors import UserError
@@ -793,7 +794,7 @@ def of_graph(graph, metadata):
         (model_bytes()[:-20], "not a readable ONNX file"),
         (model_bytes(), "not one of seqzoo's"),
         (model_bytes(version="1"), "a Keras model of your own, for which there is no reader here"),
-        (model_bytes(format="2", task="line_ocr"), "format 2"),
+        (model_bytes(format="3", task="line_ocr"), "format 3"),
         (model_bytes(format="1", task="juggling"), "'juggling'"),
         (model_bytes(format="1", task="line_ocr"), "metadata is damaged"),
         (model_bytes(format="1", task="line_ocr", direction="ltr", config="{"), "metadata is damaged"),
@@ -806,6 +807,51 @@ def test_files_that_are_not_ours(data, problem, tmp_path, capfd):
         runtime.load(path)
     assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
     assert capfd.readouterr() == ("", "")
+
+
+def damaged(tmp_path, damage=None, **metadata):
+    """A model file with other metadata, or with what a function does to its ``onnx.ModelProto``."""
+    model = onnx.ModelProto.FromString(line_model_bytes())
+    for entry in model.metadata_props:
+        entry.value = metadata.get(entry.key.removeprefix("seqzoo."), entry.value)
+    if damage:
+        damage(model)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    return tmp_path / "m.onnx"
+
+
+def outside(model):
+    tensor = model.graph.node[0].attribute[0].t
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret")
+
+
+def boundless(model):
+    model.metadata_props.add(key="seqzoo.asset.language_model.arpa", value="a" * (runtime.MAX_METADATA + 1))
+
+
+@pytest.mark.parametrize(
+    "damage, metadata, problem",
+    [
+        (outside, {}, "weights are said to be in another file"),
+        (boundless, {}, "64 MiB of metadata, of which a model has 64 at most"),
+        (None, {"config": "[" * 200_000}, "metadata is damaged"),
+        (None, {"vocabulary": "[" * 200_000}, "metadata is damaged"),
+    ],
+)
+def test_files_that_would_do_harm(damage, metadata, problem, tmp_path):
+    path = damaged(tmp_path, damage, **metadata)
+    for load in (runtime.load, zoo.load):
+        with pytest.raises((ReaderError, UserError), match=problem):
+            load(path)
+
+
+def test_a_vocabulary_shorter_than_the_labels(tmp_path):
+    path, image = damaged(tmp_path, vocabulary='["a"]'), Image.linear_gradient("L")
+    for read in (runtime.load(path), zoo.load(path).predict):
+        with pytest.raises((ReaderError, UserError), match="writes row 2 of a vocabulary of 2"):
+            read([image])
 
 
 @pytest.mark.parametrize("metadata", [{"task": "translator"}, {}])

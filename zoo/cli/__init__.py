@@ -19,7 +19,8 @@ from zoo.errors import UserError, train_extra
 
 COMMANDS = {  # name: (module, what it does)
     "list": ("presets", "list the presets: name, task, size, headline figure"),
-    "show": ("show", "print a model card"),
+    "show": ("show", "print a model card, or what an exported file says of itself"),
+    "verify": ("verify", "tell whether every byte of a model is as it was written"),
     "predict": ("predict", "read inputs with a model"),
     "evaluate": ("evaluate", "measure a model on corpora"),
     "train": ("train", "train a model of a family from nothing, on your own data"),

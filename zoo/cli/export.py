@@ -28,6 +28,10 @@ def add_arguments(parser, arguments):
     parser.add_argument(
         "--example", metavar="FILE.npz", help="arrays by the names of a .keras file's inputs, to verify it on"
     )
+    parser.add_argument(
+        "--sidecar", action="store_true",
+        help="write FILE.json, too: what the file says of itself, for programs that cannot read it there",
+    )  # fmt: skip
     parser.add_argument("--opset", type=positive, metavar="N", help="ONNX operator set, default 17")
     parser.add_argument(
         "--data", metavar="CORPUS", nargs="+", help="measure the file on corpora, also before --int8"
@@ -44,8 +48,11 @@ def run(options):
     from export import keras_file
 
     is_keras = keras_file.is_file(options.model)
-    if options.format == "savedmodel" and (options.int8 or options.float16 or options.opset or options.data):
-        raise UserError("--int8, --float16, --opset and --data are for ONNX; leave out --format savedmodel")
+    for name in ("int8", "float16", "opset", "data", "sidecar"):
+        if options.format == "savedmodel" and getattr(options, name):
+            raise UserError(f"--{name} is for ONNX; leave out --format savedmodel")
+    if is_keras and options.sidecar:
+        raise UserError("--sidecar is for tasks of the zoo; a Keras model's file says little of itself")
     if is_keras and (options.format == "savedmodel" or options.data):
         raise UserError(
             f"{options.model}: a Keras model is no task of the zoo, which --format savedmodel and --data need"
@@ -65,6 +72,7 @@ def run(options):
         size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
         print(f"{output}: {size / 1e6:.1f} MB, gives the same results as Keras")
         return
+    from export import about
     from export.onnx_file import read_example, to_onnx
 
     settings = {"int8": options.int8, "float16": options.float16}
@@ -84,8 +92,12 @@ def run(options):
         same = f"{report['stored']}, outputs within {report['max_difference']:.2g} of Keras"
     print(f"{output}: {report['size'] / 1e6:.1f} MB, {same}")
     if options.data:
-        for i, (metric, after) in enumerate(_measure(str(output), options)):
+        found = _measure(str(output), options)
+        for i, (metric, after, _) in enumerate(found):
             print(f"{metric:8} {f'{before[i][1]} -> ' if before else ''}{after}")
+        about.measured(output, [_figure(metric, value, options) for metric, _, value in found])
+    if options.sidecar:
+        print(f"{about.sidecar(output)}: what it says of itself")
 
 
 def complaints(report):
@@ -117,11 +129,20 @@ def use_tensorflow():
 
 
 def _measure(path, options):
-    """The figures of an exported file on corpora: list of ``(metric, text)``."""
+    """The figures of an exported file on corpora: list of ``(metric, text, value)``."""
     model = zoo.load(path)
     with contextlib.redirect_stdout(sys.stderr):
         report = common.measure(model, options.data, options.only)
-    return [(metric.name, metric.form.format(report[metric.name])) for metric in model.reader.metrics]
+    metrics = model.reader.metrics
+    return [(one.name, one.form.format(report[one.name]), report[one.name]) for one in metrics]
+
+
+def _figure(metric, value, options):
+    """A figure as a file has it, with the command that measures it again."""
+    data = [Path(one).name for one in options.data]
+    command = f"zoo evaluate {Path(options.output).name} --data {' '.join(data)}"
+    command += f" --only '{options.only}'" if options.only else ""
+    return {"set": ", ".join(data), "metric": metric, "value": value, "command": command}
 
 
 def _model_name(model):

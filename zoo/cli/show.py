@@ -1,12 +1,51 @@
-"""``zoo show``."""
+"""``zoo show``: the card of a preset, or what an exported file says of itself."""
+
+from pathlib import Path
 
 from zoo import hub
+from zoo.contract.model import is_file
 
 
 def add_arguments(parser, arguments):
-    parser.add_argument("model", metavar="NAME", help="preset name or task folder")
+    parser.add_argument("model", metavar="MODEL", help="preset name, task folder or .onnx file")
 
 
 def run(options):
-    text = hub.card(hub.find(options.model))
+    text = _file(options.model) if is_file(options.model) else hub.card(hub.find(options.model))
     print(text, end="" if text.endswith("\n") else "\n")
+
+
+def _file(path):
+    """What a file says: its facts, what goes in and out, figures, and the model's card."""
+    from export import about, runtime
+    from zoo.errors import UserError
+
+    try:
+        _, metadata = runtime.open_file(path)
+    except runtime.ReaderError as error:
+        raise UserError(error) from error
+    said = {key: about.decoded(value) for key, value in metadata.items()}
+    rows = [("file", f"{path}, {Path(path).stat().st_size / 1e6:.1f} MB")]
+    for key in ("preset", "task", "description", "stored", "created", "model_version", "weights_sha256"):
+        if said.get(key):
+            rows.append((key, said[key]))
+    rows += [("licence", said.get("licence", "")), ("version", f"seqzoo {said.get('version')}")]
+    assets = [key.removeprefix("asset.") for key in said if key.startswith("asset.")]
+    rows += [("assets", ", ".join(assets))] if assets else []
+    lines = [f"{name:15} {value}" for name, value in rows]
+    for side in ("inputs", "outputs"):
+        specs = [(f"{one['name']} {one['dtype']} {_shape(one)}", one["doc"]) for one in said.get(side, ())]
+        width = max((len(name) for name, _ in specs), default=0)
+        lines += ["", side, *(f"  {name:{width}}  {doc}" for name, doc in specs)]
+    for key, title in (("measured", "measured with this file"), ("figures", "figures of the model")):
+        if said.get(key):
+            lines += ["", title, *(_figure(one) for one in said[key])]
+    return "\n".join([*lines, *(["", said["card"]] if said.get("card") else [])])
+
+
+def _shape(spec):
+    return f"[{', '.join(map(str, spec['shape']))}]"
+
+
+def _figure(one):
+    return f"  {one['set']}: {one['metric']} {one['value']:.4g}"

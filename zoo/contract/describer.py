@@ -43,22 +43,62 @@ class Describer(Task):
     def serving(self):
         inputs = (
             *self.sees,
-            TensorSpec("beam_width", "int32", ()),
-            TensorSpec("length_penalty", "float32", ()),
-            TensorSpec("max_length", "int32", ()),
-            TensorSpec("noise", "float32", ("batch", "steps", len(self.vocabulary))),
-            TensorSpec("temperature", "float32", ()),
-            TensorSpec("top_k", "int32", ()),
+            TensorSpec("beam_width", "int32", (), "hypotheses that the search keeps, 1 or more"),
+            TensorSpec(
+                "length_penalty",
+                "float32",
+                (),
+                "0 or more; more favours long sentences (Wu et al. 2016, equation 14)",
+            ),
+            TensorSpec("max_length", "int32", (), "most tokens of a sentence, its end included, 1 or more"),
+            TensorSpec(
+                "noise",
+                "float32",
+                ("batch", "steps", len(self.vocabulary)),
+                "uniform in 0 to 1, for sentences that are drawn: most steps of one, at least 1",
+            ),
+            TensorSpec(
+                "temperature",
+                "float32",
+                (),
+                "of what is drawn: 0 takes the likeliest token, 1 draws by probability",
+            ),
+            TensorSpec("top_k", "int32", (), "draw from the likeliest so many tokens; 0 draws from all"),
         )
         attends = self.decoder.seen_at == "attention"
         outputs = (
-            TensorSpec("tokens", "int32", ("batch", "beam", "time")),
-            TensorSpec("token_lengths", "int32", ("batch", "beam")),
-            TensorSpec("scores", "float32", ("batch", "beam")),
-            TensorSpec("sampled_tokens", "int32", ("batch", "steps")),
-            TensorSpec("sampled_lengths", "int32", ("batch",)),
-            TensorSpec("sampled_scores", "float32", ("batch",)),
-            *([TensorSpec("attention", "float32", ("batch", "time", *self.places))] if attends else []),
+            TensorSpec(
+                "tokens",
+                "int32",
+                ("batch", "beam", "time"),
+                "token ids of each hypothesis, the best first; behind token_lengths comes 3 (end), then 0",
+            ),
+            TensorSpec(
+                "token_lengths", "int32", ("batch", "beam"), "token ids of each hypothesis without its end"
+            ),
+            TensorSpec(
+                "scores",
+                "float32",
+                ("batch", "beam"),
+                "ln probability of each hypothesis; -inf where there is none",
+            ),
+            TensorSpec(
+                "sampled_tokens", "int32", ("batch", "steps"), "token ids of a sentence drawn by noise"
+            ),
+            TensorSpec("sampled_lengths", "int32", ("batch",), "token ids of it without its end"),
+            TensorSpec("sampled_scores", "float32", ("batch",), "its ln probability"),
+            *(
+                [
+                    TensorSpec(
+                        "attention",
+                        "float32",
+                        ("batch", "time", *self.places),
+                        "what the best hypothesis looked at to write each token",
+                    )
+                ]
+                if attends
+                else []
+            ),
         )
         return Serving(inputs, outputs, self._serve, self._example, decoding_loops=2)
 

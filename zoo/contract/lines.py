@@ -10,8 +10,13 @@ from zoo.contract.serving import Serving, TensorSpec
 from zoo.images.normalise import columns_at_height
 
 _INPUTS = (
-    TensorSpec("image", "uint8", ("batch", "height", "width", "channels")),
-    TensorSpec("size", "int32", ("batch", 2)),
+    TensorSpec(
+        "image",
+        "uint8",
+        ("batch", "height", "width", "channels"),
+        "pixels 0 to 255, 1 (grey) or 3 (RGB) channels; padded at right and bottom with anything",
+    ),
+    TensorSpec("size", "int32", ("batch", 2), "height and width of each image in pixels, without padding"),
 )
 
 

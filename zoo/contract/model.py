@@ -92,7 +92,7 @@ class ExportedModel(Model):
         kind = registry.reader_class(self.name)
         try:
             self.reader = kind.of_session(session, self.metadata, threads or runtime.cores())
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
     def features(self, inputs):

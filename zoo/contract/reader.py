@@ -17,6 +17,7 @@ import re
 from zoo.errors import UserError
 from zoo.formats.streams import Csv, Json, Jsonl, Text, Tsv
 
+_WRITTEN = {"labels", "tokens", "sampled_tokens"}  # outputs that are rows of a vocabulary
 FIRST = 32  # inputs that are read first, of however many
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -127,10 +128,22 @@ class Reader:
         """
         names = [output.name for output in session.get_outputs()]
 
-        def run(inputs):
-            return dict(zip(names, session.run(names, inputs), strict=True))
-
         config, vocabulary = json.loads(metadata["config"]), cls.read_vocabulary(metadata)
+        labels = getattr(vocabulary, "labels", ())
+
+        def run(inputs):
+            found = dict(zip(names, session.run(names, inputs), strict=True))
+            pairs = [(found[name].max(initial=0) + 1, len(vocabulary)) for name in _WRITTEN & found.keys()]
+            if labels and "probabilities" in found and found["probabilities"].ndim == 2:
+                pairs.append((found["probabilities"].shape[1], len(labels)))
+            for rows, known in pairs:
+                if rows > known:
+                    raise UserError(
+                        f"the model writes row {rows - 1} of a vocabulary of {known}; the file's metadata is "
+                        "damaged, export it again"
+                    )
+            return found
+
         assets = {key[6:]: text for key, text in metadata.items() if key.startswith("asset.")}
         return cls(run, config, vocabulary, assets, metadata, threads)
 

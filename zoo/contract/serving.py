@@ -5,11 +5,15 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class TensorSpec:
-    """An input or output of a served model. Dimensions are ints or the names of variable ones."""
+    """An input or output of a served model. Dimensions are ints or the names of variable ones.
+
+    ``doc`` says what a program that feeds it has to know: unit, range, what pads.
+    """
 
     name: str
     dtype: str
     shape: tuple
+    doc: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,10 +1,9 @@
 """Vocabularies: what a network's output rows stand for."""
 
-import json
 import unicodedata
 from collections import Counter
 
-from export.runtime import display_order, reading_order
+from export.runtime import characters_of, display_order, reading_order
 from zoo.text.normalise import normalise
 
 BLANK = 0  # the CTC blank is row 0 in every model of the zoo; character i of a vocabulary is row i + 1
@@ -84,12 +83,12 @@ class Vocabulary:
 
     def metadata(self):
         """What an exported file says of it."""
-        return {"vocabulary": self.characters, "direction": self.direction}
+        return {"vocabulary": self.to_json(), "direction": self.direction}
 
     @classmethod
     def from_metadata(cls, metadata):
         """The vocabulary that ``metadata`` made, of strings as an exported file has them."""
-        return cls(json.loads(metadata["vocabulary"]), metadata["direction"])
+        return cls(characters_of(metadata), metadata["direction"])
 
     @classmethod
     def from_texts(cls, texts, direction=None):

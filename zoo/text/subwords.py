@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 
 from zoo.errors import UserError
+from zoo.text import tokenizers
 from zoo.text.normalise import normalise_sentence
 
 
@@ -85,6 +86,10 @@ class Subwords:
         rows = range(self.END + 1, len(self))
         return (self._pieces.id_to_piece(row) for row in rows if not self._pieces.is_byte(row))
 
+    def scored(self):
+        """List of ``[piece, its log-probability]``, one for each row."""
+        return [[self._pieces.id_to_piece(i), self._pieces.get_score(i)] for i in range(len(self))]
+
     def to_json(self):
         return {"sentencepiece": base64.b64encode(self.model).decode()}
 
@@ -94,7 +99,7 @@ class Subwords:
 
     def metadata(self):
         """What an exported file says of it."""
-        return {"vocabulary": self.to_json()["sentencepiece"]}
+        return {"vocabulary": self.to_json(), "tokenizer": tokenizers.subwords(self, (None, self.END))}
 
     @classmethod
     def learn(cls, sentences, size):

@@ -121,7 +121,14 @@ class Captioner(Describer):
 
     @property
     def sees(self):
-        return (TensorSpec("image", "uint8", ("batch", "height", "width", 3)),)
+        return (
+            TensorSpec(
+                "image",
+                "uint8",
+                ("batch", "height", "width", 3),
+                "RGB pixels, 0 to 255; images of one batch have one size, to which nothing is padded",
+            ),
+        )
 
     @property
     def places(self):

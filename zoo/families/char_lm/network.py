@@ -136,19 +136,36 @@ class CharLm(Task):
     @property
     def serving(self):
         inputs = (
-            TensorSpec("tokens", "int32", ("batch", "time")),
-            TensorSpec("lengths", "int32", ("batch",)),
-            TensorSpec("states", "float32", ("batch", *self.state_shape)),
-            TensorSpec("noise", "float32", ("batch", "steps", len(self.vocabulary))),
-            TensorSpec("temperature", "float32", ()),
-            TensorSpec("top_k", "int32", ()),
+            TensorSpec("tokens", "int32", ("batch", "time"), "token ids of a piece of each text; 0 pads"),
+            TensorSpec("lengths", "int32", ("batch",), "how many tokens of the piece count, 0 or more"),
+            TensorSpec(
+                "states",
+                "float32",
+                ("batch", *self.state_shape),
+                "states before the piece: zeros at the beginning, then new_states of the piece before",
+            ),
+            TensorSpec(
+                "noise",
+                "float32",
+                ("batch", "steps", len(self.vocabulary)),
+                "uniform in 0 to 1; as many tokens are written as it has steps, 0 or more",
+            ),
+            TensorSpec("temperature", "float32", (), "0 writes the likeliest token, 1 draws by probability"),
+            TensorSpec("top_k", "int32", (), "draw from the likeliest so many tokens; 0 draws from all"),
         )
         outputs = (
-            TensorSpec("nats", "float32", ("batch", "time")),
-            TensorSpec("new_states", "float32", ("batch", *self.state_shape)),
-            TensorSpec("sampled_tokens", "int32", ("batch", "steps")),
-            TensorSpec("sampled_scores", "float32", ("batch",)),
-            TensorSpec("sampled_states", "float32", ("batch", *self.state_shape)),
+            TensorSpec(
+                "nats",
+                "float32",
+                ("batch", "time"),
+                "-ln probability of each token given all before it; zero behind lengths",
+            ),
+            TensorSpec("new_states", "float32", ("batch", *self.state_shape), "states after the piece"),
+            TensorSpec("sampled_tokens", "int32", ("batch", "steps"), "token ids that go on from the piece"),
+            TensorSpec("sampled_scores", "float32", ("batch",), "ln probability of what was written"),
+            TensorSpec(
+                "sampled_states", "float32", ("batch", *self.state_shape), "states after what was written"
+            ),
         )
         return Serving(inputs, outputs, self._serve, self._example, decoding_loops=1)
 

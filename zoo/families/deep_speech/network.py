@@ -189,18 +189,45 @@ class DeepSpeech(Recognizer):
     @property
     def serving(self):
         inputs = (
-            TensorSpec("audio", "float32", ("batch", "samples")),
-            TensorSpec("audio_lengths", "int32", ("batch",)),
+            TensorSpec(
+                "audio",
+                "float32",
+                ("batch", "samples"),
+                "mono sound, -1 to 1, at the sampling rate of the configuration; padded with zeros behind",
+            ),
+            TensorSpec(
+                "audio_lengths", "int32", ("batch",), "samples of each recording, without padding, 1 or more"
+            ),
         )
         outputs = (
-            TensorSpec("labels", "int32", ("batch", "time")),
-            TensorSpec("label_lengths", "int32", ("batch",)),
-            TensorSpec("confidence", "float32", ("batch",)),
-            TensorSpec("starts", "float32", ("batch", "time")),
-            TensorSpec("ends", "float32", ("batch", "time")),
-            TensorSpec("probabilities", "float32", ("batch", "time")),
-            TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
-            TensorSpec("lengths", "int32", ("batch",)),
+            TensorSpec(
+                "labels",
+                "int32",
+                ("batch", "time"),
+                "row i is character i - 1 of the vocabulary; 0, the CTC blank, pads",
+            ),
+            TensorSpec("label_lengths", "int32", ("batch",), "how many labels count"),
+            TensorSpec(
+                "confidence",
+                "float32",
+                ("batch",),
+                "probability that all labels are right, 0 to 1; 0 where there are none",
+            ),
+            TensorSpec("starts", "float32", ("batch", "time"), "seconds at which each label starts"),
+            TensorSpec("ends", "float32", ("batch", "time"), "seconds at which each label ends"),
+            TensorSpec(
+                "probabilities",
+                "float32",
+                ("batch", "time"),
+                "highest probability of each label in its frames",
+            ),
+            TensorSpec(
+                "log_probs",
+                "float32",
+                ("batch", "time", "symbols"),
+                "ln probability of each symbol in each frame; symbol 0 is the CTC blank",
+            ),
+            TensorSpec("lengths", "int32", ("batch",), "how many frames of log_probs count"),
         )
         return Serving(inputs, outputs, self._serve, self._example)
 

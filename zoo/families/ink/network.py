@@ -135,18 +135,45 @@ class Ink(Recognizer):
     @property
     def serving(self):
         inputs = (
-            TensorSpec("points", "float32", ("batch", "points", 3)),
-            TensorSpec("point_lengths", "int32", ("batch",)),
+            TensorSpec(
+                "points",
+                "float32",
+                ("batch", "points", 3),
+                "x, y (downwards, any unit), and 1 at the last point of a stroke, else 0; padded behind",
+            ),
+            TensorSpec(
+                "point_lengths", "int32", ("batch",), "points of each sample, without padding, 1 or more"
+            ),
         )
         outputs = (
-            TensorSpec("labels", "int32", ("batch", "time")),
-            TensorSpec("label_lengths", "int32", ("batch",)),
-            TensorSpec("confidence", "float32", ("batch",)),
-            TensorSpec("first_frame", "int32", ("batch", "time")),
-            TensorSpec("last_frame", "int32", ("batch", "time")),
-            TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
-            TensorSpec("lengths", "int32", ("batch",)),
-            TensorSpec("at", "float32", ("batch", "time")),
+            TensorSpec(
+                "labels",
+                "int32",
+                ("batch", "time"),
+                "row i is token i - 1 of the vocabulary; 0, the CTC blank, pads",
+            ),
+            TensorSpec("label_lengths", "int32", ("batch",), "how many labels count"),
+            TensorSpec(
+                "confidence",
+                "float32",
+                ("batch",),
+                "probability that all labels are right, 0 to 1; 0 where there are none",
+            ),
+            TensorSpec("first_frame", "int32", ("batch", "time"), "first frame of each label"),
+            TensorSpec("last_frame", "int32", ("batch", "time"), "last frame of each label"),
+            TensorSpec(
+                "log_probs",
+                "float32",
+                ("batch", "time", "symbols"),
+                "ln probability of each symbol in each frame; symbol 0 is the CTC blank",
+            ),
+            TensorSpec("lengths", "int32", ("batch",), "how many frames of log_probs count"),
+            TensorSpec(
+                "at",
+                "float32",
+                ("batch", "time"),
+                "place of the middle of each frame among the points, from 0",
+            ),
         )
         return Serving(inputs, outputs, self._serve, self._example, rounded=self._rounded)
 

@@ -86,13 +86,32 @@ class LineOcr(OfLines, Recognizer):
     Config = LineOcrConfig
     lengths_input = "frames"
     outputs = (
-        TensorSpec("labels", "int32", ("batch", "time")),
-        TensorSpec("label_lengths", "int32", ("batch",)),
-        TensorSpec("confidence", "float32", ("batch",)),
-        TensorSpec("starts", "float32", ("batch", "time")),
-        TensorSpec("ends", "float32", ("batch", "time")),
-        TensorSpec("log_probs", "float32", ("batch", "time", "symbols")),
-        TensorSpec("lengths", "int32", ("batch",)),
+        TensorSpec(
+            "labels",
+            "int32",
+            ("batch", "time"),
+            "row i is character i - 1 of the vocabulary; 0, the CTC blank, pads; in the order of the columns",
+        ),
+        TensorSpec("label_lengths", "int32", ("batch",), "how many labels count"),
+        TensorSpec(
+            "confidence",
+            "float32",
+            ("batch",),
+            "probability that all labels are right, 0 to 1; 0 where there are none",
+        ),
+        TensorSpec(
+            "starts", "float32", ("batch", "time"), "first pixel column of each label in the image as given"
+        ),
+        TensorSpec(
+            "ends", "float32", ("batch", "time"), "pixel column behind each label in the image as given"
+        ),
+        TensorSpec(
+            "log_probs",
+            "float32",
+            ("batch", "time", "symbols"),
+            "ln probability of each symbol in each frame; symbol 0 is the CTC blank",
+        ),
+        TensorSpec("lengths", "int32", ("batch",), "how many frames of log_probs count"),
     )
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===

@@ -120,9 +120,16 @@ class QuestionAnswering(Task):
     @property
     def serving(self):
         inputs = (
-            TensorSpec("story", "int32", ("batch", "items", "words")),
-            TensorSpec("lengths", "int32", ("batch",)),
-            TensorSpec("question", "int32", ("batch", "asked")),
+            TensorSpec(
+                "story",
+                "int32",
+                ("batch", "items", "words"),
+                "token ids of the words of each item (sentence, or word of a span); 0 pads words and items",
+            ),
+            TensorSpec("lengths", "int32", ("batch",), "items of each story, without padding, 1 or more"),
+            TensorSpec(
+                "question", "int32", ("batch", "asked"), "token ids of the words of each question; 0 pads"
+            ),
         )
         shape = {
             "list": ("batch", len(self.vocabulary.labels)),
@@ -130,8 +137,18 @@ class QuestionAnswering(Task):
             "span": ("batch", 2, "items"),
         }[self.config.answers]
         outputs = (
-            TensorSpec("probabilities", "float32", shape),
-            TensorSpec("looked_at", "float32", ("batch", self.config.hops, "items")),
+            TensorSpec(
+                "probabilities",
+                "float32",
+                shape,
+                "of each answer of the vocabulary, or of items to be the answer, or its first and last word",
+            ),
+            TensorSpec(
+                "looked_at",
+                "float32",
+                ("batch", self.config.hops, "items"),
+                "attention to each item in each hop, 0 to 1",
+            ),
         )
         return Serving(inputs, outputs, self._serve, self._example)
 

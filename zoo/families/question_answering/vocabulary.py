@@ -7,6 +7,7 @@ import numpy as np
 
 from zoo.contract.labels import Labels
 from zoo.errors import UserError
+from zoo.text import tokenizers
 from zoo.text.normalise import located_words
 from zoo.text.words import Words
 
@@ -64,7 +65,7 @@ class QuestionVocabulary(Labels):
 
     def metadata(self):
         """What an exported file says of it."""
-        return {"vocabulary": self.to_json()}
+        return {"vocabulary": self.to_json(), "tokenizer": tokenizers.words(self.words)}
 
     # === Inputs ===
 

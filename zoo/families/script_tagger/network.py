@@ -140,8 +140,13 @@ class ScriptTagger(OfLines, Task):
     @property
     def outputs(self):
         return (
-            TensorSpec("probabilities", "float32", ("batch", "time", len(self.vocabulary))),
-            TensorSpec("lengths", "int32", ("batch",)),
+            TensorSpec(
+                "probabilities",
+                "float32",
+                ("batch", "time", len(self.vocabulary)),
+                "of each class of the vocabulary, for each pixel column of the image as given",
+            ),
+            TensorSpec("lengths", "int32", ("batch",), "how many columns count: the width of each image"),
         )
 
     def answer(self, logits, columns, inputs):

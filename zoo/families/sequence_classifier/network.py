@@ -237,16 +237,32 @@ class SequenceClassifier(Task):
     def serving(self):
         labels, state = len(self.vocabulary.labels), self.state_size
         inputs = [
-            TensorSpec("values", "float32", ("batch", "steps", len(self.vocabulary))),
-            TensorSpec("lengths", "int32", ("batch",)),
+            TensorSpec(
+                "values",
+                "float32",
+                ("batch", "steps", len(self.vocabulary)),
+                "by channel of the vocabulary, in the corpus's units; NaN where missing; padded behind",
+            ),
+            TensorSpec("lengths", "int32", ("batch",), "steps of each sequence, without padding, 1 or more"),
         ]
         outputs = [
-            TensorSpec("probabilities", "float32", ("batch", labels)),
-            TensorSpec("logits", "float32", ("batch", labels)),
+            TensorSpec("probabilities", "float32", ("batch", labels), "of each label of the vocabulary"),
+            TensorSpec("logits", "float32", ("batch", labels), "their logarithms, but for a constant"),
         ]
         if state:
-            inputs.append(TensorSpec("state", "float32", ("batch", state)))
-            outputs.append(TensorSpec("new_state", "float32", ("batch", state)))
+            inputs.append(
+                TensorSpec(
+                    "state",
+                    "float32",
+                    ("batch", state),
+                    "what was read before: zeros at the beginning, then new_state of the piece before",
+                )
+            )
+            outputs.append(
+                TensorSpec(
+                    "new_state", "float32", ("batch", state), "what goes in as state with the next piece"
+                )
+            )
         function = self._serve_piece if state else self._serve
         return Serving(tuple(inputs), tuple(outputs), function, self._example)
 

@@ -166,16 +166,28 @@ class SpeechSynthesis(Task):
     @property
     def serving(self):
         inputs = (
-            TensorSpec("symbols", "int32", ("batch", "symbols")),
-            TensorSpec("symbol_lengths", "int32", ("batch",)),
-            TensorSpec("speed", "float32", ("batch",)),
+            TensorSpec("symbols", "int32", ("batch", "symbols"), "token ids of what is to be said; 0 pads"),
+            TensorSpec(
+                "symbol_lengths", "int32", ("batch",), "symbols of each sentence, without padding, 1 or more"
+            ),
+            TensorSpec("speed", "float32", ("batch",), "1 as learned, 2 twice as fast"),
         )
         outputs = (
-            TensorSpec("audio", "float32", ("batch", "samples")),
-            TensorSpec("audio_lengths", "int32", ("batch",)),
-            TensorSpec("durations", "int32", ("batch", "symbols")),
-            TensorSpec("log_mel", "float32", ("batch", "frames", self.config.mels)),
-            TensorSpec("pitch", "float32", ("batch", "frames")),
+            TensorSpec(
+                "audio",
+                "float32",
+                ("batch", "samples"),
+                "mono sound, -1 to 1, at the sampling rate of the configuration",
+            ),
+            TensorSpec("audio_lengths", "int32", ("batch",), "how many samples count"),
+            TensorSpec("durations", "int32", ("batch", "symbols"), "frames of each symbol"),
+            TensorSpec(
+                "log_mel",
+                "float32",
+                ("batch", "frames", self.config.mels),
+                "natural logarithms of the mel spectrogram",
+            ),
+            TensorSpec("pitch", "float32", ("batch", "frames"), "Hz in each frame"),
         )
         # Phases that are found in turns carry rounding on; what they are found for is compared as strictly.
         loose = {"audio": 5e-3}

@@ -107,14 +107,26 @@ class TextClassifier(Task):
     @property
     def serving(self):
         inputs = (
-            TensorSpec("tokens", "int32", ("batch", "time")),
-            TensorSpec("lengths", "int32", ("batch",)),
-            TensorSpec("gain", "float32", ("batch", "time")),
+            TensorSpec(
+                "tokens",
+                "int32",
+                ("batch", "time"),
+                "token ids of each text, opened by 2 (<s>) and closed by 3 (</s>); 0 pads",
+            ),
+            TensorSpec(
+                "lengths", "int32", ("batch",), "token ids of each text, both of these included, 2 or more"
+            ),
+            TensorSpec(
+                "gain",
+                "float32",
+                ("batch", "time"),
+                "what each token's embedding is multiplied by: 1, but to see what a token counts",
+            ),
         )
         labels = len(self.vocabulary.labels)
         outputs = (
-            TensorSpec("probabilities", "float32", ("batch", labels)),
-            TensorSpec("logits", "float32", ("batch", labels)),
+            TensorSpec("probabilities", "float32", ("batch", labels), "of each label of the vocabulary"),
+            TensorSpec("logits", "float32", ("batch", labels), "their logarithms, but for a constant"),
         )
         return Serving(inputs, outputs, self._serve, self._example)
 

@@ -4,6 +4,7 @@ import functools
 import itertools
 
 from zoo.contract.labels import Labels
+from zoo.text import tokenizers
 from zoo.text.normalise import language_of, normalise_text
 from zoo.text.subwords import Subwords
 from zoo.text.words import Words
@@ -55,7 +56,8 @@ class TextVocabulary(Labels):
 
     def metadata(self):
         """What an exported file says of it."""
-        return {"vocabulary": self.to_json()}
+        made = tokenizers.texts(self.tokens, (self.START, self.END), self._language == "tr")
+        return {"vocabulary": self.to_json(), "tokenizer": made}
 
 
 def bounded(rows):

@@ -172,17 +172,60 @@ class Translator(Task):
     def serving(self):
         attends = self.config.context == "attention"
         inputs = (
-            TensorSpec("source", "int32", ("batch", "source_time")),
-            TensorSpec("source_lengths", "int32", ("batch",)),
-            TensorSpec("beam_width", "int32", ()),
-            TensorSpec("length_penalty", "float32", ()),
-            TensorSpec("max_length", "int32", ()),
+            TensorSpec(
+                "source",
+                "int32",
+                ("batch", "source_time"),
+                "token ids of each sentence, closed by 3 (</s>); 0 pads",
+            ),
+            TensorSpec(
+                "source_lengths",
+                "int32",
+                ("batch",),
+                "token ids of each sentence, the closing 3 included, 1 or more",
+            ),
+            TensorSpec("beam_width", "int32", (), "hypotheses that the search keeps, 1 or more"),
+            TensorSpec(
+                "length_penalty",
+                "float32",
+                (),
+                "0 or more; more favours long translations (Wu et al. 2016, equation 14)",
+            ),
+            TensorSpec(
+                "max_length",
+                "int32",
+                (),
+                "most tokens of a translation, 1 or more; the reader gives twice the source's, at least 32",
+            ),
         )
         outputs = (
-            TensorSpec("tokens", "int32", ("batch", "beam", "time")),
-            TensorSpec("token_lengths", "int32", ("batch", "beam")),
-            TensorSpec("scores", "float32", ("batch", "beam")),
-            *([TensorSpec("attention", "float32", ("batch", "time", "source_time"))] if attends else []),
+            TensorSpec(
+                "tokens",
+                "int32",
+                ("batch", "beam", "time"),
+                "token ids of each hypothesis, the best first; behind token_lengths comes 3 (</s>), then 0",
+            ),
+            TensorSpec(
+                "token_lengths", "int32", ("batch", "beam"), "token ids of each hypothesis without its end"
+            ),
+            TensorSpec(
+                "scores",
+                "float32",
+                ("batch", "beam"),
+                "ln probability of each hypothesis; -inf where there is none",
+            ),
+            *(
+                [
+                    TensorSpec(
+                        "attention",
+                        "float32",
+                        ("batch", "time", "source_time"),
+                        "what the best hypothesis looked at to write each token",
+                    )
+                ]
+                if attends
+                else []
+            ),
         )
         return Serving(inputs, outputs, self._serve, self._example, decoding_loops=1)
 

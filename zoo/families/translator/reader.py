@@ -11,11 +11,11 @@ A sentence of more than ``LIMIT`` subwords is translated in pieces, which end wh
 does, where a clause, a word or at last a subword ends. Their translations are joined by blanks.
 """
 
-import base64
 import binascii
 import dataclasses
 import functools
 import itertools
+import json
 import math
 import re
 
@@ -110,8 +110,9 @@ class TranslationReader(Reader):
 
     @classmethod
     def read_vocabulary(cls, metadata):
-        try:
-            return Subwords(base64.b64decode(metadata["vocabulary"], validate=True))
+        text = metadata["vocabulary"]
+        try:  # files of format 1 have the model alone
+            return Subwords.from_json(json.loads(text) if text[:1] == "{" else {"sentencepiece": text})
         except (binascii.Error, RuntimeError) as error:
             raise ValueError("no SentencePiece model") from error
 

@@ -167,10 +167,19 @@ class VideoCaptioner(Describer):
 
     @property
     def sees(self):
-        lengths = TensorSpec("lengths", "int32", ("batch",))
+        lengths = TensorSpec(
+            "lengths", "int32", ("batch",), "frames of each video, without padding, 1 or more"
+        )
         if self.encoder is None:
-            return TensorSpec("features", "float32", ("batch", "frames", self.config.features)), lengths
-        return TensorSpec("video", "uint8", ("batch", "frames", "height", "width", 3)), lengths
+            return TensorSpec(
+                "features", "float32", ("batch", "frames", self.config.features), "features of each frame"
+            ), lengths
+        return TensorSpec(
+            "video",
+            "uint8",
+            ("batch", "frames", "height", "width", 3),
+            "RGB frames, 0 to 255; padded with frames behind",
+        ), lengths
 
     def seen(self, inputs):
         """The states of frames of any size; of each video as many as ``lengths`` says."""

@@ -1,0 +1,193 @@
+"""The programs of docs/hosts, which know the exported file alone, give what ``zoo predict`` gives."""
+
+import ast
+import importlib.util
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import zoo
+from benchmarks.neighbours import difference
+from export import about, verify
+from zoo import cli
+from zoo.errors import UserError
+
+FOLDER = Path(__file__).parents[1] / "docs" / "hosts"
+SPEECH = Path(__file__).parent / "data" / "speech.ogg"
+HOSTS = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory):
+    """A function from a preset's name to its file in 8 bits, and the task; each is made once."""
+    folder, made = tmp_path_factory.mktemp("hosts"), {}
+    cases = verify.CASES
+    verify.CASES = [(1, 0), (3, 4)]  # all of them are for tests of the exporter
+
+    def exported(preset):
+        if preset not in made:
+            task, path = zoo.load(preset), folder / f"{preset}.onnx"
+            importlib.import_module("export.onnx_file").to_onnx(task, path, int8=True)
+            made[preset] = path, task
+        return made[preset]
+
+    yield exported
+    verify.CASES = cases
+
+
+@pytest.fixture
+def host(monkeypatch, capsys):
+    """A function that runs a host, with what stands on its standard input, and gives the lines it prints."""
+
+    def run(name, model, *arguments, lines=()):
+        spec = importlib.util.spec_from_file_location(f"host_{name}", FOLDER / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        capsys.readouterr()
+        module.main(str(model), *map(str, arguments))
+        return capsys.readouterr().out.split("\n")[:-1]
+
+    return run
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_imports_nothing_of_the_project(name):
+    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [one.name for node in nodes if isinstance(node, ast.Import) for one in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
+    needs = {"numpy", "onnxruntime", "PIL", "soundfile", "soxr", "tokenizers"}
+    assert {name.partition(".")[0] for name in names} <= needs | sys.stdlib_module_names
+
+
+@pytest.mark.slow
+def test_lines(export, host, draw_line, tmp_path):
+    from PIL import Image
+
+    path, _ = export("line_ocr_en")
+    images = []
+    for i, text in enumerate(("It was the best of times,", "it was the worst of times", "1859 (Dickens)")):
+        images.append(tmp_path / f"{i}.png")
+        Image.fromarray(draw_line(text, size=20 + 8 * i)).convert("L").save(images[-1])
+    found = zoo.load(path).predict(images, details=True)
+    assert host("line_ocr", path, *images) == [f"{one.text}\t{one.confidence:.4f}" for one in found]
+    assert all(one.text for one in found)
+
+
+@pytest.mark.slow
+def test_speech(export, host):
+    path, _ = export("deep_speech_digits")
+    (text,) = zoo.load(path).predict(SPEECH, decoder="greedy")
+    assert host("deep_speech", path, SPEECH) == [text] and text
+
+
+@pytest.mark.slow
+def test_sentences(export, host):
+    pytest.importorskip("tokenizers")
+    path, task = export("translator_en_de")
+    lines = ["A man sleeps.", "", "Two dogs  run in the snow, and a 😀 child laughs!", "   "]
+    assert host("translator", path, lines=lines) == zoo.load(path).predict(lines)
+    # Nor does a sentence depend on its neighbours in a batch; benchmarks.neighbours has every preset.
+    touched, apart, unequal = difference(task.serving, path, 32)
+    assert touched == unequal == 0 and apart < 1e-5
+
+
+@pytest.mark.slow
+def test_texts(export, host):
+    pytest.importorskip("tokenizers")
+    path, task = export("sentiment_en")
+    lines = ["Don't miss it!", "Dull and endless.", "A WARM, funny film 😀", "It's well-made; isn't it?"]
+    found = zoo.load(path).predict(lines, details=True)
+    wanted = [f"{one.label}\t{one.confidence:.4f}" for one in found]
+    assert host("text_classifier", path, lines=lines) == wanted
+    touched, apart, unequal = difference(task.serving, path, 32)
+    assert touched == unequal == 0 and apart < 1e-5
+
+
+@pytest.mark.slow
+def test_questions(export, host, tmp_path):
+    pytest.importorskip("tokenizers")
+    path, _ = export("qa_babi")
+    story = tmp_path / "story.txt"
+    said = "Mary moved to the bathroom.\nJohn went to the hallway.\nMary travelled to the office.\n"
+    story.write_text(said)
+    lines = ["Where is Mary?", "Where is John?"]
+    assert host("question_answering", path, story, lines=lines) == ["office", "hallway"]
+    assert zoo.load(path).predict(lines, story=said) == ["office", "hallway"]
+
+
+@pytest.mark.slow
+def test_sequences(export, host, tmp_path):
+    path, task = export("wrist_activity")
+    values = np.random.default_rng(0).normal(32, 6, (1100, 3)).round(2)
+    rows = [",".join(task.vocabulary.channels), *(",".join(map(str, row)) for row in values)]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    (found,) = zoo.load(path).predict(tmp_path / "a.csv", details=True)
+    (line,) = host("sequence_classifier", path, tmp_path / "a.csv")
+    assert line == f"{found.label}\t{found.confidence:.4f}"
+
+
+# === What a file says of itself ===
+
+
+@pytest.mark.slow
+def test_every_byte_counts(export, tmp_path, capsys):
+    path, _ = export("sentiment_en")
+    assert cli.main(["verify", str(path)]) == 0
+    assert capsys.readouterr().out == f"{path}: every byte is as it was written\n"
+    data, copy = path.read_bytes(), tmp_path / "m.onnx"
+    for place in np.random.default_rng(0).integers(0, len(data), 40):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << place % 8
+        copy.write_bytes(flipped)
+        with pytest.raises(UserError, match="m.onnx: it"):
+            about.verify(copy)
+    assert cli.main(["verify", str(copy)]) == 2 and capsys.readouterr().err.count("\n") == 1
+    assert cli.main(["verify", "sentiment_en"]) == 0
+    assert cli.main(["verify", str(tmp_path / "none.onnx")]) == 2
+
+
+@pytest.mark.slow
+def test_it_is_shown_and_told_beside(export, capsys):
+    import onnx
+
+    path, task = export("sentiment_en")
+    assert cli.main(["show", str(path)]) == 0
+    shown = capsys.readouterr().out
+    for text in ("stored          int8", "tokens int32 [batch, time]", "accuracy 0.7948", "# sentiment_en"):
+        assert text in shown
+    told = json.loads(about.sidecar(path).read_text(encoding="utf-8"))
+    model = onnx.load(path)
+    assert set(told) == {one.key.removeprefix("seqzoo.") for one in model.metadata_props}
+    assert told["vocabulary"]["labels"] == ["negative", "positive"] and told["stored"] == "int8"
+    assert [one["name"] for one in told["inputs"]] == [one.name for one in model.graph.input]
+    for value in (*model.graph.input, *model.graph.output, model):
+        assert value.doc_string
+    text = (FOLDER.parent / "file_format.md").read_text(encoding="utf-8")
+    rows = text.partition("| key |")[2].partition("\n\n")[0].splitlines()[2:]
+    keys = {key for row in rows for key in row.split("|")[1].replace("`", "").replace(",", "").split()}
+    assert {key for key in told if not key.startswith("asset.")} <= keys
+
+
+@pytest.mark.slow
+def test_figures_of_this_file(export, tmp_path):
+    path, _ = export("sentiment_en")
+    copy = tmp_path / "m.onnx"
+    copy.write_bytes(path.read_bytes())
+    figure = {"set": "mine", "metric": "accuracy", "value": 0.5, "command": "zoo evaluate m.onnx --data mine"}
+    about.measured(copy, [figure])
+    about.verify(copy)
+    assert json.loads(zoo.load(copy).metadata["measured"]) == [figure]
+    assert zoo.load(copy).predict(["A fine film."]) == zoo.load(path).predict(["A fine film."])
+
+
+def test_every_tensor_is_documented():
+    """What a served model takes and gives has a sentence, whatever the family."""
+    for preset in ("line_ocr_en", "char_lm_shakespeare", "ink_formulae", "video_moving_digits", "qa_babi"):
+        serving = zoo.load(preset).serving
+        assert all(spec.doc for spec in (*serving.inputs, *serving.outputs)), preset

@@ -1,0 +1,23 @@
+"""``zoo verify``: whether a model's files are, byte by byte, those that were written."""
+
+from zoo import hub
+from zoo.contract.model import is_file
+
+
+def add_arguments(parser, arguments):
+    parser.add_argument("model", metavar="MODEL", help="preset name, task or run folder, or .onnx file")
+
+
+def run(options):
+    if is_file(options.model):
+        from export import about, runtime
+        from zoo.errors import UserError
+
+        about.verify(options.model)
+        try:
+            runtime.open_file(options.model)
+        except runtime.ReaderError as error:
+            raise UserError(error) from error
+    else:
+        hub.find(options.model)
+    print(f"{options.model}: every byte is as it was written")
