@@ -23,8 +23,12 @@ base = [
 # What reads tables in Parquet.
 parquet = ["pyarrow>=15"]
 
+# What measures what was read: error rates, and BLEU and chrF.
+evaluate = ["jiwer>=4,<5", "sacrebleu>=2.4,<3"]
+
 train = [
     *parquet,
+    *evaluate,
     # Held to the minor versions that the tests have seen: export depends on how Keras spells an
     # operation in TensorFlow and on what tf2onnx makes of it, and each new version changes some.
     "tensorflow>=2.21,<2.22",
@@ -33,8 +37,6 @@ train = [
     "onnx>=1.20,<2",
     "tensorflow-datasets>=4.9.9,<5",
     "safetensors>=0.4.5",
-    "jiwer>=4,<5",
-    "sacrebleu>=2.4,<3",
     "matplotlib>=3.8",
     "fonttools>=4.50",
     "tensorboard>=2.20",
@@ -58,6 +60,7 @@ voice = ["num2words>=0.5.14"]
 pages = ["rapidocr>=3.10,<4", "pypdfium2>=5", "pikepdf>=10", "fonttools>=4.50"]
 
 extras = {
+    "evaluate": evaluate,
     "pages": pages,
     "parquet": parquet,
     "strokes": strokes,

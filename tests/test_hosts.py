@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import BASE_INSTALL, python
 
 import zoo
 from benchmarks.neighbours import difference
@@ -191,3 +192,34 @@ def test_every_tensor_is_documented():
     for preset in ("line_ocr_en", "char_lm_shakespeare", "ink_formulae", "video_moving_digits", "qa_babi"):
         serving = zoo.load(preset).serving
         assert all(spec.doc for spec in (*serving.inputs, *serving.outputs)), preset
+
+
+# === Measured on a host ===
+
+
+def measured_on_base(path, *arguments):
+    """What ``zoo evaluate`` gives with the extra `evaluate` and no other, not even TensorFlow."""
+    base = BASE_INSTALL.replace('"jiwer", "sacrebleu", ', "")
+    base += "from zoo.cli import main; sys.exit(main())"
+    run = python(base, "evaluate", path, *arguments, "--format", "json")
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.slow
+def test_lines_are_measured_without_tensorflow(export, line_folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+    path, _ = export("line_ocr_en")
+    found = measured_on_base(path, "--data", line_folder, "--only", "book[01]")
+    assert not list(tmp_path.iterdir()), "a copy that nothing could read"
+    report = zoo.load(path).evaluate(line_folder, only="book[01]")
+    assert found["lines"] == 10 and {name: found[name] for name in report} == json.loads(json.dumps(report))
+
+
+@pytest.mark.slow
+def test_texts_are_measured_without_tensorflow(export, monkeypatch, tmp_path):
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+    path, _ = export("sentiment_en")
+    (tmp_path / "a.tsv").write_text("text\tlabel\nA fine film.\tpositive\nDull and endless.\tnegative\n")
+    found = measured_on_base(path, "--data", tmp_path / "a.tsv")
+    assert (found["texts"], found["accuracy"]) == (2, 1.0)

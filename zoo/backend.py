@@ -1,11 +1,20 @@
 """What computes: TensorFlow, loaded in silence; the GPU, and who may use it."""
 
 import contextlib
+import importlib.util
 import logging
 import os
 import sys
 
 from zoo.errors import UserError
+
+
+def has_tensorflow():
+    """Whether TensorFlow is installed; it is not imported for that."""
+    try:
+        return importlib.util.find_spec("tensorflow") is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def import_tensorflow():

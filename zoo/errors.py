@@ -34,7 +34,8 @@ def train_extra():
         ) from error
 
 
-_TRAIN = "tensorflow keras safetensors jiwer sacrebleu tensorflow_datasets tf2onnx onnx matplotlib"
+_TRAIN = "tensorflow keras safetensors tensorflow_datasets tf2onnx onnx matplotlib"
 _EXTRAS = dict.fromkeys(_TRAIN.split(), "train") | {
-    "jax": "train,jax", "pyarrow": "parquet", "sklearn": "train,sklearn",
+    "jiwer": "evaluate", "sacrebleu": "evaluate", "jax": "train,jax",
+    "pyarrow": "parquet", "sklearn": "train,sklearn",
 }  # fmt: skip

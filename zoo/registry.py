@@ -44,7 +44,7 @@ def reader_class(name):
 
 
 def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
-    """Corpora of a family, as ``zoo.data.samples.Samples``; this loads TensorFlow.
+    """Corpora of a family, as ``zoo.data.samples.Samples``; where TensorFlow is installed, this loads it.
 
     Args:
         name: the family.

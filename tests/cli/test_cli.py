@@ -12,6 +12,7 @@ import runpy
 import select
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,10 +166,13 @@ def test_what_needs_tensorflow_says_so_on_base(shipped, command):
     assert re.fullmatch(r"zoo: .*tensorflow.*pip install 'seqzoo\[train\]'\n", run.stderr)
 
 
-def test_evaluate_onnx_says_so_on_base(size_reader):
-    run = zoo_on_base("evaluate", size_reader, "--data", "lines.tar")
-    assert run.returncode == 2
-    assert "seqzoo[train]" in run.stderr
+def test_evaluate_onnx_says_so_on_base(size_reader, scans, tmp_path):
+    run = zoo_on_base("evaluate", size_reader, "--data", tmp_path)
+    assert run.returncode == 2 and "give images" in run.stderr  # corpora are read without TensorFlow
+    for path in scans:
+        Path(path).with_suffix(".gt.txt").write_text("text")
+    run = zoo_on_base("evaluate", size_reader, "--data", Path(next(iter(scans))).parent)
+    assert run.returncode == 2 and "package jiwer" in run.stderr and "seqzoo[evaluate]" in run.stderr
 
 
 def test_load_says_so_on_base(shipped):
@@ -475,6 +479,7 @@ def test_base_install_has_no_tensorflow(setup):
     names = {re.match(r"[\w-]+", requirement)[0] for requirement in setup["install_requires"]}
     assert names == {"numpy", "onnxruntime", "pillow", "sentencepiece", "soundfile", "soxr", "tqdm"}
     extras = {"parquet", "sklearn", "train", "gpu", "jax", "test", "strokes", "videos", "voice", "pages"}
+    extras.add("evaluate")
     assert set(setup["extras_require"]) == extras
 
 

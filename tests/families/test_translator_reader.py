@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import math
+import os
 import re
 import sys
 import threading
@@ -475,8 +476,11 @@ def test_predict_on_the_base_install(model, texts):
 def test_plot_and_figures_say_so_on_the_base_install(model, tmp_path):
     run = zoo_on_base("predict", model, "-", "--plot", tmp_path / "x.png", input="a dog")
     assert run.returncode == 2 and "seqzoo[train]" in run.stderr and not list(tmp_path.iterdir())
-    run = zoo_on_base("evaluate", model, "--data", "x")
-    assert run.returncode == 2 and "seqzoo[train]" in run.stderr
+    for code, text in (("en-x", "ein hund"), ("en", "a dog")):
+        (tmp_path / f"pair.{code}").write_text(f"{text}\n")
+    kept = os.environ | {"ZOO_HOME": str(tmp_path)}
+    run = zoo_on_base("evaluate", model, "--data", tmp_path / "pair", env=kept)
+    assert run.returncode == 2 and "sacrebleu" in run.stderr and "seqzoo[evaluate]" in run.stderr
 
 
 @pytest.fixture

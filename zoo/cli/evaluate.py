@@ -6,7 +6,7 @@ import json
 import os
 import sys
 
-from zoo.backend import import_tensorflow
+from zoo.backend import has_tensorflow, import_tensorflow
 from zoo.cli import common
 from zoo.errors import UserError
 from zoo.formats.tables import COLUMNS_HELP, named_columns
@@ -39,7 +39,8 @@ def add_arguments(parser, arguments):
 def run(options):
     with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
         model = common.loaded(options)
-        import_tensorflow()
+        if has_tensorflow():  # in silence, before what reads corpora does
+            import_tensorflow()
         report, rows = (_pages if options.pages else _samples)(model, options)
     if options.plot:
         _plot(report, options)

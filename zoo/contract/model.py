@@ -65,7 +65,9 @@ class Model:
 
 
 class ExportedModel(Model):
-    """An ONNX file that ``zoo export`` wrote, run by onnxruntime. ``evaluate`` alone needs TensorFlow.
+    """An ONNX file that ``zoo export`` wrote, run by onnxruntime.
+
+    ``evaluate`` needs the extra `evaluate`, and TensorFlow for public sets and images of captions alone.
 
     Args:
         path: the file.

@@ -1,5 +1,9 @@
-"""What feeds training: corpora as tensorflow-datasets, and the tf.data pipeline. TensorFlow runs both."""
+"""What feeds training: corpora as tensorflow-datasets, and the tf.data pipeline. TensorFlow runs both.
 
-from zoo.backend import hide_gpu
+Corpora are read without TensorFlow, too, but not kept then (see ``zoo.data.late``).
+"""
 
-hide_gpu()
+from zoo.backend import has_tensorflow, hide_gpu
+
+if has_tensorflow():
+    hide_gpu()

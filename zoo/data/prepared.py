@@ -15,15 +15,16 @@ import logging
 import os
 import random
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from zoo import files, hub
+from zoo.backend import has_tensorflow
 from zoo.data import columns
+from zoo.data.late import tf, tfds
 from zoo.data.records import Records
 from zoo.errors import UserError, reason
 
@@ -52,11 +53,12 @@ class Prepared:
         columns: a ``zoo.data.columns.Column`` of texts, or int64 ``[samples]``, each.
         usable: bool ``[samples]``; the others are there to be counted while reading.
         skipped: a sentence for each sample that cannot be used.
+        held: list of the samples where they are in memory alone, else None.
     """
 
-    def __init__(self, folder, builder, split, convert, label):
+    def __init__(self, folder, builder, split, convert, label, held=None):
         stored = json.loads((folder / _INDEX).read_text(encoding="utf-8", errors="surrogateescape"))
-        self._builder, self._split, self._convert = builder, split, convert
+        self._builder, self._split, self._convert, self.held = builder, split, convert, held
         self.folder, self.label, self.repeat, self.skipped = folder, label, 1, stored["skipped"]
         self.columns = columns.read(folder, stored["columns"])
         self.usable = np.ones(stored["count"], bool)
@@ -67,6 +69,11 @@ class Prepared:
         chosen = tf.constant(chosen)
         samples = _read(self._builder, self._split, self._convert).enumerate()
         return samples.filter(lambda i, _: chosen[i]).map(lambda _, sample: _nameless(sample))
+
+    def sample(self, row):
+        """One of those that are ``held``, as NumPy has those of ``dataset``."""
+        sample = {k: v.encode() if isinstance(v, str) else v for k, v in self.held[row].items()}
+        return _nameless(self._convert(sample))
 
     def reader(self):
         """A function from the number of a sample, in tf.data, to that sample."""
@@ -98,13 +105,15 @@ def prepare(kind, corpus, progress):
         builder = _public_builder(label, progress)
         split = split or next(iter(builder.info.splits))
         folder = _prepare_public(kind, builder, split, label, progress)
-        convert = kind.uniform(builder)
+        source = Prepared(folder, builder, split, kind.uniform(builder), label)
     else:
         split, convert = _LOCAL, kind.stored
         listed = isinstance(corpus, files.FileList)
         found, label = (corpus, Path(path).name) if listed else kind.locate(path)
-        folder, builder = _prepare_local(kind, found, progress)
-    source = Prepared(folder, builder, split, convert, label)
+        if has_tensorflow() or type(kind.local(found)).features is None:  # which only TensorFlow makes
+            source = Prepared(*_prepare_local(kind, found, progress), split, convert, label)
+        else:
+            source = _in_memory(kind, found, label, progress)
     if len(source.usable) and not source.usable.any():
         raise UserError(f"{path}: no {kind.noun} in it could be used ({source.skipped[0].rstrip('.')}).")
     return source
@@ -174,9 +183,7 @@ def _prepare_local(kind, path, progress):
                 else:
                     _write(samples, corpus.features, new / _SAMPLES)
                 index.skipped += corpus.skipped
-                if not index.count:
-                    reason = (corpus.skipped or ["it is empty"])[0].rstrip(".")
-                    raise corpus.unusable(reason.removeprefix(f"{path}: "))
+                _check_any(index, corpus, path)
         if progress:
             print(
                 f"{path}: {index.count:,} {kind.noun}{'s' * (index.count != 1)} read; a copy is kept in "
@@ -184,6 +191,25 @@ def _prepare_local(kind, path, progress):
                 file=sys.stderr,
             )
     return folder, corpus.features and tfds.builder_from_directory(folder / _SAMPLES)
+
+
+def _in_memory(kind, path, label, progress):
+    """A local corpus that is read once and not kept, for where there is no TensorFlow to write it."""
+    corpus, folder = kind.local(path), tempfile.TemporaryDirectory()
+    with _Index(kind, Path(folder.name), os.path.abspath(str(path))) as index:
+        held = list(index.of(_shown(_samples(corpus), kind, path, progress)))
+        index.skipped += corpus.skipped
+    _check_any(index, corpus, path)
+    source = Prepared(Path(folder.name), None, _LOCAL, kind.stored, label, held)
+    source.temporary = folder  # goes with it
+    return source
+
+
+def _check_any(index, corpus, path):
+    """Raises the UserError of a corpus without a sample."""
+    if not index.count:
+        reason = (corpus.skipped or ["it is empty"])[0].rstrip(".")
+        raise corpus.unusable(reason.removeprefix(f"{path}: "))
 
 
 def _samples(corpus):

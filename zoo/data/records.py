@@ -7,9 +7,9 @@ length, 4 with a checksum of that, the record, and 4 with its checksum.
 import os
 
 import numpy as np
-import tensorflow as tf
 
 from zoo import files
+from zoo.data.late import tf
 
 
 class Records:

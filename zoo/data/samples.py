@@ -14,10 +14,10 @@ import unicodedata
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from zoo import files
 from zoo.data.columns import Strings
+from zoo.data.late import tf
 from zoo.data.prepared import prepare
 from zoo.errors import UserError
 
@@ -253,7 +253,11 @@ class Samples:
 
     def _batches(self, size):
         """Iterate over lists of up to ``size`` samples, as NumPy."""
-        samples = self.dataset().prefetch(size).as_numpy_iterator()
+        if any(source.held for source in self._sources):
+            pairs = zip(self._sources, self._rows, strict=True)
+            samples = (source.sample(row) for source, rows in pairs for row in rows)
+        else:
+            samples = self.dataset().prefetch(size).as_numpy_iterator()
         while batch := list(itertools.islice(samples, size)):
             yield batch
 

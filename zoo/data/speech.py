@@ -41,11 +41,10 @@ import shlex
 import unicodedata
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from zoo import files
 from zoo.audio import files as audio
+from zoo.data.late import tf, tfds
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
 from zoo.formats.tables import ParquetFile, check_named, column, is_table, open_table, with_columns
@@ -81,11 +80,13 @@ class SpeechCorpus(LocalCorpus):
         written: give transcripts as they are written.
     """
 
-    features = {
-        "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
-        "text": tfds.features.Text(),
-        "name": tfds.features.Text(),
-    }
+    @property
+    def features(self):
+        return {
+            "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
+            "text": tfds.features.Text(),
+            "name": tfds.features.Text(),
+        }
 
     def __init__(self, path, rate, columns=None, written=False):
         super().__init__(path)

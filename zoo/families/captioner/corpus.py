@@ -17,13 +17,12 @@ So is such a list alone, a Parquet table, a pattern or list of images, or ``tfds
 public set with an image and captions. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
 from zoo.data.captions import CaptionedSamples, normalising, read_captioned
 from zoo.data.given import Given
+from zoo.data.late import tf, tfds
 from zoo.data.samples import LocalCorpus, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
@@ -52,11 +51,13 @@ class CaptionCorpus(LocalCorpus):
         kind: ``KIND``, perhaps with columns that a person named.
     """
 
-    features = {
-        "image": tfds.features.Tensor(shape=(), dtype=tf.string),
-        "text": tfds.features.Text(),
-        "name": tfds.features.Text(),
-    }
+    @property
+    def features(self):
+        return {
+            "image": tfds.features.Tensor(shape=(), dtype=tf.string),
+            "text": tfds.features.Text(),
+            "name": tfds.features.Text(),
+        }
 
     def __init__(self, path, size, kind=KIND):
         super().__init__(path)

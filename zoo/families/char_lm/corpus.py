@@ -13,11 +13,10 @@ Texts are UTF-8 and stay as they are, every blank, tab and line end in its place
 import re
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from zoo import files
 from zoo.data.given import Given
+from zoo.data.late import tf, tfds
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, open_table, stem_of, with_columns

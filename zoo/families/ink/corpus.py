@@ -10,10 +10,10 @@ import posixpath
 import re
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from zoo import files
 from zoo.data.given import Given
+from zoo.data.late import tfds
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
 from zoo.families.ink.vocabulary import are_divided, as_tokens
@@ -30,11 +30,13 @@ _ENDS = tuple(suffix + end for suffix in SUFFIXES for end in ("", ".gz"))
 class InkCorpus(LocalCorpus):
     """Reads one local corpus: ``points``, ``text`` and ``name`` of each ink; see ``LocalCorpus``."""
 
-    features = {
-        "points": tfds.features.Tensor(shape=(None, 3), dtype=np.float32, encoding="bytes"),
-        "text": tfds.features.Text(),
-        "name": tfds.features.Text(),
-    }
+    @property
+    def features(self):
+        return {
+            "points": tfds.features.Tensor(shape=(None, 3), dtype=np.float32, encoding="bytes"),
+            "text": tfds.features.Text(),
+            "name": tfds.features.Text(),
+        }
 
     def samples(self):
         found, taken = list(self._drawn()), set()

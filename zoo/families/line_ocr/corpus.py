@@ -15,12 +15,11 @@ names lie anywhere. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed, packed, pages
 from zoo.data.given import Given
+from zoo.data.late import tf, tfds
 from zoo.data.lines import KIND, TEXT, read_pairs
 from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
 from zoo.formats.tables import check_named, with_columns
@@ -35,11 +34,13 @@ class LineCorpus(LocalCorpus):
         kind: ``KIND``, perhaps with columns that a person named.
     """
 
-    features = {
-        "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
-        "text": tfds.features.Text(),
-        "name": tfds.features.Text(),
-    }
+    @property
+    def features(self):
+        return {
+            "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
+            "text": tfds.features.Text(),
+            "name": tfds.features.Text(),
+        }
 
     def __init__(self, path, kind=KIND):
         super().__init__(path)

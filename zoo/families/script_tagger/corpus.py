@@ -12,11 +12,11 @@ an epoch. ``zoo render --script`` writes such corpora.
 import posixpath
 
 import numpy as np
-import tensorflow_datasets as tfds
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo import files
 from zoo.data.given import Given, encoded
+from zoo.data.late import tfds
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
 from zoo.formats import held
@@ -33,12 +33,14 @@ class ColumnCorpus(LocalCorpus):
     ``columns``, the numbers of these lines.
     """
 
-    features = {
-        "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
-        "columns": tfds.features.Tensor(shape=(None,), dtype=np.uint8, encoding="zlib"),
-        "text": tfds.features.Text(),
-        "name": tfds.features.Text(),
-    }
+    @property
+    def features(self):
+        return {
+            "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
+            "columns": tfds.features.Tensor(shape=(None,), dtype=np.uint8, encoding="zlib"),
+            "text": tfds.features.Text(),
+            "name": tfds.features.Text(),
+        }
 
     def samples(self):
         for name, pixels, columns, names in read_tagged(self.path, self.skipped):

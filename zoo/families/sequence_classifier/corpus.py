@@ -34,11 +34,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from zoo import files
 from zoo.data.given import Given
+from zoo.data.late import tf, tfds
 from zoo.data.listed import NOTE, told
 from zoo.data.samples import LocalCorpus, Samples
 from zoo.errors import UserError
@@ -86,12 +85,14 @@ class SequenceCorpus(LocalCorpus):
         columns: ``{"id": name, ...}`` of tables, where they are not among ``COLUMNS``; or None.
     """
 
-    features = {
-        "values": tfds.features.Tensor(shape=(None, None), dtype=np.float32, encoding="bytes"),
-        "channels": tfds.features.Text(),
-        "text": tfds.features.Text(),
-        "name": tfds.features.Text(),
-    }
+    @property
+    def features(self):
+        return {
+            "values": tfds.features.Tensor(shape=(None, None), dtype=np.float32, encoding="bytes"),
+            "channels": tfds.features.Text(),
+            "text": tfds.features.Text(),
+            "name": tfds.features.Text(),
+        }
 
     def __init__(self, path, columns=None):
         super().__init__(path)

@@ -21,11 +21,9 @@ import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-import tensorflow as tf
-import tensorflow_datasets as tfds
-
 from zoo import files
 from zoo.data.given import Given
+from zoo.data.late import tf, tfds
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text
 from zoo.errors import UserError
 from zoo.formats.tables import (

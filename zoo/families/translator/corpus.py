@@ -25,11 +25,9 @@ from collections import Counter
 from pathlib import Path
 from xml.parsers import expat
 
-import tensorflow as tf
-import tensorflow_datasets as tfds
-
 from zoo import files
 from zoo.data.given import Given
+from zoo.data.late import tf, tfds
 from zoo.data.samples import LocalCorpus, TextSamples, feature_of, mapped_text, stamp
 from zoo.errors import UserError
 from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_table, stem_of, with_columns

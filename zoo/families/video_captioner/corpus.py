@@ -18,12 +18,11 @@ list of videos. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from zoo.data import listed
 from zoo.data.captions import CaptionedSamples, normalising, read_captioned
 from zoo.data.given import Given
+from zoo.data.late import tf, tfds
 from zoo.data.samples import LocalCorpus, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
