@@ -174,13 +174,14 @@ PROVIDERS = {  # names of people: those of onnxruntime, and the package that has
 }
 
 
-def open_file(path, provider=None):
+def open_file(path, provider=None, profile=None):
     """The onnxruntime session of a file that seqzoo exported, and its metadata, keys without ``seqzoo.``.
 
     Args:
         path: the file.
         provider: what runs it, a key of ``PROVIDERS``, by default ``cpu``, which also runs the operations
             that the one chosen does not know. The installed onnxruntime has to have it.
+        profile: where onnxruntime writes how long each operation takes: the beginning of a file's path.
 
     Raises:
         ReaderError: there is no such file, it is no ONNX file, it holds no model of seqzoo's tasks, or there
@@ -202,6 +203,8 @@ def open_file(path, provider=None):
     # than every operation split between them, as the steps of an LSTM are too small to split.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors come as exceptions, which is enough
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     providers = list(dict.fromkeys([chosen, PROVIDERS["cpu"][0]]))
     try:
         session = onnxruntime.InferenceSession(os.fspath(path), options, providers=providers)

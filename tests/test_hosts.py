@@ -13,7 +13,7 @@ from helpers import BASE_INSTALL, python
 
 import zoo
 from benchmarks.neighbours import difference
-from export import about, verify
+from export import about, profile, verify
 from zoo import cli
 from zoo.errors import UserError
 
@@ -78,6 +78,29 @@ def test_lines(export, host, draw_line, tmp_path):
     found = zoo.load(path).predict(images, details=True)
     assert host("line_ocr", path, *images) == [f"{one.text}\t{one.confidence:.4f}" for one in found]
     assert all(one.text for one in found)
+
+
+@pytest.mark.slow
+def test_shares_of_layers(export, draw_line, tmp_path, capsys):
+    from PIL import Image
+
+    path, _ = export("line_ocr_en")
+    Image.fromarray(draw_line("It was the best of times,", size=30)).save(tmp_path / "a.png")
+    report = profile.profile(path, [tmp_path / "a.png"] * 2)
+    for shares in (report["kinds"], report["operations"]):
+        assert sum(shares.values()) == pytest.approx(1) and min(shares.values()) >= 0
+    assert report["kinds"]["recurrent layers"] > 0.1 and report["kinds"]["convolutions"] > 0.02
+    assert cli.main(["bench", str(path), "--profile", str(tmp_path / "a.png")]) == 0
+    assert "DynamicQuantizeLSTM" in capsys.readouterr().out
+    assert cli.main(["bench", "line_ocr_en", "--profile", str(tmp_path / "a.png")]) == 2
+
+
+def test_a_loop_counts_without_what_is_in_it():
+    def event(operation, start, micros):
+        return {"ts": start, "dur": micros, "args": {"op_name": operation}}
+
+    events = [event("MatMul", 12, 3), event("Add", 16, 2), event("Scan", 10, 10), event("Mul", 20, 4)]
+    assert profile._alone(events) == [3, 2, 5, 4]
 
 
 @pytest.mark.slow

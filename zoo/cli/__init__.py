@@ -2,8 +2,8 @@
 
 A command is a module with ``add_arguments(parser, arguments)`` and ``run(options)``, or with a
 ``main(arguments)`` that reads the rest of the line itself; it is imported when it is called. ``zoo list``,
-``zoo show``, ``zoo verify`` and ``zoo predict FILE.onnx`` need the base install only: TensorFlow and Keras are imported
-inside the commands that need them.
+``show``, ``verify`` and, of an ``.onnx`` file, ``predict``, ``evaluate`` and ``bench --profile`` need neither
+TensorFlow nor Keras, which are imported inside the commands that need them.
 """
 
 import argparse
