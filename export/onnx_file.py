@@ -91,7 +91,8 @@ def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, flo
         layers += [one for one in beside if isinstance(one, keras.layers.Layer)]
         exact = [value for layer in layers for value in getattr(layer, "constants", ())]
         whole = converted
-        converted = quantize.int8(converted, exact) if int8 else quantize.float16(converted)
+        like_fed = [inputs for inputs, _ in cases] if subject.serving.shows_ranges else []
+        converted = quantize.int8(converted, exact, like_fed) if int8 else quantize.float16(converted)
         report["stored"] = "int8" if int8 else "float16"
         report["float32_difference"] = report["max_difference"]
         report["max_difference"] = verify.difference(subject, _pairs(subject, converted, cases))

@@ -21,7 +21,7 @@ KINDS = {
         "MatMul", "Gemm", "FusedMatMul", "FusedGemm", "MatMulInteger", "MatMulIntegerToFloat",
         "DynamicQuantizeMatMul",
     },
-    "pooling": {"MaxPool", "AveragePool", "GlobalAveragePool"},
+    "pooling": {"MaxPool", "NhwcMaxPool", "AveragePool", "GlobalAveragePool"},
     "loops": {"Loop", "Scan", "If"},
 }  # fmt: skip
 REST = "masks, casts, gathers and the like"

@@ -1,5 +1,6 @@
 """Smaller weights in an exported ONNX graph: int8 or float16."""
 
+import collections
 import functools
 import statistics
 import time
@@ -12,9 +13,11 @@ LEAST_LSTM, LEAST_STEP = 48, 384
 # Weights that are computed with have seven bits: with eight, processors without VNNI overflow 16-bit sums.
 LARGEST_WEIGHT = 63
 LARGEST_INPUT = 127  # of the symmetric 8 bits of what they are multiplied by
+LEAST_CHANNELS = 8  # of what a convolution reads, from which it is faster in 8 bits
+MARGIN = 2.0  # by which the range of a convolution's values is wider than in examples
 
 
-def int8(model, exact=()):
+def int8(model, exact=(), examples=()):
     """Quantises weights to 8 bits, and computes with them where that is faster.
 
     What a row of a batch gives never depends on the other rows, nor on padding. Matrix products with
@@ -24,9 +27,13 @@ def int8(model, exact=()):
     fewer than ``LEAST_STEP`` units, LSTMs of fewer than ``LEAST_LSTM``, convolutions, embeddings) are stored
     as int8 with a scale for each output channel, and widened again when the file is loaded.
 
+    With examples, convolutions become ``QLinearConv``, whose scales are constants: those of ``MARGIN`` times
+    the range that its values have in them.
+
     Args:
         model: an ``onnx.ModelProto`` with float32 weights, left as it is.
         exact: arrays that stay as they are wherever the model has them, in any layout.
+        examples: list of dicts of arrays, inputs such as are fed; none where nobody knows their ranges.
 
     Returns:
         Another ``onnx.ModelProto``.
@@ -43,6 +50,8 @@ def int8(model, exact=()):
         if value.dtype == np.float32 and value.size >= SMALLEST and name not in kept
     }
     quantiser = _Quantiser(model, floats)
+    if examples:
+        quantiser.convolutions(model.graph, examples)
     quantiser.rewrite(model.graph)
     model.graph.initializer.extend(quantiser.constants.values())
     _drop_unread(model.graph)
@@ -133,6 +142,61 @@ class _Quantiser:
 
         return onnx.numpy_helper.to_array(self.constants[name])
 
+    # === Convolutions ===
+
+    def convolutions(self, graph, examples):
+        """Quantises the convolutions of a model's own graph, by what they take and give in examples."""
+        chosen = [node for node in graph.node if node.op_type == "Conv" and self._is_wide(node)]
+        names = [name for node in chosen for name in (node.input[0], node.output[0])]
+        ranges = _ranges(self.model, names, examples)
+        chosen = {node.output[0] for node in chosen}
+        readers = collections.defaultdict(list)
+        for node in graph.node:
+            for name in node.input:
+                readers[name].append(node)
+        # A ReLU is what 8 bits without negative numbers do by themselves.
+        relus = {name: readers[name][0] for name in chosen if [n.op_type for n in readers[name]] == ["Relu"]}
+        dropped, nodes = {relu.output[0] for relu in relus.values()}, []
+        for node in graph.node:
+            if node.output[0] in chosen:
+                low, high = ranges[node.output[0]]
+                relu = relus.get(node.output[0])
+                made = _affine(0.0 if relu else low, high)
+                output = relu.output[0] if relu else node.output[0]
+                nodes += self._convolution(node, _affine(*ranges[node.input[0]]), made, output)
+            elif node.output[0] not in dropped:
+                nodes.append(node)
+        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+        del graph.node[:]
+        graph.node.extend(copies)
+
+    def _is_wide(self, node):
+        weight = self.floats.get(node.input[1])
+        return weight is not None and weight.ndim == 4 and weight.shape[1] >= LEAST_CHANNELS
+
+    def _convolution(self, node, given, made, output):
+        """``QLinearConv`` with ``(scale, zero)`` of its input and of its output, whose name is given."""
+        name, weight = node.output[0], self.floats[node.input[1]]
+        scale = np.abs(weight).max(axis=(1, 2, 3)) / np.float32(LARGEST_WEIGHT)
+        scale[scale == 0] = 1
+        small = np.round(weight / scale[:, None, None, None]).astype("int8")
+        bias = np.zeros(len(weight), "float32")
+        if len(node.input) > 2:
+            bias = next(_values(one) for one in self.model.graph.initializer if one.name == node.input[2])
+        bias = np.round(bias / (given[0] * scale)).astype("int32")
+        values = {
+            "x_scale": given[0], "x_zero": given[1], "w": small, "w_scale": scale,
+            "w_zero": np.zeros(len(weight), "int8"), "y_scale": made[0], "y_zero": made[1], "bias": bias,
+        }  # fmt: skip
+        of = {key: self._constant(f"{name}/int8_{key}", np.array(value)) for key, value in values.items()}
+        nodes = _Nodes(node)
+        x = nodes.add("QuantizeLinear", [node.input[0], of["x_scale"], of["x_zero"]])
+        inputs = [x, of["x_scale"], of["x_zero"], of["w"], of["w_scale"], of["w_zero"]]
+        inputs += [of["y_scale"], of["y_zero"], of["bias"]]
+        y = nodes.add("QLinearConv", inputs, **_attributes(node))
+        nodes.add("DequantizeLinear", [y, of["y_scale"], of["y_zero"]])
+        return nodes.named(output)
+
     # === LSTMs ===
 
     def _is_lstm(self, node):
@@ -205,6 +269,38 @@ class _Nodes(list):
         """The nodes, the last of which gives the output."""
         self[-1].output[0] = output
         return self
+
+
+def _ranges(model, names, examples):
+    """The least and the greatest value of tensors in all examples, 0 among them: ``{name: (low, high)}``."""
+    import onnxruntime
+    from onnx import TensorProto, helper
+
+    model, names = _copy(model), list(dict.fromkeys(names))
+    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    data = model.SerializeToString()
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    known, ranges = {value.name for value in session.get_inputs()}, dict.fromkeys(names, (0.0, 0.0))
+    for inputs in examples:
+        given = {name: value for name, value in inputs.items() if name in known}
+        for name, value in zip(names, session.run(names, given), strict=True):
+            low, high = ranges[name]
+            ranges[name] = min(low, float(value.min(initial=0))), max(high, float(value.max(initial=0)))
+    return ranges
+
+
+def _affine(low, high):
+    """float32 scale and uint8 zero of values of a range, with ``MARGIN``."""
+    scale = max(MARGIN * (high - low) / 255, 1e-8)
+    return np.float32(scale), np.uint8(min(255, round(-MARGIN * low / scale)))
+
+
+def _values(constant):
+    from onnx import numpy_helper
+
+    return numpy_helper.to_array(constant)
 
 
 def _attributes(node):

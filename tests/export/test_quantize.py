@@ -57,3 +57,25 @@ def test_products_of_every_opset_and_rows_of_zeros(opset, tmp_path):
     found = run(tmp_path / "m.onnx", values)
     assert (found[0] == 0).all()
     np.testing.assert_allclose(found, model(values), atol=0.05)
+
+
+def test_convolutions_by_the_ranges_of_examples(tmp_path):
+    """With a ReLU, which the 8 bits have in them, and without; of one channel it stays in float."""
+    keras.utils.set_random_seed(1)
+    x = keras.Input((None, None, 1), name="x")
+    y = layers.Conv2D(16, 3, padding="same", activation="relu")(x)
+    y = layers.Conv2D(16, 3, padding="same", activation="relu")(layers.MaxPooling2D()(y))
+    model = keras.Model(x, layers.Conv2D(8, 3, name="y")(y))
+    to_onnx(model, tmp_path / "m.onnx")
+    random = np.random.default_rng(0)
+    examples = [{"x": random.random((2, 12, 20, 1)).astype("float32")} for _ in range(3)]
+    small = quantize.int8(onnx.load(tmp_path / "m.onnx"), (), examples)
+    onnx.checker.check_model(small)
+    onnx.save(small, tmp_path / "i.onnx")
+    kinds = [node.op_type for node in small.graph.node]
+    assert kinds.count("QLinearConv") == 2 and kinds.count("Conv") == kinds.count("Relu") == 1
+    values = random.random((3, 14, 16, 1)).astype("float32")
+    expected, found = model(values).numpy(), run(tmp_path / "i.onnx", values)
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+    values[1:] *= 100
+    np.testing.assert_array_equal(run(tmp_path / "i.onnx", values)[0], found[0])

@@ -33,10 +33,11 @@ class OfLines:
 
     lengths_input = None
     outputs = None
+    shows_ranges = False  # see ``zoo.contract.serving.Serving``
 
     @property
     def serving(self):
-        return Serving(_INPUTS, self.outputs, self._serve, self._example)
+        return Serving(_INPUTS, self.outputs, self._serve, self._example, shows_ranges=self.shows_ranges)
 
     def _serve(self, inputs):
         image, lengths = self.preprocess(inputs["image"], inputs["size"])

@@ -29,6 +29,8 @@ class Serving:
             ``log_probs``, ``tokens``, ``scores``, ``attention``.
         tolerances: ``{output: how far it may differ}``, of those in which rounding grows from step to step.
         decides_lengths: whether the model itself decides how long an output is, such as sound.
+        shows_ranges: whether values in the network are in examples as large as in real inputs, so that scales
+            of 8 bits may be taken from them.
         rounded: ``rounded(inputs, seed)`` gives outputs as they are where all numbers are rounded a little
             otherwise, or None.
     """
@@ -42,3 +44,4 @@ class Serving:
     tolerances: dict = dataclasses.field(default_factory=dict)
     decides_lengths: bool = False
     rounded: callable = None
+    shows_ranges: bool = False

@@ -85,6 +85,7 @@ class LineOcr(OfLines, Recognizer):
     name = "line_ocr"
     Config = LineOcrConfig
     lengths_input = "frames"
+    shows_ranges = True  # the strokes of examples give convolutions half the range of print, or more
     outputs = (
         TensorSpec(
             "labels",
