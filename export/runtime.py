@@ -249,12 +249,14 @@ class Reader:
         photographs: whether photographs may be lines.
         vocabulary: list of characters; label ``i + 1`` stands for character ``i``, label 0 is the CTC blank.
         direction: "ltr" or "rtl".
+        spellings: ``{text: labels}`` of what several labels together stand for, see ``spelled``.
         threads: batches read at a time.
         maps: dict, what makes confidences true, see ``calibrated``.
     """
 
-    def __init__(self, run, config, vocabulary, direction, metadata, threads, maps=None):
+    def __init__(self, run, config, vocabulary, direction, metadata, threads, maps=None, spellings=None):
         self.run, self.config, self.vocabulary, self.direction = run, config, vocabulary, direction
+        self.spellings = {tuple(labels): text for text, labels in (spellings or {}).items()}
         self.metadata, self.threads, self.maps = metadata, threads, maps or {}
         self.photographs = self.config.get("photographs", False)  # which older files do not say
         strides = [*self.config["strides"], *self.config["pools"]]
@@ -266,7 +268,8 @@ class Reader:
         """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
         config, vocabulary = json.loads(metadata["config"]), json.loads(metadata["vocabulary"])
         maps = json.loads(metadata.get(f"asset.{CONFIDENCE}", "{}"))
-        return cls(session.run, config, vocabulary, metadata["direction"], metadata, threads, maps)
+        spellings = json.loads(metadata.get("spellings", "{}"))
+        return cls(session.run, config, vocabulary, metadata["direction"], metadata, threads, maps, spellings)
 
     def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise", search=None):
         """Reads line images.
@@ -385,12 +388,50 @@ class Reader:
 
     def _line(self, labels, confidence, spans):
         """What was read, in the order of the columns -> a ``Line`` in logical order."""
-        text = "".join(self.vocabulary[label - 1] for label in labels)
+        units = spelled(labels, self.vocabulary, self.spellings)
+        twice = [text == before == " " for (before, *_), (text, *_) in itertools.pairwise(units)]
+        units = [unit for unit, again in zip(units, [False, *twice], strict=bool(units)) if not again]
+        text = "".join(unit for unit, *_ in units)
         order = range(len(text))
+        if spans:
+            spans = [_joined(spans[first:last]) for unit, first, last in units for _ in unit]
         if self.direction == "rtl":
             text, order = reading_order(text)
         characters = [Character(c, *spans[i]) for c, i in zip(text, order, strict=True)] if spans else []
         return Line(text, float(confidence) if text else 0.0, characters)
+
+
+def spelled(labels, vocabulary, spellings):
+    """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it.
+
+    Args:
+        labels: ints, 1 or more.
+        vocabulary: list of str: what each label stands for by itself; one of private use, for nothing.
+        spellings: ``{labels: text}``, tuples of two and more that stand for something together; the longest
+            that is there counts.
+    """
+    labels, found, at = [int(label) for label in labels], [], 0
+    longest = max(map(len, spellings), default=1)
+    while at < len(labels):
+        for count in range(min(longest, len(labels) - at), 0, -1):
+            text = spellings.get(tuple(labels[at : at + count])) if count > 1 else vocabulary[labels[at] - 1]
+            if text is not None:
+                break
+        if not any(map(is_private, text)):
+            found.append((text, at, at + count))
+        at += count
+    return found
+
+
+def is_private(character):
+    """Whether a character is of Unicode's private use in plane 15, where labels without a text are named."""
+    return "\U000f0000" <= character <= "\U000ffffd"
+
+
+def _joined(spans):
+    """``(start, end, confidence)`` of several labels as of one."""
+    starts, ends, sure = zip(*spans, strict=True)
+    return starts[0], ends[-1], min(sure)
 
 
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
