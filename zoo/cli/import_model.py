@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zoo import registry
 from zoo.errors import UserError
 
 
@@ -19,18 +20,12 @@ def add_arguments(parser, arguments):
 
 
 def run(options):
-    from zoo.families.line_ocr.importing import import_model
-
     output = Path(options.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output}: it exists already; give another --output, or remove it")
-    task, int8 = import_model(options.model, options.licence)
+    task, int8 = registry.import_model("line_ocr", options.model, options.licence)
     task.save(output, int8=int8)
-    print(
-        f"{output}: {task.config.vgsl}, {len(task.vocabulary)} outputs, {task.network.count_params():,} weights."
-    )
+    print(f"{output}: {task.config.vgsl}, {task.network.count_params():,} weights. To use it:")
     print(f"  zoo predict {output} line.png")
     print(f"  zoo export {output} --output {output.name}.onnx")
-    print(
-        f"  python -m recipes.line_ocr finetune --preset {output} --data my_lines/ --output runs/mine --extend"
-    )
+    print(f"  zoo finetune {output} --data my_lines/ --output runs/mine --extend")

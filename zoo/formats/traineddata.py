@@ -74,8 +74,8 @@ def read_traineddata(path):
     if missing:
         if _LEGACY in components:
             raise UserError(
-                f"{path}: it has a model of Tesseract's legacy engine alone, which is no network; take the one "
-                "of tessdata_fast or tessdata_best"
+                f"{path}: it has a model of Tesseract's legacy engine alone, which is no network; take "
+                "the one of tessdata_fast or tessdata_best"
             )
         raise UserError(f"{path}: it has no {' and no '.join(missing)}; take another .traineddata")
     try:
@@ -155,8 +155,8 @@ class _Bytes:
 
 
 _PLUMBING = (
-    "Series", "Parallel", "Replicated", "ParBidirLSTM", "DepParUDLSTM", "Par2dLSTM", "RTLReversed", "TTBReversed",
-    "XYTranspose",
+    "Series", "Parallel", "Replicated", "ParBidirLSTM", "DepParUDLSTM", "Par2dLSTM", "RTLReversed",
+    "TTBReversed", "XYTranspose",
 )  # fmt: skip
 _DENSE = "Softmax", "SoftmaxNoCTC", "Logistic", "LinLogistic", "LinTanh", "Tanh", "Relu", "Linear"
 

@@ -54,8 +54,8 @@ class LineOcrConfig:
         beam_width: width of that search: how many hypotheses it keeps.
         photographs: whether photographs may be lines, too, as of signs and licence plates; else they are
             refused. A recipe sees by its lines whether they are.
-        vgsl: the network as a VGSL string, such as [1,48,0,1 Cr3,3,32 Mp2,2 S1(1x0)1,3 Lbx100 O1c1], in place of
-            the fields on height, convolutions, recurrent layers and dropout. See docs/import.md.
+        vgsl: the network as a VGSL string, such as [1,48,0,1 Cr3,3,32 Mp2,2 S1(1x0)1,3 Lbx100 O1c1], in place
+            of the fields on height, convolutions, recurrent layers and dropout. See docs/import.md.
         contrast: how grey becomes numbers: ``ink``, 1 on paper 0; ``stretched``, dark -1 to light 1, as
             Tesseract's networks see it.
     """
@@ -153,7 +153,9 @@ class LineOcr(OfLines, Recognizer):
     def build_network(self):
         config = self.config
         if self.spec:
-            return vgsl.build(self.spec, len(self.vocabulary), self.name)
+            return vgsl.build(
+                self.spec, len(self.vocabulary), self.name, noise=config.contrast == "stretched"
+            )
         image = keras.Input((None, config.height, 1), name="image")
         frames = keras.Input((), dtype="int32", name="frames")
         x = image

@@ -1,6 +1,7 @@
 """A language of Tesseract's as a line reader: its network, weights and characters as a task.
 
-The network computes in float what Tesseract computes with activations rounded to 8 bits; dictionaries are left out.
+The network computes in float what Tesseract computes with activations rounded to 8 bits; dictionaries are
+left out.
 """
 
 import numpy as np

@@ -5,9 +5,9 @@
 says: an image 36 pixels high, of any width, with one channel; a convolution 3x3 to 16 channels, tanh; the
 maximum of each 3x3 pixels; an LSTM forward along y, of which the last step is kept (``s``); LSTMs along x,
 forward, backward, forward; 140 scores for CTC. Of tessdoc's "Variable Graph Specification Language" and
-kraken's documentation these layers are known, the sizes across the line (y) before those along it (x):
+kraken's documentation these layers are known, sizes across the line (y) before those along (x):
 
-    C(s|t|r|l)[{name}]Y,X,D[,SY,SX]   convolution: sigmoid, tanh, ReLU or linear; D channels, strides SY and SX
+    C(s|t|r|l)[{name}]Y,X,D[,SY,SX]   convolution: sigmoid, tanh, ReLU or linear; D channels, strides SY, SX
     Mp[{name}]Y,X[,SY,SX]             maximum of Y x X pixels, by default without overlap
     (L|G)(f|r|b)(x|y)[s][{name}]N     LSTM or GRU of N units: forward, backward, both; of ``s`` the last step
     S1(1xH)1,3                        rows become channels, or S1(1x0)1,3
@@ -23,10 +23,13 @@ import dataclasses
 import re
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from zoo.layers import GRU, LSTM, Bidirectional, MaskByLength, Recurrent, reverse_by_length
 
+_UP = {"f": (False,), "r": (True,), "b": (False, True)}  # which ways along y a layer goes
+NOISE = 499  # columns after which noise beyond the edges repeats
 _ACTIVATIONS = {"s": "sigmoid", "t": "tanh", "r": "relu", "l": "linear"}
 _NAME = r"(?:\{[^}]*\})?"
 _LAYERS = {
@@ -54,7 +57,7 @@ class Spec:
     layers: tuple
 
     def columns(self, count):
-        """Columns that are left of so many after each layer: a list, first ``count``; of an int or a tensor."""
+        """Columns that each layer leaves of so many, an int or a tensor: a list, first ``count``."""
         found = [count]
         for kind, parts in self.layers:
             size, stride, around = _along(kind, parts, 1)
@@ -136,29 +139,33 @@ def _check(found, rows):
         raise ValueError(f"{rows} rows are left at its end; S1(1x0)1,3 or Lfys before it make them one")
 
 
-def build(spec, symbols, name):
+def build(spec, symbols, name, noise=False):
     """The network of a ``Spec``.
 
     Args:
         spec: the ``Spec``; its output layer counts for nothing.
         symbols: scores of each frame.
         name: of the network.
+        noise: the first convolution sees noise beyond the image's edges, see ``NoiseAround``, not zeros.
 
     Returns:
-        A ``keras.Model`` of ``image`` ``[batch, columns, height, 1]`` and int32 ``columns`` ``[batch]``, the width
-        of each; logits float32 ``[batch, frames, symbols]``, as many as ``spec.columns`` tells. Weights are
+        A ``keras.Model`` of ``image`` ``[batch, columns, height, 1]`` and int32 ``columns``, the width of
+        each; logits float32 ``[batch, frames, symbols]``, as many as ``spec.columns`` tells. Weights are
         called ``conv_0``, ``lstm_0``, … and ``logits``.
     """
     image = keras.Input((None, spec.height, 1), name="image")
     columns = keras.Input((), dtype="int32", name="columns")
     x, counts, seen = image, spec.columns(columns), {}
-    for (kind, parts), count in zip(spec.layers, counts[1:], strict=True):
+    for (kind, parts), count_before, count in zip(spec.layers, counts, counts[1:], strict=False):
         number = seen[kind] = seen.get(kind, -1) + 1
         if kind == "convolution":
             activation, y, wide, filters, *strides = parts
             around = [((size - 1) // 2,) * 2 for size in (wide, y)]
             strides = tuple(stride or 1 for stride in reversed(strides))
-            x = layers.ZeroPadding2D(around, name=f"around_{number}")(x)
+            if noise and x is image:
+                x = NoiseAround(around, name=f"around_{number}")(x, count_before)
+            else:
+                x = layers.ZeroPadding2D(around, name=f"around_{number}")(x)
             x = layers.Conv2D(
                 filters, (wide, y), strides, activation=_ACTIVATIONS[activation], name=f"conv_{number}"
             )(x)
@@ -186,6 +193,43 @@ def build(spec, symbols, name):
     return keras.Model({"image": image, "columns": columns}, logits, name=name)
 
 
+@keras.saving.register_keras_serializable("seqzoo")
+class NoiseAround(layers.Layer):
+    """An image ``[batch, columns, rows, 1]`` with noise from -1 to 1 around each line, always the same.
+
+    Tesseract's networks learn and read with such noise at the edges, and see letters where there is none.
+
+    Args:
+        around: pixels on each side, ``((left, right), (top, bottom))``.
+    """
+
+    def __init__(self, around, **kwargs):
+        super().__init__(**kwargs)
+        self.around = tuple(map(tuple, around))
+
+    def call(self, x, lengths):
+        (left, right), (top, bottom) = self.around
+        rows = x.shape[2]
+        x = ops.pad(x, ((0, 0), *self.around, (0, 0)))
+        noise = np.random.default_rng(0).uniform(-1, 1, (NOISE, rows + top + bottom)).astype("float32")
+        place = ops.arange(ops.shape(x)[1], dtype="int32")
+        noise = ops.take(ops.cast(noise, x.dtype), place % NOISE, axis=0)[None, :, :, None]
+        column = place[None, :, None, None] - left
+        row = ops.arange(rows + top + bottom, dtype="int32")[None, None, :, None] - top
+        inside = ops.logical_and(row >= 0, row < rows)
+        inside = ops.logical_and(inside, column >= 0)
+        inside = ops.logical_and(inside, column < lengths[:, None, None, None])
+        return ops.where(inside, x, noise)
+
+    def compute_output_spec(self, x, lengths):
+        (left, right), (top, bottom) = self.around
+        columns = None if x.shape[1] is None else x.shape[1] + left + right
+        return keras.KerasTensor((x.shape[0], columns, x.shape[2] + top + bottom, x.shape[3]), x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "around": self.around}
+
+
 def _recurrent(x, count, parts, name):
     """A recurrent layer over ``[batch, columns, rows, channels]``, along x or y."""
     kind, direction, axis, last, units = parts
@@ -208,7 +252,7 @@ def _directed(layer, direction, name):
 
 @keras.saving.register_keras_serializable("seqzoo")
 class Directed(Recurrent):
-    """A recurrent layer over sequences of given lengths, forward or ``reverse``; it gives the outputs alone."""
+    """A recurrent layer over sequences of given lengths, forward or ``reverse``; it gives outputs alone."""
 
     def __init__(self, layer, reverse=False, **kwargs):
         super().__init__(layer, **kwargs)
@@ -237,7 +281,7 @@ class AlongRows(layers.Layer):
     Args:
         layer: a recurrent layer of ``zoo.layers``.
         direction: "f" from the top, "r" from the bottom, "b" both side by side.
-        last: keep what it says at its end: ``[batch, columns, 1, units]``, else ``[batch, columns, rows, units]``.
+        last: keep what it says at its end: ``[batch, columns, 1, units]``; else what it says in each row.
     """
 
     def __init__(self, layer, direction="f", last=False, **kwargs):
@@ -246,7 +290,7 @@ class AlongRows(layers.Layer):
         config = layer.get_config()
         self.ways = [
             Recurrent(type(layer).from_config(config | {"name": way}), name=way)
-            for way in {"f": ["down"], "r": ["up"], "b": ["down", "up"]}[direction]
+            for way in ("up" if up else "down" for up in _UP[direction])
         ]
 
     def build(self, shape):
@@ -256,8 +300,8 @@ class AlongRows(layers.Layer):
     def call(self, x, training=False):
         shape, found = ops.shape(x), []
         columns = ops.reshape(x, (-1, *x.shape[2:]))
-        for way in self.ways:
-            up = way.name == "up"
+        # Not by their names, which exporters change.
+        for way, up in zip(self.ways, _UP[self.direction], strict=True):
             outputs, states = way(ops.flip(columns, 1) if up else columns, training=training)
             if self.last:
                 outputs = ops.cast(states[0], outputs.dtype)[:, None]
@@ -281,15 +325,15 @@ class AlongRows(layers.Layer):
 
 @keras.saving.register_keras_serializable("seqzoo")
 class GroupNormalization(layers.Layer):
-    """Group normalisation (Wu & He 2018) of ``[batch, columns, rows, channels]`` within each line's columns."""
+    """Group normalisation (Wu & He 2018) of ``[batch, columns, rows, channels]`` within each line."""
 
     def __init__(self, groups, **kwargs):
         super().__init__(**kwargs)
         self.groups = groups
 
-    def build(self, shape, lengths_shape=None):
-        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=shape[-1:], initializer="zeros", name="beta")
+    def build(self, x_shape, lengths_shape=None):
+        self.gamma = self.add_weight(shape=x_shape[-1:], initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=x_shape[-1:], initializer="zeros", name="beta")
 
     def call(self, x, lengths):
         shape, channels = ops.shape(x), x.shape[-1]
