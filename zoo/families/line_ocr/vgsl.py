@@ -287,9 +287,9 @@ class GroupNormalization(layers.Layer):
         super().__init__(**kwargs)
         self.groups = groups
 
-    def build(self, shape, lengths_shape=None):
-        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=shape[-1:], initializer="zeros", name="beta")
+    def build(self, x_shape, lengths_shape=None):
+        self.gamma = self.add_weight(shape=x_shape[-1:], initializer="ones", name="gamma")
+        self.beta = self.add_weight(shape=x_shape[-1:], initializer="zeros", name="beta")
 
     def call(self, x, lengths):
         shape, channels = ops.shape(x), x.shape[-1]
