@@ -388,7 +388,7 @@ class Reader:
 
     def _extent(self, first, last, height, width):
         """Where in an image of so many pixels frames begin and end."""
-        edges = (height * (frame * self._frame - self._margin) for frame in (first, last + 1))
+        edges = (frame * height * self._frame - height * self._margin for frame in (first, last + 1))
         return tuple(min(max(edge, 0.0), width) for edge in edges)
 
     def _line(self, labels, confidence, spans):
@@ -407,7 +407,7 @@ class Reader:
 
 
 def spelled(labels, vocabulary, spellings):
-    """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it.
+    """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it; in Unicode NFC.
 
     Args:
         labels: ints, 1 or more.
@@ -425,6 +425,24 @@ def spelled(labels, vocabulary, spellings):
         if not any(map(is_private, text)):
             found.append((text, at, at + count))
         at += count
+    return _composed(found)
+
+
+def _composed(units):
+    """Units of ``spelled`` in Unicode NFC: a letter and its marks as one, where a character is for it."""
+    found = []
+    for text, first, last in units:
+        text = unicodedata.normalize("NFC", text)
+        while found and not (text.isascii() and found[-1][0].isascii()):
+            before = found[-1][0]
+            # Of right-to-left letters marks stand before them, as ``display_order`` has it.
+            marked_before = unicodedata.bidirectional(text[-1:]) in ("R", "AL")
+            pair = text + before if marked_before else before + text
+            joined = unicodedata.normalize("NFC", pair)
+            if len(joined) >= len(pair):
+                break
+            text, first = joined, found.pop()[1]
+        found.append((text, first, last))
     return found
 
 

@@ -1,8 +1,8 @@
 """CoreML's ``.mlmodel``: a neural network's layers with their weights, and what its maker wrote beside them.
 
 Read from protocol buffers as Apple's published schema numbers their fields (github.com/apple/coremltools,
-``mlmodel/format``, ``Model.proto`` and ``NeuralNetwork.proto``), without Apple's package: what is needed of it
-is little, and nothing in a file is executed.
+``mlmodel/format``, ``Model.proto`` and ``NeuralNetwork.proto``), without Apple's package: what is needed of
+it is little, and nothing in a file is executed.
 """
 
 import dataclasses

@@ -288,6 +288,8 @@ class GroupNormalization(layers.Layer):
         self.groups = groups
 
     def build(self, x_shape, lengths_shape=None):
+        if not self.groups or x_shape[-1] % self.groups:
+            raise ValueError(f"{x_shape[-1]} channels cannot be parted into the {self.groups} groups of Gn")
         self.gamma = self.add_weight(shape=x_shape[-1:], initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=x_shape[-1:], initializer="zeros", name="beta")
 
