@@ -40,7 +40,7 @@ def random_arrays():
 
 
 def write_safetensors(path, arrays, **about):
-    about = {"_tasks": ["recognition"], "_model": "TorchVGSLModel", "vgsl": SPEC, "codec": CODEC} | about
+    about = {"_tasks": ["recognition"], "seg_type": "baselines", "vgsl": SPEC, "codec": CODEC} | about
     arrays = {f"key.nn.{name}": np.ascontiguousarray(value) for name, value in arrays.items()}
     save_file(arrays, path, {"kraken_meta": json.dumps({"key": about})})
     return path
@@ -177,9 +177,9 @@ def test_a_folder_is_written_and_read_again(tmp_path, capsys):
     assert main(["import", str(source), "--output", str(tmp_path / "out"), "--licence", "CC-BY-4.0"]) == 0
     assert "9 outputs" in capsys.readouterr().out
     card = (tmp_path / "out" / "card.md").read_text()
-    assert "CC-BY-4.0" in card and "# my model" in card and "boxes" in card
+    assert "CC-BY-4.0" in card and "# my model" in card and "in boxes" in card
     task = zoo.load(tmp_path / "out")
-    assert task.config.contrast == "inverted"
+    assert task.config.contrast == "straightened"
     image = np.full((30, 200), 230, "uint8")
     image[8:22, 20:180:7] = 30
     (line,) = task.predict([image], details=True)

@@ -7,7 +7,7 @@ _EXECUTABLE = (".pth", ".pt", ".pkl", ".pickle", ".ckpt")
 
 
 def import_model(path, licence):
-    """A line reader of another tool, see ``tesseract.import_traineddata``.
+    """A line reader of another tool, see ``tesseract.import_traineddata`` and ``kraken.import_kraken``.
 
     Raises:
         UserError: the file is of no kind that is read, or damaged.

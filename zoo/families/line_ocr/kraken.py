@@ -48,7 +48,7 @@ def import_kraken(path, licence):
         "text": _card(path, network, about, licence),
     }
     try:
-        config = LineOcrConfig(vgsl=network, contrast="inverted", photographs=True)
+        config = LineOcrConfig(vgsl=network, contrast=_contrast(about), photographs=True)
         task = LineOcr(config, vocabulary, card)
     except ValueError as error:
         raise UserError(
@@ -299,6 +299,11 @@ def _vocabulary(codec, outputs, path):
     return Vocabulary(names, direction_of("".join(codec)), spellings)
 
 
+def _contrast(about):
+    """How it sees lines: models that do not tell are from before there were baselines."""
+    return "inverted" if about.get("seg_type") == "baselines" else "straightened"
+
+
 # === The card ===
 
 
@@ -307,7 +312,7 @@ def _name(path):
 
 
 def _card(path, network, about, licence):
-    learned = {"bbox": "boxes", "baselines": "baselines"}.get(about.get("seg_type"), "lines of unknown cut")
+    learned = "lines along a baseline" if about.get("seg_type") == "baselines" else "lines in boxes"
     binary = " in black and white" if about.get("one_channel_mode") == "1" else ""
     return f"""# {_name(path)}
 

@@ -31,8 +31,13 @@ from zoo.images.normalise import normalise_height
 from zoo.images.tesseract import normalise_contrast
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
 
-CONTRASTS = {"ink": normalise_height, "stretched": normalise_contrast, "inverted": kraken.invert}
-MARGINS = {"inverted": kraken.MARGIN}  # columns that a way of seeing adds at each end
+CONTRASTS = {
+    "ink": normalise_height,
+    "stretched": normalise_contrast,
+    "inverted": kraken.invert,
+    "straightened": kraken.straighten,
+}
+MARGINS = {"inverted": kraken.MARGIN, "straightened": kraken.MARGIN}  # columns added at each end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +65,7 @@ class LineOcrConfig:
             the fields on height, convolutions, recurrent layers and dropout. See docs/import.md.
         contrast: how grey becomes numbers: ``ink``, 1 on paper 0; ``stretched``, dark -1 to light 1, as
             Tesseract's networks see it; ``inverted``, white 0 to black 1 between white margins, as
-            kraken's do.
+            kraken's do; ``straightened``, the same of lines that kraken takes as boxes.
         margin: columns that ``contrast`` adds at each end of a line.
     """
 
