@@ -39,7 +39,7 @@ def straightened(image, height):
     ink = (grey.max() - grey) / (grey.max() - grey).max()
     smooth = ndimage.gaussian_filter(ink, (rows * 0.5, rows), mode="constant")
     smooth += 0.001 * ndimage.uniform_filter(smooth, (int(rows * 0.5), columns), mode="constant")
-    # kraken smooths whole numbers, where rounding errors of SciPy's decide between 41 and 42 on a level stretch.
+    # kraken smooths whole numbers: rounding errors of SciPy's decide between 41 and 42 where it is level.
     middle = ndimage.gaussian_filter(np.argmax(smooth, 0).astype("float64"), rows * 0.3)
     middle = np.floor(middle + 1e-6).astype(int)
     away = np.abs(np.arange(rows)[:, None] - middle)
