@@ -60,8 +60,7 @@ def made(family, policy, **more):
         "translator": (units, lambda: Subwords.learn(100 * TEXTS, 4 + 256 + 16)),
         "captioner": (units | {"encoder": encoder(), "pixels": "-1..1", "image_size": 32}, lambda: words),
         "video_captioner": (
-            units
-            | {"encoder": encoder(), "pixels": "-1..1", "frame_size": 32, "frames": 6}
+            units | {"encoder": encoder(), "pixels": "-1..1", "frame_size": 32, "frames": 6}
             | {"frame_units": 12, "read_units": 12},
             lambda: words,
         ),

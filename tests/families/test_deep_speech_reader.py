@@ -693,7 +693,9 @@ def preset(tmp_path, monkeypatch, make_preset):
     make_preset(tmp_path / "presets/hearing", task="deep_speech")
     make_preset(tmp_path / "presets/seeing")
     real = common.load
-    monkeypatch.setattr(common, "load", lambda name: {"hearing": HearingTask}.get(name, lambda: real(name))())
+    monkeypatch.setattr(
+        common, "load", lambda name: {"hearing": HearingTask}.get(name, lambda: real(name))()
+    )
     return "hearing"
 
 

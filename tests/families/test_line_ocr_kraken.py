@@ -209,6 +209,34 @@ def test_rows_as_channels_and_biases_as_ones(tmp_path):
     assert np.abs(np.asarray(logits)[0] - x).max() < 1e-4
 
 
+def test_lstms_along_columns(tmp_path):
+    random = np.random.default_rng(4)
+    shapes = {
+        "O_3.lin.weight": (3, 4),
+        "O_3.lin.bias": (3,),
+        "C_0.co.weight": (2, 1, 3, 3),
+        "C_0.co.bias": (2,),
+    }
+    for name, inputs, units, ends in (("L_1", 2, 3, ("", "_reverse")), ("L_2", 6, 4, ("",))):
+        for end in ends:
+            shapes[f"{name}.layer.weight_ih_l0{end}"] = (4 * units, inputs)
+            shapes[f"{name}.layer.weight_hh_l0{end}"] = (4 * units, units)
+            shapes[f"{name}.layer.bias_ih_l0{end}"] = shapes[f"{name}.layer.bias_hh_l0{end}"] = (4 * units,)
+    arrays = {name: random.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    spec = "[1,12,0,1 Ct3,3,2,3,2 Lby3 Lfys4 O1c3]"
+    codec = {"a": [1], "b": [2]}
+    task, _ = import_model(write_safetensors(tmp_path / "a.safetensors", arrays, vgsl=spec, codec=codec), "")
+    pixels = as_kraken_sees(lines()[2])
+    x = np.tanh(convolution(pixels.T[None], arrays["C_0.co.weight"], arrays["C_0.co.bias"], (3, 2)))
+    found = []
+    for column in x.transpose(2, 1, 0):
+        both = [lstm(column, arrays, "L_1"), lstm(column, arrays, "L_1", "_reverse", True)]
+        found.append(lstm(np.concatenate(both, 1), arrays, "L_2")[-1])
+    expected = np.stack(found) @ arrays["O_3.lin.weight"].T + arrays["O_3.lin.bias"]
+    logits = task.network({"image": pixels[None, :, :, None], "columns": np.int32([len(pixels)])})
+    assert np.abs(np.asarray(logits)[0] - expected).max() < 1e-4
+
+
 def change(spec, old, new):
     assert old in spec
     return spec.replace(old, new)

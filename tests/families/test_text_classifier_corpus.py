@@ -103,7 +103,7 @@ def test_columns_as_a_person_names_them(tmp_path):
 
 
 def test_one_bad_row_ends_nothing(tmp_path):
-    text = 'label,text\nham,fine\nspam\nham,Ok, that is fine\nham,"so" so\n'
+    text = "label,text\nham,fine\nspam\nham,Ok, that is fine\nham,\"so\" so\n"
     found = load_labelled(write(tmp_path / "a.csv", text))
     assert found.texts == ["fine", "Ok, that is fine"] and len(found.skipped) == 2
 

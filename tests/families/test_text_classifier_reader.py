@@ -335,6 +335,7 @@ def test_a_table_from_the_command(model, shown, stdin, tmp_path, capsys):
     assert out == f"{wanted}\n" and err.endswith("has no text\n")
 
 
+
 def test_plot_from_the_command(model, stdin, tmp_path, capsys):
     stdin("a good film\n")
     assert cli.main(["predict", model, "-", "--plot", str(tmp_path / "why.png")]) == 0

@@ -371,7 +371,9 @@ class Corpus:
 
 def test_bleu_by_hand():
     """4 of 5 words, 3 of 4 pairs, 2 of 3, 1 of 2 are right: the fourth root of 1/5."""
-    report = evaluate_translator(lambda lines: ["a b c d e"] * len(lines), Corpus(["x"], ["a b c d f"]))
+    report = evaluate_translator(
+        lambda lines: ["a b c d e"] * len(lines), Corpus(["x"], ["a b c d f"])
+    )
     assert report["bleu"] == pytest.approx(100 * 0.2**0.25)
     assert report["length_ratio"] == 1.0 and report["sentences"] == 1 and report["skipped"] == Corpus.skipped
 
@@ -380,7 +382,9 @@ def test_figures_are_those_of_sacrebleu():
     references = ["Ein Hund läuft, oder nicht?", "Zwei Männer reden.", "Das ist der Fluss, den ich meine."]
     found = ["Ein Hund läuft oder nicht?", "zwei Männer reden.", "Das ist ein Fluss, den ich meine!"]
     answers = dict(zip("xyz", found, strict=True))
-    report = evaluate_translator(lambda lines: [answers[x] for x in lines], Corpus([*"xyz"], references))
+    report = evaluate_translator(
+        lambda lines: [answers[x] for x in lines], Corpus([*"xyz"], references)
+    )
     assert report["bleu"] == sacrebleu.corpus_bleu(found, [references]).score
     assert report["chrf"] == sacrebleu.corpus_chrf(found, [references]).score
     assert re.fullmatch(
