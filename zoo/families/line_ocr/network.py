@@ -231,6 +231,12 @@ class LineOcr(OfLines, Recognizer):
         """A sample as another scan might show it."""
         return sample | {"image": augment_line(sample["image"], seed)}
 
+    def sample_length(self, sample):
+        return super().sample_length(sample) + 2 * self.config.margin
+
+    def corpus_lengths(self, corpus):
+        return super().corpus_lengths(corpus) + 2 * self.config.margin
+
     def frames(self, length):
         """Frames that the network makes of a height-normalised line of so many columns."""
         if self.spec:
