@@ -262,6 +262,7 @@ class Reader:
         strides = [*self.config["strides"], *self.config["pools"]]
         # Columns of an image that one output frame stands for, per pixel of the image's height.
         self._frame = math.prod(along for along, _ in strides) / self.config["height"]
+        self._margin = self.config.get("margin", 0) / self.config["height"]
 
     @classmethod
     def of_session(cls, session, metadata, threads):
@@ -339,7 +340,7 @@ class Reader:
         height, width = pixels.shape[:2]
         spans, sure = [], []
         for (label, i), (first, last) in zip(known, align(log_probs, labels), strict=True):
-            start, end = first * height * self._frame, min((last + 1) * height * self._frame, width)
+            start, end = self._extent(first, last, height, width)
             sure.append(float(np.exp(log_probs[first : last + 1, label]).mean()))
             spans.append((i, Character(text[i], start, end, sure[-1])))
         spans = [span for _, span in sorted(spans)]
@@ -364,7 +365,7 @@ class Reader:
         if log_probs is not None:
             frames = zip(starts[:count], ends[:count], strict=True)
             for label, (start, end) in zip(labels, frames, strict=True):
-                first, last = start / height / self._frame, end / height / self._frame
+                first, last = ((edge / height + self._margin) / self._frame for edge in (start, end))
                 first = min(round(first), len(log_probs) - 1)
                 last = max(math.ceil(last - 1e-3), first + 1)
                 sure = np.exp(log_probs[first:last, label].max())
@@ -377,14 +378,18 @@ class Reader:
         labels = search(log_probs)
         spans = [
             (
-                first * height * self._frame,
-                min((last + 1) * height * self._frame, width),
+                *self._extent(first, last, height, width),
                 float(np.exp(log_probs[first : last + 1, label].max())),
             )
             for label, (first, last) in zip(labels, align(log_probs, labels), strict=True)
         ]
         confidence = calibrated(math.prod(sure for *_, sure in spans), map_of(self.maps, "text", True))
         return self._line(labels, confidence, spans)
+
+    def _extent(self, first, last, height, width):
+        """Where in an image of so many pixels frames begin and end."""
+        edges = (frame * height * self._frame - height * self._margin for frame in (first, last + 1))
+        return tuple(min(max(edge, 0.0), width) for edge in edges)
 
     def _line(self, labels, confidence, spans):
         """What was read, in the order of the columns -> a ``Line`` in logical order."""
@@ -402,7 +407,7 @@ class Reader:
 
 
 def spelled(labels, vocabulary, spellings):
-    """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it.
+    """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it; in Unicode NFC.
 
     Args:
         labels: ints, 1 or more.
@@ -420,6 +425,24 @@ def spelled(labels, vocabulary, spellings):
         if not any(map(is_private, text)):
             found.append((text, at, at + count))
         at += count
+    return _composed(found)
+
+
+def _composed(units):
+    """Units of ``spelled`` in Unicode NFC: a letter and its marks as one, where a character is for it."""
+    found = []
+    for text, first, last in units:
+        text = unicodedata.normalize("NFC", text)
+        while found and not (text.isascii() and found[-1][0].isascii()):
+            before = found[-1][0]
+            # Of right-to-left letters marks stand before them, as ``display_order`` has it.
+            marked_before = unicodedata.bidirectional(text[-1:]) in ("R", "AL")
+            pair = text + before if marked_before else before + text
+            joined = unicodedata.normalize("NFC", pair)
+            if len(joined) >= len(pair):
+                break
+            text, first = joined, found.pop()[1]
+        found.append((text, first, last))
     return found
 
 

@@ -8,6 +8,9 @@ from export.runtime import display_order, reading_order, spelled
 from zoo.text.normalise import normalise
 
 BLANK = 0  # the CTC blank is row 0 in every model of the zoo; character i of a vocabulary is row i + 1
+PRIVATE = (
+    0xF0000  # names of rows that spell nothing by themselves begin here, see ``export.runtime.is_private``
+)
 
 
 def direction_of(characters):
@@ -40,6 +43,8 @@ class Vocabulary:
         self._index = {character: i + 1 for i, character in enumerate(self.characters)}
         self._rows = {text: (row,) for text, row in self._index.items()}
         self._rows |= {text: tuple(rows) for text, rows in self.spellings.items()}
+        for text in list(self._rows):  # texts are NFC, what models learned may be NFD
+            self._rows.setdefault(unicodedata.normalize("NFC", text), self._rows[text])
         self._longest = max(map(len, self._rows), default=1)
         self._texts = {tuple(rows): text for text, rows in self.spellings.items()}
 
@@ -72,8 +77,16 @@ class Vocabulary:
                 unit = text[at : at + count]
                 if unit in self._rows:
                     break
-            yield unit, self._rows.get(unit, ())
+            yield unit, self._rows.get(unit) or self._in_parts(unit)
             at += count
+
+    def _in_parts(self, unit):
+        """Rows of a letter and its marks one by one, ``()`` if one of them has none."""
+        parts = unicodedata.normalize("NFD", unit)
+        if self.direction == "rtl" and unicodedata.bidirectional(unit) in ("R", "AL"):
+            parts = parts[::-1]  # as ``display_order`` has it
+        rows = [self._rows.get(part, ()) for part in parts]
+        return tuple(row for part in rows for row in part) if all(rows) else ()
 
     def decode(self, rows):
         """Rows in image order -> text in logical order."""
@@ -88,7 +101,7 @@ class Vocabulary:
 
     def extended(self, characters, direction=None):
         """A vocabulary with further characters after the present ones, whose rows keep their numbers."""
-        new = sorted(set(characters) - set(self._rows))
+        new = sorted(c for c in set(characters) - set(self._rows) if not self._in_parts(c))
         return Vocabulary(self.characters + new, direction or self.direction, self.spellings)
 
     def to_json(self):

@@ -25,12 +25,19 @@ from zoo.contract.recognizer import Recognizer
 from zoo.contract.serving import TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.families.line_ocr import vgsl
+from zoo.images import kraken
 from zoo.images.augment import augment_line
 from zoo.images.normalise import normalise_height
 from zoo.images.tesseract import normalise_contrast
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
 
-CONTRASTS = {"ink": normalise_height, "stretched": normalise_contrast}
+CONTRASTS = {
+    "ink": normalise_height,
+    "stretched": normalise_contrast,
+    "inverted": kraken.invert,
+    "straightened": kraken.straighten,
+}
+MARGINS = {"inverted": kraken.MARGIN, "straightened": kraken.MARGIN}  # columns added at each end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +64,9 @@ class LineOcrConfig:
         vgsl: the network as a VGSL string, such as [1,48,0,1 Cr3,3,32 Mp2,2 S1(1x0)1,3 Lbx100 O1c1], in place
             of the fields on height, convolutions, recurrent layers and dropout. See docs/import.md.
         contrast: how grey becomes numbers: ``ink``, 1 on paper 0; ``stretched``, dark -1 to light 1, as
-            Tesseract's networks see it.
+            Tesseract's networks see it; ``inverted``, white 0 to black 1 between white margins, as
+            kraken's do; ``straightened``, the same of lines that kraken takes as boxes.
+        margin: columns that ``contrast`` adds at each end of a line.
     """
 
     height: int = 40
@@ -75,6 +84,7 @@ class LineOcrConfig:
     photographs: bool = False
     vgsl: str = ""
     contrast: str = "ink"
+    margin: int = 0
 
     @property
     def columns_per_frame(self):
@@ -83,6 +93,7 @@ class LineOcrConfig:
 
     def __post_init__(self):
         check_choices(self, cell=KINDS, contrast=tuple(CONTRASTS))
+        object.__setattr__(self, "margin", MARGINS.get(self.contrast, 0))
         if self.vgsl:
             spec = vgsl.parse(self.vgsl)
             # Readers tell by height and strides where in an image a frame is.
@@ -198,8 +209,10 @@ class LineOcr(OfLines, Recognizer):
         size = ops.cast(inputs["size"], "float32")
         step = size[:, :1] * (self.config.columns_per_frame / self.config.height)
         used = ops.cast(read["labels"] > 0, "float32")
-        starts = ops.cast(read["first_frame"], "float32") * step
-        ends = ops.minimum(ops.cast(read["last_frame"] + 1, "float32") * step, size[:, 1:])
+        margin = size[:, :1] * (self.config.margin / self.config.height)
+        starts = ops.cast(read["first_frame"], "float32") * step - margin
+        ends = ops.cast(read["last_frame"] + 1, "float32") * step - margin
+        starts, ends = (ops.clip(edges, 0.0, size[:, 1:]) for edges in (starts, ends))
         return {
             "labels": read["labels"],
             "label_lengths": read["label_lengths"],
@@ -219,6 +232,12 @@ class LineOcr(OfLines, Recognizer):
     def augment_sample(self, sample, seed):
         """A sample as another scan might show it."""
         return sample | {"image": augment_line(sample["image"], seed)}
+
+    def sample_length(self, sample):
+        return super().sample_length(sample) + 2 * self.config.margin
+
+    def corpus_lengths(self, corpus):
+        return super().corpus_lengths(corpus) + 2 * self.config.margin
 
     def frames(self, length):
         """Frames that the network makes of a height-normalised line of so many columns."""

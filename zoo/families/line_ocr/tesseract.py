@@ -9,11 +9,10 @@ import numpy as np
 from zoo.errors import UserError
 from zoo.families.line_ocr.network import LineOcr, LineOcrConfig
 from zoo.formats.traineddata import read_traineddata
-from zoo.text.characters import Vocabulary, direction_of
+from zoo.text.characters import PRIVATE, Vocabulary, direction_of
 
 SUFFIX = ".traineddata"
 NO_TEXT = "Joined", "|Broken|0|1"  # units that stand for no text
-_PRIVATE = 0xF0000  # names of rows that spell nothing by themselves, see ``export.runtime.is_private``
 _ACTIVATIONS = {"Logistic": "s", "Tanh": "t", "Relu": "r", "Linear": "l"}
 _OUTPUTS = "Softmax", "SoftmaxNoCTC"
 
@@ -127,7 +126,7 @@ def _lstm(layer):
 def _vocabulary(model):
     """What the rows behind the blank stand for."""
     rows = {code: number for number, code in enumerate(_codes(model), 1)}
-    names = {code: chr(_PRIVATE + code) for code in rows}
+    names = {code: chr(PRIVATE + code) for code in rows}
     spellings = {}
     for codes, text in model.spellings.items():
         if text in NO_TEXT or model.blank in codes or not all(code in rows for code in codes):

@@ -332,6 +332,8 @@ class GroupNormalization(layers.Layer):
         self.groups = groups
 
     def build(self, x_shape, lengths_shape=None):
+        if not self.groups or x_shape[-1] % self.groups:
+            raise ValueError(f"{x_shape[-1]} channels cannot be parted into the {self.groups} groups of Gn")
         self.gamma = self.add_weight(shape=x_shape[-1:], initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=x_shape[-1:], initializer="zeros", name="beta")
 
@@ -345,9 +347,9 @@ class GroupNormalization(layers.Layer):
         count = ops.cast(lengths, "float32")[:, None, None, None, None] * (
             x.shape[2] * channels // self.groups
         )
-        mean = ops.sum(parts * within, (1, 2, 4), keepdims=True) / count
+        mean = _total(parts * within) / count
         apart = (parts - mean) * within
-        variance = ops.sum(apart * apart, (1, 2, 4), keepdims=True) / count
+        variance = _total(apart * apart) / count
         found = ops.reshape(apart / ops.sqrt(variance + 1e-5), shape)
         return ops.cast(found * self.gamma + self.beta, x.dtype)
 
@@ -356,3 +358,8 @@ class GroupNormalization(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "groups": self.groups}
+
+
+def _total(parts):
+    """Sums of groups of ``[batch, columns, rows, groups, channels]``; those of columns first are more exact."""
+    return ops.sum(ops.sum(parts, (2, 4), keepdims=True), 1, keepdims=True)
