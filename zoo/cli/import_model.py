@@ -8,7 +8,8 @@ from zoo.errors import UserError
 
 def add_arguments(parser, arguments):
     parser.add_argument(
-        "model", metavar="FILE",
+        "model",
+        metavar="FILE",
         help="Tesseract's .traineddata, or kraken's .mlmodel or .safetensors (docs/import.md)",
     )
     parser.add_argument("--output", metavar="FOLDER", required=True, help="the task folder to write")

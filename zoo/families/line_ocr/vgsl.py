@@ -361,5 +361,5 @@ class GroupNormalization(layers.Layer):
 
 
 def _total(parts):
-    """Sums of groups of ``[batch, columns, rows, groups, channels]``; those of columns first are more exact."""
+    """Sums of groups of ``[batch, columns, rows, groups, channels]``, exact by the order of summing."""
     return ops.sum(ops.sum(parts, (2, 4), keepdims=True), 1, keepdims=True)
