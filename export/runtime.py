@@ -305,6 +305,12 @@ def characters_of(metadata):
     return vocabulary["characters"] if isinstance(vocabulary, dict) else vocabulary
 
 
+def spellings_of(metadata):
+    """``{text: rows}`` of what several rows spell together, as a file of lines states it; see ``spelled``."""
+    stored = json.loads(metadata["vocabulary"])
+    return stored.get("spellings", {}) if isinstance(stored, dict) else {}
+
+
 def unknown_model(path, metadata):
     """The sentence on a file of a later version."""
     return (
@@ -331,17 +337,20 @@ class Reader:
         photographs: whether photographs may be lines.
         vocabulary: list of characters; label ``i + 1`` stands for character ``i``, label 0 is the CTC blank.
         direction: "ltr" or "rtl".
+        spellings: ``{text: labels}`` of what several labels together stand for, see ``spelled``.
         threads: batches read at a time.
         maps: dict, what makes confidences true, see ``calibrated``.
     """
 
-    def __init__(self, run, config, vocabulary, direction, metadata, threads, maps=None):
+    def __init__(self, run, config, vocabulary, direction, metadata, threads, maps=None, spellings=None):
         self.run, self.config, self.vocabulary, self.direction = run, config, vocabulary, direction
+        self.spellings = {tuple(labels): text for text, labels in (spellings or {}).items()}
         self.metadata, self.threads, self.maps = metadata, threads, maps or {}
         self.photographs = self.config.get("photographs", False)  # which older files do not say
         strides = [*self.config["strides"], *self.config["pools"]]
         # Columns of an image that one output frame stands for, per pixel of the image's height.
         self._frame = math.prod(along for along, _ in strides) / self.config["height"]
+        self._margin = self.config.get("margin", 0) / self.config["height"]
 
     @classmethod
     def of_session(cls, session, metadata, threads):
@@ -359,7 +368,8 @@ class Reader:
                 )
             return found
 
-        return cls(run, config, vocabulary, metadata["direction"], metadata, threads, maps)
+        spellings = spellings_of(metadata)
+        return cls(run, config, vocabulary, metadata["direction"], metadata, threads, maps, spellings)
 
     def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise", search=None):
         """Reads line images.
@@ -429,7 +439,7 @@ class Reader:
         height, width = pixels.shape[:2]
         spans, sure = [], []
         for (label, i), (first, last) in zip(known, align(log_probs, labels), strict=True):
-            start, end = first * height * self._frame, min((last + 1) * height * self._frame, width)
+            start, end = self._extent(first, last, height, width)
             sure.append(float(np.exp(log_probs[first : last + 1, label]).mean()))
             spans.append((i, Character(text[i], start, end, sure[-1])))
         spans = [span for _, span in sorted(spans)]
@@ -454,7 +464,7 @@ class Reader:
         if log_probs is not None:
             frames = zip(starts[:count], ends[:count], strict=True)
             for label, (start, end) in zip(labels, frames, strict=True):
-                first, last = start / height / self._frame, end / height / self._frame
+                first, last = ((edge / height + self._margin) / self._frame for edge in (start, end))
                 first = min(round(first), len(log_probs) - 1)
                 last = max(math.ceil(last - 1e-3), first + 1)
                 sure = np.exp(log_probs[first:last, label].max())
@@ -467,8 +477,7 @@ class Reader:
         labels = search(log_probs)
         spans = [
             (
-                first * height * self._frame,
-                min((last + 1) * height * self._frame, width),
+                *self._extent(first, last, height, width),
                 float(np.exp(log_probs[first : last + 1, label].max())),
             )
             for label, (first, last) in zip(labels, align(log_probs, labels), strict=True)
@@ -476,14 +485,75 @@ class Reader:
         confidence = calibrated(math.prod(sure for *_, sure in spans), map_of(self.maps, "text", True))
         return self._line(labels, confidence, spans)
 
+    def _extent(self, first, last, height, width):
+        """Where in an image of so many pixels frames begin and end."""
+        edges = (frame * height * self._frame - height * self._margin for frame in (first, last + 1))
+        return tuple(min(max(edge, 0.0), width) for edge in edges)
+
     def _line(self, labels, confidence, spans):
         """What was read, in the order of the columns -> a ``Line`` in logical order."""
-        text = "".join(self.vocabulary[label - 1] for label in labels)
+        units = spelled(labels, self.vocabulary, self.spellings)
+        twice = [text == before == " " for (before, *_), (text, *_) in itertools.pairwise(units)]
+        units = [unit for unit, again in zip(units, [False, *twice], strict=bool(units)) if not again]
+        text = "".join(unit for unit, *_ in units)
         order = range(len(text))
+        if spans:
+            spans = [_joined(spans[first:last]) for unit, first, last in units for _ in unit]
         if self.direction == "rtl":
             text, order = reading_order(text)
         characters = [Character(c, *spans[i]) for c, i in zip(text, order, strict=True)] if spans else []
         return Line(text, float(confidence) if text else 0.0, characters)
+
+
+def spelled(labels, vocabulary, spellings):
+    """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it; in Unicode NFC.
+
+    Args:
+        labels: ints, 1 or more.
+        vocabulary: list of str: what each label stands for by itself; one of private use, for nothing.
+        spellings: ``{labels: text}``, tuples of two and more that stand for something together; the longest
+            that is there counts.
+    """
+    labels, found, at = [int(label) for label in labels], [], 0
+    longest = max(map(len, spellings), default=1)
+    while at < len(labels):
+        for count in range(min(longest, len(labels) - at), 0, -1):
+            text = spellings.get(tuple(labels[at : at + count])) if count > 1 else vocabulary[labels[at] - 1]
+            if text is not None:
+                break
+        if not any(map(is_private, text)):
+            found.append((text, at, at + count))
+        at += count
+    return _composed(found)
+
+
+def _composed(units):
+    """Units of ``spelled`` in Unicode NFC: a letter and its marks as one, where a character is for it."""
+    found = []
+    for text, first, last in units:
+        text = unicodedata.normalize("NFC", text)
+        while found and not (text.isascii() and found[-1][0].isascii()):
+            before = found[-1][0]
+            # Of right-to-left letters marks stand before them, as ``display_order`` has it.
+            marked_before = unicodedata.bidirectional(text[-1:]) in ("R", "AL")
+            pair = text + before if marked_before else before + text
+            joined = unicodedata.normalize("NFC", pair)
+            if len(joined) >= len(pair):
+                break
+            text, first = joined, found.pop()[1]
+        found.append((text, first, last))
+    return found
+
+
+def is_private(character):
+    """Whether a character is of Unicode's private use in plane 15, where labels without a text are named."""
+    return "\U000f0000" <= character <= "\U000ffffd"
+
+
+def _joined(spans):
+    """``(start, end, confidence)`` of several labels as of one."""
+    starts, ends, sure = zip(*spans, strict=True)
+    return starts[0], ends[-1], min(sure)
 
 
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]

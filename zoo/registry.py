@@ -67,6 +67,20 @@ def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
     return found
 
 
+def import_model(name, path, licence):
+    """Another tool's model as a task of a family, and whether its weights were in 8 bits; this loads Keras.
+
+    Args:
+        name: the family, which has a file ``importing.py``.
+        path: the file.
+        licence: what its card is to say.
+
+    Raises:
+        UserError: the file is of no kind that is read, or damaged.
+    """
+    return _module(name, "importing").import_model(path, licence)
+
+
 def given(name):
     """What makes paths of corpora of a family that a program holds, a ``zoo.data.given.Given``."""
     return _module(name, "corpus").GIVEN

@@ -3,10 +3,13 @@
 import unicodedata
 from collections import Counter
 
-from export.runtime import characters_of, display_order, reading_order
+from export.runtime import characters_of, display_order, reading_order, spelled, spellings_of
 from zoo.text.normalise import normalise
 
 BLANK = 0  # the CTC blank is row 0 in every model of the zoo; character i of a vocabulary is row i + 1
+PRIVATE = (
+    0xF0000  # names of rows that spell nothing by themselves begin here, see ``export.runtime.is_private``
+)
 
 
 def direction_of(characters):
@@ -22,41 +25,67 @@ class Vocabulary:
     """The characters a model writes, in the order of its output rows.
 
     Args:
-        characters: str or list of single characters. Row 0 is the CTC blank, so character ``i`` is
-            row ``i + 1``.
+        characters: str or list of str, mostly single characters. Row 0 is the CTC blank, so character
+            ``i`` is row ``i + 1``.
         direction: ``"ltr"`` or ``"rtl"``. Right-to-left text is encoded in the order of the image
             columns and decoded back to logical order.
+        spellings: ``{text: rows}`` of what is spelled by several rows; see ``export.runtime.spelled``.
     """
 
-    def __init__(self, characters, direction="ltr"):
-        self.characters = list(characters)
+    def __init__(self, characters, direction="ltr", spellings=None):
+        self.characters, self.spellings = list(characters), dict(spellings or {})
         self.direction = direction
         if len(set(self.characters)) != len(self.characters):
             raise ValueError("A vocabulary names each character once.")
         if direction not in ("ltr", "rtl"):
             raise ValueError(f"direction is 'ltr' or 'rtl', not {direction!r}")
         self._index = {character: i + 1 for i, character in enumerate(self.characters)}
+        self._rows = {text: (row,) for text, row in self._index.items()}
+        self._rows |= {text: tuple(rows) for text, rows in self.spellings.items()}
+        for text in list(self._rows):  # texts are NFC, what models learned may be NFD
+            self._rows.setdefault(unicodedata.normalize("NFC", text), self._rows[text])
+        self._longest = max(map(len, self._rows), default=1)
+        self._texts = {tuple(rows): text for text, rows in self.spellings.items()}
 
     def __len__(self):
         """Number of output rows, the blank included."""
         return len(self.characters) + 1
 
     def __contains__(self, character):
-        return character in self._index
+        return character in self._rows
 
     def __eq__(self, other):
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
 
     def unknown(self, text):
         """The characters of the normalised ``text`` that this vocabulary lacks, in order."""
-        return [character for character in normalise(text) if character not in self._index]
+        return [unit for unit, rows in self._units(normalise(text)) if not rows]
 
     def encode(self, text):
         """Text in logical order -> list of rows in image order; unknown characters are left out."""
         text = normalise(text)
         if self.direction == "rtl":
             text = display_order(text)[0]
-        return [self._index[character] for character in text if character in self._index]
+        return [row for _, rows in self._units(text) for row in rows]
+
+    def _units(self, text):
+        """Iterate over ``(unit, rows)``: what of a text rows stand for, the longest first, or ``()``."""
+        at = 0
+        while at < len(text):
+            for count in range(min(self._longest, len(text) - at), 0, -1):
+                unit = text[at : at + count]
+                if unit in self._rows:
+                    break
+            yield unit, self._rows.get(unit) or self._in_parts(unit)
+            at += count
+
+    def _in_parts(self, unit):
+        """Rows of a letter and its marks one by one, ``()`` if one of them has none."""
+        parts = unicodedata.normalize("NFD", unit)
+        if self.direction == "rtl" and unicodedata.bidirectional(unit) in ("R", "AL"):
+            parts = parts[::-1]  # as ``display_order`` has it
+        rows = [self._rows.get(part, ()) for part in parts]
+        return tuple(row for part in rows for row in part) if all(rows) else ()
 
     def decode(self, rows):
         """Rows in image order -> text in logical order."""
@@ -64,31 +93,34 @@ class Vocabulary:
 
     def decode_with_order(self, rows):
         """Like ``decode``, with the permutation that brings per-character values along."""
-        text = "".join(self.characters[row - 1] for row in rows)
+        text = "".join(unit for unit, *_ in spelled(rows, self.characters, self._texts))
         if self.direction == "rtl":
             return reading_order(text)
         return text, list(range(len(text)))
 
     def extended(self, characters, direction=None):
         """A vocabulary with further characters after the present ones, whose rows keep their numbers."""
-        new = sorted(set(characters) - set(self.characters))
-        return Vocabulary(self.characters + new, direction or self.direction)
+        new = sorted(c for c in set(characters) - set(self._rows) if not self._in_parts(c))
+        return Vocabulary(self.characters + new, direction or self.direction, self.spellings)
 
     def to_json(self):
-        return {"characters": self.characters, "direction": self.direction}
+        return {"characters": self.characters, "direction": self.direction} | self._spelled()
 
     @classmethod
     def from_json(cls, data):
-        return cls(data["characters"], data["direction"])
+        return cls(data["characters"], data["direction"], data.get("spellings"))
 
     def metadata(self):
         """What an exported file says of it."""
         return {"vocabulary": self.to_json(), "direction": self.direction}
 
+    def _spelled(self):
+        return {"spellings": self.spellings} if self.spellings else {}
+
     @classmethod
     def from_metadata(cls, metadata):
         """The vocabulary that ``metadata`` made, of strings as an exported file has them."""
-        return cls(characters_of(metadata), metadata["direction"])
+        return cls(characters_of(metadata), metadata["direction"], spellings_of(metadata))
 
     @classmethod
     def from_texts(cls, texts, direction=None):

@@ -11,7 +11,9 @@ The way of a line: image -> grey -> height-normalised ink, columns first ``[widt
 """
 
 import dataclasses
+import functools
 import math
+import re
 
 import keras
 import numpy as np
@@ -22,9 +24,20 @@ from zoo.contract.lines import OfLines
 from zoo.contract.recognizer import Recognizer
 from zoo.contract.serving import TensorSpec
 from zoo.decoding.ctc import greedy_decode
+from zoo.families.line_ocr import vgsl
+from zoo.images import kraken
 from zoo.images.augment import augment_line
 from zoo.images.normalise import normalise_height
+from zoo.images.tesseract import normalise_contrast
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
+
+CONTRASTS = {
+    "ink": normalise_height,
+    "stretched": normalise_contrast,
+    "inverted": kraken.invert,
+    "straightened": kraken.straighten,
+}
+MARGINS = {"inverted": kraken.MARGIN, "straightened": kraken.MARGIN}  # columns added at each end
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +61,12 @@ class LineOcrConfig:
         beam_width: width of that search: how many hypotheses it keeps.
         photographs: whether photographs may be lines, too, as of signs and licence plates; else they are
             refused. A recipe sees by its lines whether they are.
+        vgsl: the network as a VGSL string, such as [1,48,0,1 Cr3,3,32 Mp2,2 S1(1x0)1,3 Lbx100 O1c1], in place
+            of the fields on height, convolutions, recurrent layers and dropout. See docs/import.md.
+        contrast: how grey becomes numbers: ``ink``, 1 on paper 0; ``stretched``, dark -1 to light 1, as
+            Tesseract's networks see it; ``inverted``, white 0 to black 1 between white margins, as
+            kraken's do; ``straightened``, the same of lines that kraken takes as boxes.
+        margin: columns that ``contrast`` adds at each end of a line.
     """
 
     height: int = 40
@@ -63,6 +82,9 @@ class LineOcrConfig:
     beta: float = 1.5
     beam_width: int = 16
     photographs: bool = False
+    vgsl: str = ""
+    contrast: str = "ink"
+    margin: int = 0
 
     @property
     def columns_per_frame(self):
@@ -70,8 +92,16 @@ class LineOcrConfig:
         return int(np.prod([s[0] * p[0] for s, p in zip(self.strides, self.pools, strict=True)]))
 
     def __post_init__(self):
-        check_choices(self, cell=KINDS)
-        if not len(self.filters) == len(self.kernels) == len(self.strides) == len(self.pools):
+        check_choices(self, cell=KINDS, contrast=tuple(CONTRASTS))
+        object.__setattr__(self, "margin", MARGINS.get(self.contrast, 0))
+        if self.vgsl:
+            spec = vgsl.parse(self.vgsl)
+            # Readers tell by height and strides where in an image a frame is.
+            nothing = dict.fromkeys(("filters", "kernels", "units"), ())
+            found = {"height": spec.height, "strides": ((spec.stride, 1),), "pools": ((1, 1),), **nothing}
+            for name, value in found.items():
+                object.__setattr__(self, name, value)
+        elif not len(self.filters) == len(self.kernels) == len(self.strides) == len(self.pools):
             # An empty front is written by `filters` alone.
             if self.filters:
                 raise ValueError("filters, kernels, strides and pools need the same length.")
@@ -84,7 +114,6 @@ class LineOcr(OfLines, Recognizer):
 
     name = "line_ocr"
     Config = LineOcrConfig
-    lengths_input = "frames"
     shows_ranges = True  # the strokes of examples give convolutions half the range of print, or more
     outputs = (
         TensorSpec(
@@ -120,6 +149,8 @@ class LineOcr(OfLines, Recognizer):
     def preprocess(self, image, size, round_to=1):
         """What ``zoo.images.normalise.normalise_height`` makes of a batch, and the frames of each line.
 
+        Of a network by VGSL string the columns of each line, in place of its frames: its layers need them.
+
         Args:
             image, size: as there.
             round_to: the new width is a multiple of this many columns (and always of a frame's).
@@ -130,15 +161,32 @@ class LineOcr(OfLines, Recognizer):
         """
         import tensorflow as tf
 
-        frame = self.config.columns_per_frame
-        ink, columns = normalise_height(image, size, self.config.height, int(np.lcm(round_to, frame)))
-        frames = tf.cast(tf.math.ceil(columns / frame), tf.int32)
-        return ink[:, :, :, None], frames
+        frame, normalise = self.config.columns_per_frame, CONTRASTS[self.config.contrast]
+        pixels, columns = normalise(image, size, self.config.height, int(np.lcm(round_to, frame)))
+        if self.spec:
+            missing = tf.maximum(self.spec.shortest - tf.shape(pixels)[1], 0)
+            pixels = tf.pad(pixels, ((0, 0), (0, missing), (0, 0)))
+            columns = tf.cast(tf.maximum(columns, self.spec.shortest), tf.int32)
+            return pixels[:, :, :, None], columns
+        return pixels[:, :, :, None], tf.cast(tf.math.ceil(columns / frame), tf.int32)
 
     # === Network ===
 
+    @functools.cached_property
+    def spec(self):
+        """The ``vgsl.Spec`` of a network by VGSL string, else None."""
+        return vgsl.parse(self.config.vgsl) if self.config.vgsl else None
+
+    @property
+    def lengths_input(self):
+        return "columns" if self.spec else "frames"
+
     def build_network(self):
         config = self.config
+        if self.spec:
+            return vgsl.build(
+                self.spec, len(self.vocabulary), self.name, noise=config.contrast == "stretched"
+            )
         image = keras.Input((None, config.height, 1), name="image")
         frames = keras.Input((), dtype="int32", name="frames")
         x = image
@@ -168,19 +216,23 @@ class LineOcr(OfLines, Recognizer):
 
     @property
     def feature_call(self):
-        return self.network.get_layer(f"lstm_{len(self.config.units) - 1}"), "call"
+        last = [layer.name for layer in self.network.layers if re.fullmatch(r"lstm_\d+", layer.name)][-1]
+        return self.network.get_layer(last), "call"
 
     # === Decoding ===
 
-    def answer(self, logits, frames, inputs):
+    def answer(self, logits, lengths, inputs):
+        frames = self.spec.columns(lengths)[-1] if self.spec else lengths
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
         read = greedy_decode(log_probs, frames)
         # A frame's columns in the given image, which was `rows / height` times as large.
         size = ops.cast(inputs["size"], "float32")
         step = size[:, :1] * (self.config.columns_per_frame / self.config.height)
         used = ops.cast(read["labels"] > 0, "float32")
-        starts = ops.cast(read["first_frame"], "float32") * step
-        ends = ops.minimum(ops.cast(read["last_frame"] + 1, "float32") * step, size[:, 1:])
+        margin = size[:, :1] * (self.config.margin / self.config.height)
+        starts = ops.cast(read["first_frame"], "float32") * step - margin
+        ends = ops.cast(read["last_frame"] + 1, "float32") * step - margin
+        starts, ends = (ops.clip(edges, 0.0, size[:, 1:]) for edges in (starts, ends))
         return {
             "labels": read["labels"],
             "label_lengths": read["label_lengths"],
@@ -201,18 +253,26 @@ class LineOcr(OfLines, Recognizer):
         """A sample as another scan might show it."""
         return sample | {"image": augment_line(sample["image"], seed)}
 
+    def sample_length(self, sample):
+        return super().sample_length(sample) + 2 * self.config.margin
+
+    def corpus_lengths(self, corpus):
+        return super().corpus_lengths(corpus) + 2 * self.config.margin
+
     def frames(self, length):
         """Frames that the network makes of a height-normalised line of so many columns."""
+        if self.spec:
+            return self.spec.columns(length)[-1]
         return -(-length // self.config.columns_per_frame)
 
     def logit_lengths(self, inputs):
-        return inputs["frames"]
+        return self.spec.columns(inputs["columns"])[-1] if self.spec else inputs["frames"]
 
     def collate(self, batch, round_to):
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
-        image, frames = self.preprocess(batch["image"], batch["size"], round_to)
+        image, lengths = self.preprocess(batch["image"], batch["size"], round_to)
         labels = {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}
-        return {"image": image, "frames": frames}, labels
+        return {"image": image, self.lengths_input: lengths}, labels
 
 
 TASK = LineOcr

@@ -43,7 +43,7 @@ class LineReader(OfLanguageModel, SpellingReader):
         super().__init__(*arguments, **options)
         self._reader = runtime.Reader(
             self._outputs, self.config, self.vocabulary.characters, self.vocabulary.direction, self.metadata,
-            self.threads, self.maps,
+            self.threads, self.maps, self.vocabulary.spellings,
         )  # fmt: skip
 
     def _outputs(self, names, inputs):
