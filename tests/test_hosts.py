@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import BASE_INSTALL, formula, python
+from helpers import BASE_INSTALL, python
 
 import zoo
 from benchmarks.neighbours import difference
@@ -154,29 +154,6 @@ def test_sequences(export, host, tmp_path):
     (found,) = zoo.load(path).predict(tmp_path / "a.csv", details=True)
     (line,) = host("sequence_classifier", path, tmp_path / "a.csv")
     assert line == f"{found.label}\t{found.confidence:.4f}"
-
-
-@pytest.mark.slow
-def test_ink(export, host, tmp_path):
-    path, _ = export("ink_formulae")
-    ink, at = '<ink xmlns="http://www.w3.org/2003/InkML">', 0
-    points = formula()
-    for end in np.flatnonzero(points[:, 2]) + 1:
-        ink += f"<trace>{', '.join(f'{x:.2f} {y:.2f}' for x, y, _ in points[at:end])}</trace>"
-        at = end
-    (tmp_path / "a.inkml").write_text(ink + "</ink>")
-    found = zoo.load(path).predict(tmp_path / "a.inkml", decoder="greedy")
-    assert host("ink", path, tmp_path / "a.inkml") == found and found[0]
-
-
-@pytest.mark.slow
-def test_characters(export, host):
-    path, _ = export("char_lm_shakespeare")
-    (text,) = zoo.load(path).predict(["ROMEO:"], temperature=0, length=40)
-    assert "\n".join(host("char_lm", path, "ROMEO:", "40")) == text and len(text) == 40
-
-
-# === What a file says of itself ===
 
 
 @pytest.mark.slow

@@ -102,17 +102,3 @@ def test_saved_exported_and_read_alike(which, tmp_path, draw_line, some_texts):
     for ours, theirs in zip(again.predict(images, details=True), reader(images, details=True), strict=True):
         assert ours.text == theirs.text
         assert [one.end for one in ours.characters] == pytest.approx([one.end for one in theirs.characters])
-
-
-@pytest.mark.slow
-def test_one_is_trained_by_the_recipe(line_folder, tmp_path, some_texts):
-    from recipes import line_ocr
-
-    vgsl = "[1,24,0,1 Cr3,3,12 Mp2,2 Lfys16 Lbx32 O1c1]"
-    line_ocr.main([
-        "train", "--data", str(line_folder), "--output", str(tmp_path / "run"), "--model.vgsl", vgsl,
-        "--training.epochs", "2", "--training.batch-size", "4",
-    ])  # fmt: skip
-    import zoo
-
-    assert zoo.load(tmp_path / "run").config.vgsl == vgsl
