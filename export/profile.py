@@ -10,9 +10,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from export import runtime
-from zoo import registry
-from zoo.errors import UserError
+from zoo.contract.model import ExportedModel
 
 KINDS = {
     "recurrent layers": {"LSTM", "GRU", "RNN", "DynamicQuantizeLSTM", "AttnLSTM"},
@@ -45,17 +43,10 @@ def profile(path, inputs):
         UserError: the file or an input cannot be read.
     """
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            session, metadata = runtime.open_file(path, profile=str(Path(folder, "profile")))
-        except runtime.ReaderError as error:
-            raise UserError(error) from error
-        if metadata["task"] not in registry.FAMILIES:
-            raise UserError(runtime.unknown_model(path, metadata))
-        reader = registry.reader_class(metadata["task"]).of_session(session, metadata, 1)
-        reader(inputs)
-        for _ in range(REPEATS):
-            reader(inputs)
-        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        model = ExportedModel(path, threads=1, profile=str(Path(folder, "profile")))
+        for _ in range(1 + REPEATS):
+            model.reader(inputs)
+        events = json.loads(Path(model.session.end_profiling()).read_text(encoding="utf-8"))
     runs = [event["ts"] for event in events if event["name"] == "model_run"]
     ends = [*runs[:: len(runs) // (REPEATS + 1)][: REPEATS + 1], float("inf")]
     nodes = [

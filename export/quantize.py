@@ -82,9 +82,7 @@ class _Quantiser:
                 nodes += self._product(node)
             else:
                 nodes.append(node)
-        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(copies)
+        _replace_nodes(graph, nodes)
 
     def _constant(self, name, value):
         """The name of a constant, which is added once."""
@@ -166,9 +164,7 @@ class _Quantiser:
                 nodes += self._convolution(node, _affine(*ranges[node.input[0]]), made, output)
             elif node.output[0] not in dropped:
                 nodes.append(node)
-        copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
-        del graph.node[:]
-        graph.node.extend(copies)
+        _replace_nodes(graph, nodes)
 
     def _is_wide(self, node):
         weight = self.floats.get(node.input[1])
@@ -301,6 +297,13 @@ def _values(constant):
     from onnx import numpy_helper
 
     return numpy_helper.to_array(constant)
+
+
+def _replace_nodes(graph, nodes):
+    """Gives a graph other nodes, some of which may be its own."""
+    copies = [_copy(node) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def _attributes(node):

@@ -311,6 +311,14 @@ def spellings_of(metadata):
     return stored.get("spellings", {}) if isinstance(stored, dict) else {}
 
 
+def beyond_vocabulary(row, known):
+    """The sentence on a model that writes a row that its vocabulary of ``known`` rows lacks."""
+    return (
+        f"the model writes row {row} of a vocabulary of {known}; the file's metadata is damaged, export it "
+        "again"
+    )
+
+
 def unknown_model(path, metadata):
     """The sentence on a file of a later version."""
     return (
@@ -362,10 +370,7 @@ class Reader:
             found = session.run(names, inputs)
             row = found[names.index("labels")].max(initial=0) if "labels" in names else 0
             if row > len(vocabulary):
-                raise ReaderError(
-                    f"the model writes row {row} of a vocabulary of {len(vocabulary) + 1}; the file's "
-                    "metadata is damaged, export it again"
-                )
+                raise ReaderError(beyond_vocabulary(row, len(vocabulary) + 1))
             return found
 
         spellings = spellings_of(metadata)
@@ -493,8 +498,7 @@ class Reader:
     def _line(self, labels, confidence, spans):
         """What was read, in the order of the columns -> a ``Line`` in logical order."""
         units = spelled(labels, self.vocabulary, self.spellings)
-        twice = [text == before == " " for (before, *_), (text, *_) in itertools.pairwise(units)]
-        units = [unit for unit, again in zip(units, [False, *twice], strict=bool(units)) if not again]
+        units = [u for i, u in enumerate(units) if i == 0 or u[0] != " " or units[i - 1][0] != " "]
         text = "".join(unit for unit, *_ in units)
         order = range(len(text))
         if spans:
@@ -545,9 +549,12 @@ def _composed(units):
     return found
 
 
+PRIVATE = 0xF0000  # where Unicode's private use in plane 15 begins: labels without a text are named there
+
+
 def is_private(character):
-    """Whether a character is of Unicode's private use in plane 15, where labels without a text are named."""
-    return "\U000f0000" <= character <= "\U000ffffd"
+    """Whether a character is the name of a label that stands for no text by itself."""
+    return PRIVATE <= ord(character) <= PRIVATE + 0xFFFD
 
 
 def _joined(spans):

@@ -340,6 +340,22 @@ def gunzip(data, name):
         return b"".join(_unpacked(gzip.GzipFile(fileobj=io.BytesIO(data)), len(data), name))
 
 
+def read_at_most(path, most, mend):
+    """The bytes of a file that has no more than ``most``; ``mend`` ends the sentence on one that has.
+
+    Raises:
+        UserError: it cannot be read, or has more.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({_why(error)}); check the path") from error
+    if len(data) > most:
+        raise UserError(f"{path}: it has more than {most >> 20} MB{mend}")
+    return data
+
+
 def read_chunks(path):
     """Iterate over the bytes of a file, some at a time, unpacked where they are gzip by their beginning.
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zoo import hub
-from zoo.contract.model import is_file
+from zoo.contract.model import is_file, open_file
 
 
 def add_arguments(parser, arguments):
@@ -17,13 +17,9 @@ def run(options):
 
 def _file(path):
     """What a file says: its facts, what goes in and out, figures, and the model's card."""
-    from export import about, runtime
-    from zoo.errors import UserError
+    from export import about
 
-    try:
-        _, metadata = runtime.open_file(path)
-    except runtime.ReaderError as error:
-        raise UserError(error) from error
+    _, metadata = open_file(path)
     said = {key: about.decoded(value) for key, value in metadata.items()}
     rows = [("file", f"{path}, {Path(path).stat().st_size / 1e6:.1f} MB")]
     for key in ("preset", "task", "description", "stored", "created", "model_version", "weights_sha256"):

@@ -1,7 +1,7 @@
 """``zoo verify``: whether a model's files are, byte by byte, those that were written."""
 
 from zoo import hub
-from zoo.contract.model import is_file
+from zoo.contract.model import is_file, open_file
 
 
 def add_arguments(parser, arguments):
@@ -10,14 +10,10 @@ def add_arguments(parser, arguments):
 
 def run(options):
     if is_file(options.model):
-        from export import about, runtime
-        from zoo.errors import UserError
+        from export import about
 
         about.verify(options.model)
-        try:
-            runtime.open_file(options.model)
-        except runtime.ReaderError as error:
-            raise UserError(error) from error
+        open_file(options.model)
     else:
         hub.find(options.model)
     print(f"{options.model}: every byte is as it was written")

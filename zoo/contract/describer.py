@@ -7,7 +7,7 @@ says END; searched with a beam or drawn at random when served, with the words be
 import numpy as np
 from keras import ops
 
-from zoo.contract.serving import Serving, TensorSpec
+from zoo.contract.serving import Serving, TensorSpec, attention, hypotheses
 from zoo.contract.task import Task
 from zoo.decoding import search as decoding
 from zoo.layers.next_token import NextToken, perplexity
@@ -67,38 +67,13 @@ class Describer(Task):
         )
         attends = self.decoder.seen_at == "attention"
         outputs = (
-            TensorSpec(
-                "tokens",
-                "int32",
-                ("batch", "beam", "time"),
-                "token ids of each hypothesis, the best first; behind token_lengths comes 3 (end), then 0",
-            ),
-            TensorSpec(
-                "token_lengths", "int32", ("batch", "beam"), "token ids of each hypothesis without its end"
-            ),
-            TensorSpec(
-                "scores",
-                "float32",
-                ("batch", "beam"),
-                "ln probability of each hypothesis; -inf where there is none",
-            ),
+            *hypotheses("end"),
             TensorSpec(
                 "sampled_tokens", "int32", ("batch", "steps"), "token ids of a sentence drawn by noise"
             ),
             TensorSpec("sampled_lengths", "int32", ("batch",), "token ids of it without its end"),
             TensorSpec("sampled_scores", "float32", ("batch",), "its ln probability"),
-            *(
-                [
-                    TensorSpec(
-                        "attention",
-                        "float32",
-                        ("batch", "time", *self.places),
-                        "what the best hypothesis looked at to write each token",
-                    )
-                ]
-                if attends
-                else []
-            ),
+            *([attention("time", *self.places)] if attends else []),
         )
         return Serving(inputs, outputs, self._serve, self._example, decoding_loops=2)
 

@@ -72,28 +72,27 @@ class ExportedModel(Model):
     Args:
         path: the file.
         threads: processor cores to use; by default all that this process may run on.
-        provider: what runs it, see ``export.runtime.open_file``.
+        provider, profile: what runs it, and where the time of each operation is written, see
+            ``export.runtime.open_file``.
 
     Attributes:
+        session: onnxruntime's.
         metadata: dict of str, what the file says of itself, keys without ``seqzoo.``.
 
     Raises:
         UserError: see ``export.runtime.open_file``.
     """
 
-    def __init__(self, path, threads=None, provider=None):
+    def __init__(self, path, threads=None, provider=None, profile=None):
         from export import runtime
 
-        try:
-            session, self.metadata = runtime.open_file(path, provider)
-        except runtime.ReaderError as error:
-            raise UserError(error) from error
+        self.session, self.metadata = open_file(path, provider, profile)
         self.name = self.metadata.get("task")
         if self.name not in registry.FAMILIES:
             raise UserError(runtime.unknown_model(path, self.metadata))
         kind = registry.reader_class(self.name)
         try:
-            self.reader = kind.of_session(session, self.metadata, threads or runtime.cores())
+            self.reader = kind.of_session(self.session, self.metadata, threads or runtime.cores())
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
@@ -104,6 +103,16 @@ class ExportedModel(Model):
     def finetune(self, corpus, **options):
         """See ``zoo.contract.task.Task.finetune``; an exported file cannot learn."""
         raise UserError("an exported file cannot learn; finetune the task: zoo.load(NAME).finetune")
+
+
+def open_file(path, provider=None, profile=None):
+    """``export.runtime.open_file`` with a UserError where that raises ReaderError."""
+    from export import runtime
+
+    try:
+        return runtime.open_file(path, provider, profile)
+    except runtime.ReaderError as error:
+        raise UserError(error) from error
 
 
 def is_file(name):

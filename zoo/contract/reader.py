@@ -126,8 +126,9 @@ class Reader:
         Raises:
             KeyError, TypeError, ValueError: the metadata is damaged.
         """
-        names = [output.name for output in session.get_outputs()]
+        from export import runtime
 
+        names = [output.name for output in session.get_outputs()]
         config, vocabulary = json.loads(metadata["config"]), cls.read_vocabulary(metadata)
         labels = getattr(vocabulary, "labels", ())
 
@@ -138,10 +139,7 @@ class Reader:
                 pairs.append((found["probabilities"].shape[1], len(labels)))
             for rows, known in pairs:
                 if rows > known:
-                    raise UserError(
-                        f"the model writes row {rows - 1} of a vocabulary of {known}; the file's metadata is "
-                        "damaged, export it again"
-                    )
+                    raise UserError(runtime.beyond_vocabulary(rows - 1, known))
             return found
 
         assets = {key[6:]: text for key, text in metadata.items() if key.startswith("asset.")}

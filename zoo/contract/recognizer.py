@@ -12,10 +12,29 @@ import numpy as np
 from keras import ops
 
 from export.runtime import CONFIDENCE, SUREST
+from zoo.contract.serving import TensorSpec
 from zoo.contract.task import Task
 from zoo.decoding.ctc import ctc_loss, frames_needed
 from zoo.layers.training import TrainingModel
 from zoo.text.characters import BLANK
+
+# What every recogniser serves of what it spelled, and of its frames.
+LABEL_LENGTHS = TensorSpec("label_lengths", "int32", ("batch",), "how many labels count")
+SURE = TensorSpec(
+    "confidence",
+    "float32",
+    ("batch",),
+    "probability that all labels are right, 0 to 1; 0 where there are none",
+)
+FRAMES = (
+    TensorSpec(
+        "log_probs",
+        "float32",
+        ("batch", "time", "symbols"),
+        "ln probability of each symbol in each frame; symbol 0 is the CTC blank",
+    ),
+    TensorSpec("lengths", "int32", ("batch",), "how many frames of log_probs count"),
+)
 
 
 class Recognizer(Task):

@@ -16,6 +16,23 @@ class TensorSpec:
     doc: str = ""
 
 
+def hypotheses(end):
+    """What a beam search serves, three ``TensorSpec``; ``end`` is what the token 3 is called."""
+    beam = ("batch", "beam")
+    tokens = f"token ids of each hypothesis, the best first; behind token_lengths comes 3 ({end}), then 0"
+    return (
+        TensorSpec("tokens", "int32", (*beam, "time"), tokens),
+        TensorSpec("token_lengths", "int32", beam, "token ids of each hypothesis without its end"),
+        TensorSpec("scores", "float32", beam, "ln probability of each hypothesis; -inf where there is none"),
+    )
+
+
+def attention(*shape):
+    """What a model that attends serves of that; its shape without the batch."""
+    what = "what the best hypothesis looked at to write each token"
+    return TensorSpec("attention", "float32", ("batch", *shape), what)
+
+
 @dataclasses.dataclass(frozen=True)
 class Serving:
     """From raw input to decoded output: all that the exporters know of a task.

@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from zoo.errors import UserError
+from zoo.files import read_at_most
 
 MOST = 1 << 28  # bytes of a file
 _DESCRIPTION, _METADATA, _USER_DEFINED = 2, 100, 100  # a field of the model, of that, of that
@@ -79,15 +80,7 @@ def read_coreml(path):
     Raises:
         UserError: it cannot be read, is damaged, or has no neural network.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MOST + 1)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); check the path"
-        ) from error
-    if len(data) > MOST:
-        raise UserError(f"{path}: it has more than {MOST >> 20} MB; give a line reader's .mlmodel")
+    data = read_at_most(path, MOST, "; give a line reader's .mlmodel")
     try:
         model = _fields(memoryview(data))
         description = _message(model, _DESCRIPTION)

@@ -1,10 +1,9 @@
 """``.safetensors``: named arrays and what their maker wrote beside them; nothing in a file is executed."""
 
-import os
-
 import numpy as np
 
 from zoo.errors import UserError, train_extra
+from zoo.files import read_at_most
 
 MOST = 1 << 30  # bytes of a file
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -21,19 +20,11 @@ def read_safetensors(path):
     """
     with train_extra():
         import safetensors
+    data = read_at_most(path, MOST, "; give a line reader's .safetensors")
     try:
-        size = os.path.getsize(path)
-        if size > MOST:
-            raise UserError(f"{path}: it has more than {MOST >> 20} MB; give a line reader's .safetensors")
-        with open(path, "rb") as file:
-            data = file.read()
         with safetensors.safe_open(path, "np") as file:
             metadata = file.metadata() or {}
         stored = safetensors.deserialize(data)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); check the path"
-        ) from error
     except safetensors.SafetensorError as error:
         raise UserError(f"{path}: this .safetensors is damaged ({error}); copy it again") from error
     return metadata, {name: _array(one) for name, one in stored if one["dtype"] in _DTYPES}

@@ -12,6 +12,7 @@ import struct
 import numpy as np
 
 from zoo.errors import UserError
+from zoo.files import read_at_most
 
 MOST = 1 << 28  # bytes of a file; script/Latin, the largest, has 89 million
 DEEPEST = 50  # layers inside one another
@@ -100,17 +101,7 @@ def read_traineddata(path):
 
 def _components(path):
     """``{number: bytes}`` of the components that are there."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(MOST + 1)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); check the path"
-        ) from error
-    if len(data) > MOST:
-        raise UserError(
-            f"{path}: it has more than {MOST >> 20} MB, which no .traineddata has; give another file"
-        )
+    data = read_at_most(path, MOST, ", which no .traineddata has; give another file")
     try:
         (count,) = struct.unpack_from("<i", data)
         if not 0 < count <= _COMPONENTS * 2:

@@ -7,9 +7,6 @@ from export.runtime import characters_of, display_order, reading_order, spelled,
 from zoo.text.normalise import normalise
 
 BLANK = 0  # the CTC blank is row 0 in every model of the zoo; character i of a vocabulary is row i + 1
-PRIVATE = (
-    0xF0000  # names of rows that spell nothing by themselves begin here, see ``export.runtime.is_private``
-)
 
 
 def direction_of(characters):

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo.contract.config import check_choices
-from zoo.contract.recognizer import Recognizer
+from zoo.contract.recognizer import FRAMES, LABEL_LENGTHS, SURE, Recognizer
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, SimpleRNN, make_recurrent
@@ -206,13 +206,8 @@ class DeepSpeech(Recognizer):
                 ("batch", "time"),
                 "row i is character i - 1 of the vocabulary; 0, the CTC blank, pads",
             ),
-            TensorSpec("label_lengths", "int32", ("batch",), "how many labels count"),
-            TensorSpec(
-                "confidence",
-                "float32",
-                ("batch",),
-                "probability that all labels are right, 0 to 1; 0 where there are none",
-            ),
+            LABEL_LENGTHS,
+            SURE,
             TensorSpec("starts", "float32", ("batch", "time"), "seconds at which each label starts"),
             TensorSpec("ends", "float32", ("batch", "time"), "seconds at which each label ends"),
             TensorSpec(
@@ -221,13 +216,7 @@ class DeepSpeech(Recognizer):
                 ("batch", "time"),
                 "highest probability of each label in its frames",
             ),
-            TensorSpec(
-                "log_probs",
-                "float32",
-                ("batch", "time", "symbols"),
-                "ln probability of each symbol in each frame; symbol 0 is the CTC blank",
-            ),
-            TensorSpec("lengths", "int32", ("batch",), "how many frames of log_probs count"),
+            *FRAMES,
         )
         return Serving(inputs, outputs, self._serve, self._example)
 

@@ -19,7 +19,7 @@ from keras import layers, ops
 
 from zoo.contract.compiled import after_preprocessing
 from zoo.contract.config import check_choices
-from zoo.contract.recognizer import Recognizer
+from zoo.contract.recognizer import FRAMES, LABEL_LENGTHS, SURE, Recognizer
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.families.ink.vocabulary import InkVocabulary
@@ -152,22 +152,11 @@ class Ink(Recognizer):
                 ("batch", "time"),
                 "row i is token i - 1 of the vocabulary; 0, the CTC blank, pads",
             ),
-            TensorSpec("label_lengths", "int32", ("batch",), "how many labels count"),
-            TensorSpec(
-                "confidence",
-                "float32",
-                ("batch",),
-                "probability that all labels are right, 0 to 1; 0 where there are none",
-            ),
+            LABEL_LENGTHS,
+            SURE,
             TensorSpec("first_frame", "int32", ("batch", "time"), "first frame of each label"),
             TensorSpec("last_frame", "int32", ("batch", "time"), "last frame of each label"),
-            TensorSpec(
-                "log_probs",
-                "float32",
-                ("batch", "time", "symbols"),
-                "ln probability of each symbol in each frame; symbol 0 is the CTC blank",
-            ),
-            TensorSpec("lengths", "int32", ("batch",), "how many frames of log_probs count"),
+            *FRAMES,
             TensorSpec(
                 "at",
                 "float32",

@@ -1,4 +1,6 @@
-"""Which of the importers reads a file."""
+"""Models of other tools as tasks: which importer reads a file, and the card."""
+
+from pathlib import Path
 
 from zoo.errors import UserError
 from zoo.families.line_ocr import kraken, tesseract
@@ -7,21 +9,41 @@ _EXECUTABLE = (".pth", ".pt", ".pkl", ".pickle", ".ckpt")
 
 
 def import_model(path, licence):
-    """A line reader of another tool, see ``tesseract.import_traineddata`` and ``kraken.import_kraken``.
+    """A line reader of another tool, and whether its weights were in 8 bits; see ``zoo.registry``.
 
     Raises:
         UserError: the file is of no kind that is read, or damaged.
     """
     name = str(path).lower()
     if name.endswith(tesseract.SUFFIX):
-        return tesseract.import_traineddata(path, licence)
-    if name.endswith(kraken.SUFFIXES):
-        return kraken.import_kraken(path, licence)
-    if name.endswith(_EXECUTABLE):
+        task, int8, what = tesseract.import_traineddata(path)
+    elif name.endswith(kraken.SUFFIXES):
+        task, int8, what = kraken.import_kraken(path)
+    elif name.endswith(_EXECUTABLE):
         raise UserError(
             f"{path}: this is a pickle, which can run any program when it is opened, and is not read; have "
             "its tool save it as .safetensors or .mlmodel"
         )
-    raise UserError(
-        f"{path}: this is no model that can be imported; give a .traineddata, .mlmodel or .safetensors"
-    )
+    else:
+        raise UserError(
+            f"{path}: this is no model that can be imported; give a .traineddata, .mlmodel or .safetensors"
+        )
+    task.card = {
+        "description": f"Reads lines: {what}.",
+        "licence": licence,
+        "text": _card(Path(path), task.config.vgsl, what, licence),
+    }
+    return task, int8
+
+
+def _card(path, network, what, licence):
+    return f"""# {path.stem}
+
+A reader of single lines, imported from `{path.name}`: {what}. The network is `{network}`.
+
+It has no figures here: measure it on lines of your own with `zoo evaluate`.
+
+## Licence
+
+{licence}
+"""

@@ -9,12 +9,13 @@ import re
 
 import numpy as np
 
+from export.runtime import PRIVATE
 from zoo.errors import UserError, reason
 from zoo.families.line_ocr import vgsl
 from zoo.families.line_ocr.network import LineOcr, LineOcrConfig
 from zoo.formats.coreml import read_coreml
 from zoo.formats.tensors import read_safetensors
-from zoo.text.characters import PRIVATE, Vocabulary, direction_of
+from zoo.text.characters import Vocabulary, direction_of
 
 SUFFIXES = ".mlmodel", ".safetensors"
 _BLOCK = re.compile(r"([A-Za-z]+)(?:\{(\w+)\})?(\S*)")
@@ -27,12 +28,11 @@ _COREML = {  # kind: what its name ends with, what kraken calls its weights
 }
 
 
-def import_kraken(path, licence):
-    """The ``LineOcr`` of a recogniser, and whether its weights were in 8 bits, which they are not.
+def import_kraken(path):
+    """The ``LineOcr`` of a recogniser, whether its weights were in 8 bits, and what it is.
 
     Args:
         path: the file, ``.mlmodel`` or ``.safetensors``.
-        licence: what its card says.
 
     Raises:
         UserError: it cannot be read, or is no recogniser of lines that the zoo can build.
@@ -42,14 +42,9 @@ def import_kraken(path, licence):
     _check_kind(about, path)
     network, weights = _described(about["vgsl"], arrays, path)
     vocabulary = _vocabulary(about.get("codec"), len(weights["logits/bias"]), path)
-    card = {
-        "description": f"kraken's recogniser {_name(path)}, imported.",
-        "licence": licence,
-        "text": _card(path, network, about, licence),
-    }
     try:
         config = LineOcrConfig(vgsl=network, contrast=_contrast(about), photographs=True)
-        task = LineOcr(config, vocabulary, card)
+        task = LineOcr(config, vocabulary)
     except ValueError as error:
         raise UserError(
             f"{path}: its network {network} cannot be built ({reason(error)}); give one that reads lines"
@@ -58,7 +53,9 @@ def import_kraken(path, licence):
         task.set_weights(weights)
     except UserError as error:
         raise UserError(f"{path}: its weights do not fit its network {network}; copy it again") from error
-    return task, False
+    learned = "lines along a baseline" if config.contrast == "inverted" else "lines in boxes"
+    binary = " in black and white" if about.get("one_channel_mode") == "1" else ""
+    return task, False, f"kraken's network, which learned from {learned}{binary}"
 
 
 # === The files ===
@@ -193,7 +190,7 @@ def _described(text, arrays, path):
             layer = layer.replace("Cs", "Cl", 1)
         elif kind in ("L", "G"):
             layer = _recurrent_layer(block, letters, sizes)
-        if not layer or not _known(layer):
+        if not layer or not vgsl.is_layer(layer):
             raise unknown(block)
         layers.append(layer)
         if kind == "C":
@@ -217,10 +214,6 @@ def _described(text, arrays, path):
     return f"[1,{height},{width},{depth} {' '.join(layers)}]", weights
 
 
-def _known(layer):
-    return any(re.fullmatch(pattern, layer) for pattern in vgsl._LAYERS.values())
-
-
 def _recurrent_layer(block, letters, sizes):
     """kraken's recurrent layer in VGSL as it computes it, None for one that is not known here."""
     match = re.fullmatch(r"[LG]([frb])([xy])(s?)(c?)", letters)
@@ -235,7 +228,7 @@ def _ways(layer):
     both, along_y = layer[1] == "b", layer[2] == "y"
     if along_y:
         return [("down/layer", ""), ("up/layer", "_reverse")][: 1 + both]
-    return [("forward", ""), ("backward", "_reverse")] if both else [("layer", "")]
+    return [("forward", ""), ("backward", "_reverse")] if both else [("layer/layer", "")]
 
 
 def _lstm(here, name, end, units, letters, arrays, get):
@@ -302,25 +295,3 @@ def _vocabulary(codec, outputs, path):
 def _contrast(about):
     """How it sees lines: models that do not tell are from before there were baselines."""
     return "inverted" if about.get("seg_type") == "baselines" else "straightened"
-
-
-# === The card ===
-
-
-def _name(path):
-    return re.split(r"[/\\]", str(path))[-1].rpartition(".")[0]
-
-
-def _card(path, network, about, licence):
-    learned = "lines along a baseline" if about.get("seg_type") == "baselines" else "lines in boxes"
-    binary = " in black and white" if about.get("one_channel_mode") == "1" else ""
-    return f"""# {_name(path)}
-
-A reader of single lines: kraken's network `{network}`, imported. It learned from {learned}{binary}.
-
-It has no figures here: measure it on lines of your own with `zoo evaluate`.
-
-## Licence
-
-{licence}
-"""

@@ -21,7 +21,7 @@ from keras import layers, ops
 
 from zoo.contract.config import check_choices
 from zoo.contract.lines import OfLines
-from zoo.contract.recognizer import Recognizer
+from zoo.contract.recognizer import FRAMES, LABEL_LENGTHS, SURE, Recognizer
 from zoo.contract.serving import TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.families.line_ocr import vgsl
@@ -122,26 +122,15 @@ class LineOcr(OfLines, Recognizer):
             ("batch", "time"),
             "row i is character i - 1 of the vocabulary; 0, the CTC blank, pads; in the order of the columns",
         ),
-        TensorSpec("label_lengths", "int32", ("batch",), "how many labels count"),
-        TensorSpec(
-            "confidence",
-            "float32",
-            ("batch",),
-            "probability that all labels are right, 0 to 1; 0 where there are none",
-        ),
+        LABEL_LENGTHS,
+        SURE,
         TensorSpec(
             "starts", "float32", ("batch", "time"), "first pixel column of each label in the image as given"
         ),
         TensorSpec(
             "ends", "float32", ("batch", "time"), "pixel column behind each label in the image as given"
         ),
-        TensorSpec(
-            "log_probs",
-            "float32",
-            ("batch", "time", "symbols"),
-            "ln probability of each symbol in each frame; symbol 0 is the CTC blank",
-        ),
-        TensorSpec("lengths", "int32", ("batch",), "how many frames of log_probs count"),
+        *FRAMES,
     )
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===

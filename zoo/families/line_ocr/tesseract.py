@@ -6,10 +6,11 @@ left out.
 
 import numpy as np
 
+from export.runtime import PRIVATE
 from zoo.errors import UserError
 from zoo.families.line_ocr.network import LineOcr, LineOcrConfig
 from zoo.formats.traineddata import read_traineddata
-from zoo.text.characters import PRIVATE, Vocabulary, direction_of
+from zoo.text.characters import Vocabulary, direction_of
 
 SUFFIX = ".traineddata"
 NO_TEXT = "Joined", "|Broken|0|1"  # units that stand for no text
@@ -17,12 +18,8 @@ _ACTIVATIONS = {"Logistic": "s", "Tanh": "t", "Relu": "r", "Linear": "l"}
 _OUTPUTS = "Softmax", "SoftmaxNoCTC"
 
 
-def import_traineddata(path, licence):
-    """The ``LineOcr`` of a ``.traineddata`` file, and whether its weights were in 8 bits.
-
-    Args:
-        path: the file.
-        licence: what its card says.
+def import_traineddata(path):
+    """The ``LineOcr`` of a ``.traineddata`` file, whether its weights were in 8 bits, and what it is.
 
     Raises:
         UserError: it cannot be read, or its network is of another kind than line readers are.
@@ -34,21 +31,17 @@ def import_traineddata(path, licence):
             f"{path}: its blank is output {model.blank} of {model.network.outputs}; copy it again"
         )
     config = LineOcrConfig(vgsl=f"[1,{height},0,1 {' '.join(spec)}]", contrast="stretched", photographs=True)
-    card = {
-        "description": f"Tesseract's network for {_name(path)}, imported.",
-        "licence": licence,
-        "text": _card(path, config, model, licence),
-    }
-    task = LineOcr(config, _vocabulary(model), card)
-    order = [model.blank, *(row for row in range(model.network.outputs) if row != model.blank)]
+    task = LineOcr(config, _vocabulary(model))
+    order = [model.blank, *_codes(model)]
     weights["logits/kernel"] = weights["logits/kernel"][:, order]
     weights["logits/bias"] = weights["logits/bias"][order]
     task.set_weights(weights)
-    return task, model.is_int
-
-
-def _name(path):
-    return str(path).replace("\\", "/").rpartition("/")[2].removesuffix(SUFFIX)
+    bits = "8 bits" if model.is_int else "float"
+    return (
+        task,
+        model.is_int,
+        f"Tesseract's network, weights in {bits}, without its dictionaries",
+    )
 
 
 def _described(network, path):
@@ -63,7 +56,7 @@ def _described(network, path):
         if layer.kind not in ("LSTM", "SummLSTM") or (layer.kind == "SummLSTM" and axis == "x"):
             raise unknown(layer)
         spec.append(f"L{direction}{axis}{'s' * (layer.kind == 'SummLSTM')}{layer.outputs}")
-        way = {"f": "down/", "r": "up/"}[direction] if axis == "y" else ""
+        way = {"f": "down/", "r": "up/"}[direction] if axis == "y" else "layer/"
         base = f"lstm_{counts['lstm']}/{way}layer/lstm_cell"
         counts["lstm"] += 1
         for name, value in _lstm(layer).items():
@@ -140,18 +133,3 @@ def _vocabulary(model):
 
 def _codes(model):
     return [code for code in range(model.network.outputs) if code != model.blank]
-
-
-def _card(path, config, model, licence):
-    how = "8 bits" if model.is_int else "float"
-    return f"""# {_name(path)}
-
-A reader of single lines: Tesseract's network `{config.vgsl}`, imported from `{_name(path)}{SUFFIX}` ({how}).
-
-It reads as Tesseract does without dictionaries. It has no figures here: measure it on lines of your own with
-`zoo evaluate`.
-
-## Licence
-
-{licence}
-"""

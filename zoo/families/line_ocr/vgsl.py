@@ -114,6 +114,11 @@ def parse(text):
     return Spec(height, tuple(found))
 
 
+def is_layer(text):
+    """Whether a string is one layer that is known."""
+    return any(re.fullmatch(pattern, text) for pattern in _LAYERS.values())
+
+
 def _part(text):
     if text and re.fullmatch(r"0?\.\d+", text):
         return float(text)
@@ -251,27 +256,34 @@ def _directed(layer, direction, name):
 
 
 @keras.saving.register_keras_serializable("seqzoo")
-class Directed(Recurrent):
+class Directed(layers.Layer):
     """A recurrent layer over sequences of given lengths, forward or ``reverse``; it gives outputs alone."""
 
     def __init__(self, layer, reverse=False, **kwargs):
-        super().__init__(layer, **kwargs)
-        self.reverse = reverse
+        super().__init__(**kwargs)
+        self.given, self.reverse = layer, reverse
+        # Within, rather than derived from: exporters know a Recurrent and its lengths.
+        self.layer = Recurrent(layer, name="layer")
 
     def build(self, sequences_shape, lengths_shape=None):
-        super().build(sequences_shape)
+        self.layer.build(sequences_shape)
 
     def call(self, sequences, lengths, training=False):
         if self.reverse:
             sequences = reverse_by_length(sequences, lengths)
-        outputs, _ = super().call(sequences, lengths, training=training)
+        outputs, _ = self.layer(sequences, lengths, training=training)
         return reverse_by_length(outputs, lengths) if self.reverse else outputs
 
     def compute_output_spec(self, sequences, lengths, training=False):
-        return super().compute_output_spec(sequences, lengths)[0]
+        return keras.KerasTensor((*sequences.shape[:2], self.given.units), self.compute_dtype)
 
     def get_config(self):
-        return {**super().get_config(), "reverse": self.reverse}
+        own = {"layer": keras.saving.serialize_keras_object(self.given), "reverse": self.reverse}
+        return {**super().get_config(), **own}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
 @keras.saving.register_keras_serializable("seqzoo")

@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers, ops
 
 from zoo.contract.config import check_choices
-from zoo.contract.serving import Serving, TensorSpec
+from zoo.contract.serving import Serving, TensorSpec, attention, hypotheses
 from zoo.contract.task import Task
 from zoo.decoding import search as decoding
 from zoo.layers import KINDS, Recurrent, make_recurrent, reverse_by_length
@@ -199,33 +199,8 @@ class Translator(Task):
             ),
         )
         outputs = (
-            TensorSpec(
-                "tokens",
-                "int32",
-                ("batch", "beam", "time"),
-                "token ids of each hypothesis, the best first; behind token_lengths comes 3 (</s>), then 0",
-            ),
-            TensorSpec(
-                "token_lengths", "int32", ("batch", "beam"), "token ids of each hypothesis without its end"
-            ),
-            TensorSpec(
-                "scores",
-                "float32",
-                ("batch", "beam"),
-                "ln probability of each hypothesis; -inf where there is none",
-            ),
-            *(
-                [
-                    TensorSpec(
-                        "attention",
-                        "float32",
-                        ("batch", "time", "source_time"),
-                        "what the best hypothesis looked at to write each token",
-                    )
-                ]
-                if attends
-                else []
-            ),
+            *hypotheses("</s>"),
+            *([attention("time", "source_time")] if attends else []),
         )
         return Serving(inputs, outputs, self._serve, self._example, decoding_loops=1)
 
