@@ -44,7 +44,7 @@ def test_learns_twenty_lines_by_heart(backend, line_folder, tmp_path, some_texts
     run = tmp_path / "run"
     done = recipe(
         "train", "--data", f"{line_folder}@60", "--validation", line_folder, "--output", run, *SMALL,
-        "--training.epochs", 10, "--training.batch-size", 10, "--training.learning-rate", 0.005,
+        "--training.epochs", 12, "--training.batch-size", 10, "--training.learning-rate", 0.005,
         backend=backend,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
