@@ -1,5 +1,6 @@
 """Every command in the README runs, in its order, in a folder that holds what it names."""
 
+import argparse
 import contextlib
 import importlib
 import io
@@ -7,45 +8,26 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers import filmed
 from PIL import Image
 
-from zoo import cli
+from zoo import cli, hub
+from zoo.text.files import read_text
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-# Installing is what made these tests run; the two make targets are the tests themselves and the quickstart.
-# The last two have tests of their own, and take their time.
-NOT_RUN = re.compile(r"make |pip install|zoo bench |studies\.running_average")
+BLOCKS = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
+README = BLOCKS.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+# The targets of make are the tests themselves and the quickstart.
+NOT_RUN = re.compile("make ")
 # Of training, a few steps show that the command is right.
-SHORTER = {
-    "zoo finetune line_ocr_en": " --training.epochs 1",
-    "zoo train line_ocr": " --training.epochs 1",
-    "recipes.deep_speech": " --training.epochs 1 --training.batch-size 2",
-    "recipes.translator train": " --training.epochs 4 --training.learning-rate 0.01 --model.units 16"
-    " --model.embedding 8 --vocabulary-size 330",
-    "recipes.translator finetune": " --training.epochs 1",
-    "recipes.char_lm": " --training.epochs 1 --training.batch-size 2 --model.units 16",
-    "zoo train sequence_classifier": " --training.epochs 1 --model.units 8",
-    "recipes.text_classifier": " --training.epochs 1 --model.units 8",
-    "recipes.video_captioner": " --training.epochs 1",
-    "recipes.captioner": " --training.epochs 1 --training.batch-size 2 --tuning.epochs 1"
-    " --tuning.batch-size 2",
-}
+SHORTER = {"zoo finetune": " --training.epochs 1"}
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory, draw_line, line_folder):
-    import keras
-    import matplotlib
-
     folder = tmp_path_factory.mktemp("desk")
     for name in ("scan", "scan1", "scan2"):
         Image.fromarray(draw_line(f"This is {name}.", size=30)).save(folder / f"{name}.png")
@@ -55,119 +37,105 @@ def desk(tmp_path_factory, draw_line, line_folder):
     page.save(folder / "page.jpg")
     (folder / "scans").mkdir()
     page.save(folder / "scans" / "1.jpg")
-    corners = '<Coords points="30,50 660,50 660,110 30,110"/>'
-    (folder / "page.xml").write_text(
-        '<PcGts><Page imageFilename="page.jpg" imageWidth="700" imageHeight="300">'
-        f'<TextRegion id="r">{corners}<TextLine id="l">{corners}</TextLine></TextRegion></Page></PcGts>'
-    )
     shutil.copytree(line_folder, folder / "my_lines")
-    for name in ("lines.tar", "small.tar.gz"):
-        with tarfile.open(folder / name, "w:gz" if name.endswith("gz") else "w") as tar:
-            tar.add(line_folder, "lines")
-    (folder / "fonts").mkdir()
-    shutil.copy(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", folder / "fonts")
-    x = keras.Input((None, 4))
-    keras.Model(x, keras.layers.LSTM(3)(keras.layers.Masking()(x))).save(folder / "my_model.keras")
-    voice = Path(__file__).with_name("data") / "speech.ogg"  # made with espeak-ng
-    for name in ("talk.wav", "seven.wav"):
-        shutil.copy(voice, folder / name)
-    (folder / "my_voice").mkdir()
-    for name in "abcd":
-        shutil.copy(voice, folder / "my_voice" / f"{name}.ogg")
-    table = "id\tspeaker\ttranscript\n" + "".join(
-        f"{name}\tspeaker {name}\twe went to the park and then we came home the weather was good\n"
-        for name in "abcd"
-    )
-    (folder / "my_voice" / "transcripts.tsv").write_text(table)
-    (folder / "minutes.txt").write_text("We went to the park.\nThen we came home.\nThe weather was good.\n")
-    for name, line in (("mine.en", "We went to the park.\n"), ("mine.de", "Wir gingen in den Park.\n")):
-        (folder / name).write_text("".join(f"{i} {line}" for i in range(40)))
+    shutil.copy(Path(__file__).with_name("data") / "speech.ogg", folder / "seven.wav")
     (folder / "letter.txt").write_text("We went to the park.\n\nThen we came home.\n")
-    (folder / "sentence.txt").write_text("We went to the park.\n")
-    opinions = "".join(f"good\tWe saw fine film {i}.\nbad\tWe saw dull film {i}.\n" for i in range(20))
-    (folder / "reviews.tsv").write_text(f"label\ttext\n{opinions}")
-    frames = [Image.fromarray(frame) for frame in filmed()]
-    frames[0].save(folder / "clip.gif", save_all=True, append_images=frames[1:], duration=100)
-    (folder / "story.txt").write_text("Mary got the milk.\nMary went to the hallway.\n")
-    (folder / "questions.txt").write_text("Where is the milk?\n")
-    (folder / "novels.txt").write_text("It was the best of times, it was the worst of times. " * 40)
-    (folder / "moves").mkdir()
-    for i in range(12):
-        steps = [f"{32 + i % 2 * 9},{30 + j % 7},{33 - j % (3 + i % 2)}" for j in range(200)]
-        (folder / "moves" / f"m{i}.csv").write_text("\n".join(["x,y,z", *steps]))
-    labels = "".join(f"m{i}\tp{i % 4}\t{('walk', 'run')[i % 2]}\n" for i in range(12))
-    (folder / "moves" / "labels.tsv").write_text(f"id\tsubject\tlabel\n{labels}")
-    shutil.copy(folder / "moves" / "m0.csv", folder / "walk.csv")
-    traces = ("0 0, 20 50", "20 0, 0 50", "40 25, 70 25", "55 10, 55 40", "90 10, 98 0, 98 50")
-    traces = "".join(f"<trace>{trace}</trace>" for trace in traces)
-    (folder / "formula.inkml").write_text(f'<ink xmlns="http://www.w3.org/2003/InkML">{traces}</ink>')
-    (folder / "my_photos").mkdir()
-    rows = ["image,caption"]
-    for colour in ("red", "green", "blue", "yellow"):
-        Image.new("RGB", (64, 48), colour).save(folder / "my_photos" / f"{colour}.jpg")
-        rows += [f"{colour}.jpg,a {colour} wall", f"{colour}.jpg,this is all {colour}"]
-    (folder / "my_photos" / "captions.csv").write_text("\n".join(rows) + "\n")
-    for name in ("photo.jpg", "photo2.jpg"):
-        shutil.copy(folder / "my_photos" / "red.jpg", folder / name)
     return folder
 
 
-def run_here(command, desk):
-    """A command of ``zoo`` or of a recipe in this process, which has loaded Keras already."""
+def run(command, desk):
+    """A command of ``zoo`` in this process, which has loaded Keras already; what it printed."""
     said = io.StringIO()
-    program, *arguments = shlex.split(command)
     with contextlib.chdir(desk), contextlib.redirect_stdout(said):
-        if program == "zoo":
-            status = cli.main(arguments)
-            assert status == 0, f"{command}\n{said.getvalue()}"
-        else:
-            _, recipe, *arguments = arguments
-            importlib.import_module(recipe).main(arguments)
+        status = cli.main(shlex.split(command)[1:])
+    assert status == 0, f"{command}\n{said.getvalue()}"
     return said.getvalue()
 
 
-def run(command, desk):
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, shell=True, cwd=desk, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+def commands(blocks):
+    """Those in blocks without a language, without their remarks."""
+    lines = (line for language, block in blocks if not language for line in block.splitlines())
+    found = (re.sub(r"\s+# .*", "", line).strip() for line in lines)
+    return [command for command in found if command]
 
 
 @pytest.mark.slow
 def test_commands(desk):
     ran = 0
-    for language, block in BLOCKS:
-        if language:
+    for command in commands(README):
+        if NOT_RUN.match(command):
             continue
-        for line in block.splitlines():
-            command = re.sub(r"\s{2,}#.*", "", line).strip()
-            if not command or NOT_RUN.search(command):
-                continue
-            command = command.replace("--count 5000", "--count 40")
-            for module, options in SHORTER.items():
-                command += options if f"-m {module} " in command or command.startswith(module) else ""
-            in_python = re.match(r"zoo |python -m recipes\.\w+ (train|finetune) ", command)
-            for_the_shell = not in_python or re.search("[*|<>&]", command)
-            output = run(command, desk) if for_the_shell else run_here(command, desk)
-            assert output.strip(), command
-            ran += 1
+        command += "".join(more for start, more in SHORTER.items() if command.startswith(start))
+        assert run(command, desk).strip(), command
+        ran += 1
     assert ran >= 10
     assert (desk / "reader.onnx").is_file()
     assert "This is scan." in run("zoo predict line_ocr_en scan.png", desk)
 
 
 @pytest.mark.slow
-def test_python_examples(desk):
-    examples = [block for language, block in BLOCKS if language == "python"]
-    assert len(examples) == 5
+@pytest.mark.parametrize("page", ["README.md", "docs/serving.md", "docs/export.md"])
+def test_python_examples(page, desk, monkeypatch):
+    """What README's commands have made is there; otherwise it is made here."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if not (desk / "reader.onnx").is_file():
+        run("zoo export line_ocr_en --output reader.onnx", desk)
+    examples = [block for language, block in BLOCKS.findall(read_text(ROOT / page)) if language == "python"]
+    assert examples
     for example in examples:
-        run(f"{sys.executable} - <<'END'\n{example}\nEND", desk)
+        with contextlib.chdir(desk):
+            exec(compile(example, page, "exec"), {})
 
 
-def test_named_files_are_there():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for path in re.findall(r"\]\(([^)#]+)\)", text):
-        assert path.startswith("http") or (ROOT / path).exists(), path
-    picture = np.asarray(Image.open(ROOT / "docs" / "reading.png"))
-    assert picture.std() > 1
+PAGES = {page.stem: page for page in sorted((ROOT / "docs").glob("*.md"))}
+# What a page's own runs and files are models of, where it is not lines.
+MODELS = {
+    "captions": "captioner_flickr8k", "ink": "ink_formulae", "questions": "qa_babi",
+    "script": "script_arabic", "sequences": "wrist_activity", "speech": "deep_speech_en",
+    "text": "sentiment_en", "translation": "translator_en_de", "videos": "video_moving_digits",
+    "voice": "voice_de_kerstin", "runs/novels": "char_lm_c",
+}  # fmt: skip
+
+
+class UnderstoodError(Exception):
+    """Raised in place of what a command would do once its options have been read."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_the_pages_are_understood(page, monkeypatch):
+    """Each names a command, a model and options that there are; what they do is for the tests of these."""
+    parse_args = argparse.ArgumentParser.parse_args
+
+    def understand(self, *arguments, **options):
+        read = parse_args(self, *arguments, **options)
+        if self.prog in ("zoo train", "zoo finetune"):  # which know the family or the preset now
+            return read
+        raise UnderstoodError
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", understand)
+    for file, _ in cli.COMMANDS.values():
+        module = importlib.import_module(f"zoo.cli.{file}")
+        if hasattr(module, "run"):
+            monkeypatch.setattr(module, "run", lambda options: 0)
+        if hasattr(module, "refuse"):
+            monkeypatch.setattr(module, "refuse", lambda options, further: None)  # argparse refuses, too
+    text = read_text(PAGES[page]).replace("\\\n", " ")
+    for command in commands(BLOCKS.findall(text)):
+        if not re.search(r"\bzoo |python -m recipes\.", command):  # the contents of files, messages
+            continue
+        for words in map(shlex.split, re.split(r"\s[|;]\s", command)):
+            with contextlib.suppress(UnderstoodError):
+                try:
+                    read(words, MODELS.get(page, "line_ocr_en"))
+                except SystemExit as error:
+                    assert not error.code, f"{command}: its options are not understood"
+
+
+def read(words, model):
+    """Have a command read its options; SystemExit where it does not understand them."""
+    if words[:1] == ["zoo"]:
+        if words[1] in ("predict", "evaluate", "finetune", "show", "verify") and words[2] not in hub.names():
+            words[2] = MODELS.get(words[2], model)
+        cli.main(words[1:])  # which tells of files that are not here, and gives 2
+    elif words[:2] == ["python", "-m"] and words[2].startswith("recipes."):
+        importlib.import_module(words[2]).main(words[3:])

@@ -70,27 +70,23 @@ def read_traineddata(path):
     Raises:
         UserError: it cannot be read, is damaged, or has no recurrent network.
     """
-    components = _components(path)
-    missing = [name for name, at in (("network", _LSTM), ("characters", _UNICHARSET)) if at not in components]
+    found = components(path)
+    missing = [name for name, at in (("network", _LSTM), ("characters", _UNICHARSET)) if at not in found]
     if missing:
-        if _LEGACY in components:
+        if _LEGACY in found:
             raise UserError(
                 f"{path}: it has a model of Tesseract's legacy engine alone, which is no network; take "
                 "the one of tessdata_fast or tessdata_best"
             )
         raise UserError(f"{path}: it has no {' and no '.join(missing)}; take another .traineddata")
     try:
-        reader = _Bytes(components[_LSTM])
+        reader = _Bytes(found[_LSTM])
         network = _layer(reader)
         spec = reader.string()
         reader.numbers("iii")  # flags and iterations of the training
         (blank,) = reader.numbers("i")
-        names = _unicharset(components[_UNICHARSET].decode("utf-8"))
-        codes = (
-            _recoder(_Bytes(components[_RECODER]))
-            if _RECODER in components
-            else [(i,) for i in range(len(names))]
-        )
+        names = _unicharset(found[_UNICHARSET].decode("utf-8"))
+        codes = _recoder(_Bytes(found[_RECODER])) if _RECODER in found else [(i,) for i in range(len(names))]
     except (struct.error, ValueError, IndexError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this .traineddata is damaged ({error}); copy it again") from error
     spellings = {}
@@ -99,8 +95,12 @@ def read_traineddata(path):
     return Model(network, spec, blank, spellings, reader.is_int)
 
 
-def _components(path):
-    """``{number: bytes}`` of the components that are there."""
+def components(path):
+    """``{number: bytes}`` of the components that a ``.traineddata`` file has.
+
+    Raises:
+        UserError: it cannot be read, or is damaged.
+    """
     data = read_at_most(path, MOST, ", which no .traineddata has; give another file")
     try:
         (count,) = struct.unpack_from("<i", data)
