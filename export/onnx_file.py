@@ -21,7 +21,10 @@ from zoo.errors import UserError, reason
 TIMED_BATCH, TIMED_STEPS = 8, 150  # of a Keras model's sequences, where int8 is timed
 
 
-def to_onnx(model, path, preset=None, *, opset=onnx_graph.OPSET, int8=False, float16=False, example=None):
+def to_onnx(
+    model, path: str | os.PathLike, preset: str | None = None, *, opset: int = onnx_graph.OPSET,
+    int8: bool = False, float16: bool = False, example: dict | list | None = None,
+) -> dict:  # fmt: skip
     """Writes a model as an ONNX file, once onnxruntime has given the results of Keras with it.
 
     Recurrent layers become one fused operation each, masked or not (see ``export.recurrent``); one with no

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import copy
 import itertools
 import logging
 
@@ -137,7 +138,7 @@ def _converted(graph_def, inputs, outputs, names, opset):
     """
     import onnx
     import tensorflow as tf
-    from tf2onnx import optimizer, tf_loader, tfonnx
+    from tf2onnx import tf_loader, tfonnx
 
     with tf.device("/cpu:0"):
         with tf.Graph().as_default():
@@ -155,7 +156,25 @@ def _converted(graph_def, inputs, outputs, names, opset):
                 output_names=outputs,
                 tensors_to_rename=names,
             )
-    return optimizer.optimize_graph(converted).make_model("serving")
+    return _optimized(converted).make_model("serving")
+
+
+def _optimized(graph):
+    """A graph of tf2onnx's after its optimizers, of which those that fail are left out.
+
+    tf2onnx copies the graph before each of them, in case it fails, which takes up to half of an export. Here
+    one copy is made, and where one fails all is done again in tf2onnx's way.
+    """
+    from tf2onnx import optimizer
+
+    # The others are of graphs with quantised or scaled images, which none is here.
+    unneeded = "remove_redundant_upsample", "const_dequantize_optimizer", "q_dq_optimizer"
+    wanted = {name: kind for name, kind in optimizer._get_optimizers().items() if name not in unneeded}
+    untouched = copy.deepcopy(graph)
+    try:
+        return optimizer.optimize_graph(graph, catch_errors=False, optimizers=wanted)
+    except Exception:  # of whatever kind
+        return optimizer.optimize_graph(untouched, optimizers=wanted)
 
 
 def _check_operations(graph, opset):

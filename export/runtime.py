@@ -122,7 +122,7 @@ class Line:
 # === The model file ===
 
 
-def load(path, threads=None, provider=None):
+def load(path: str | os.PathLike, threads: int | None = None, provider: str | None = None):
     """Opens an ONNX file that seqzoo exported.
 
     Args:
@@ -376,7 +376,10 @@ class Reader:
         spellings = spellings_of(metadata)
         return cls(run, config, vocabulary, metadata["direction"], metadata, threads, maps, spellings)
 
-    def __call__(self, inputs, beam_width=None, details=False, batch_size=4, errors="raise", search=None):
+    def __call__(
+        self, inputs, beam_width: int | None = None, details: bool = False, batch_size: int = 4,
+        errors: str = "raise", search=None,
+    ) -> list:  # fmt: skip
         """Reads line images.
 
         Args:

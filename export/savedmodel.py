@@ -13,7 +13,7 @@ from export import verify
 from zoo.files import atomic_folder
 
 
-def to_savedmodel(task, folder):
+def to_savedmodel(task, folder: str | os.PathLike) -> dict:
     """Writes a task as a SavedModel, once plain TensorFlow has given the results of Keras with it.
 
     The signature ``serving_default`` takes the inputs and gives the outputs of ``task.serving``, by their

@@ -7,7 +7,14 @@
 Importing ``zoo`` loads neither TensorFlow nor Keras; ``zoo.load`` does, but for an exported file.
 """
 
+from __future__ import annotations
+
 import os
+import typing
+
+if typing.TYPE_CHECKING:
+    from zoo.contract.model import Model
+    from zoo.contract.task import Task
 
 from zoo.version import __version__ as __version__
 
@@ -15,7 +22,10 @@ from zoo.version import __version__ as __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
-def train(family, corpus, output=None, validation=None, callbacks=(), columns=None, **options):
+def train(
+    family: str, corpus, output: str | os.PathLike | None = None, validation=None, callbacks=(),
+    columns: dict[str, str] | None = None, **options,
+) -> tuple[Task, list[dict]]:  # fmt: skip
     """Train a model of a family from nothing, as ``zoo train FAMILY`` does.
 
     Args:
@@ -37,7 +47,7 @@ def train(family, corpus, output=None, validation=None, callbacks=(), columns=No
         return course.train(family, corpus, output, **about, **options)
 
 
-def load(name, threads=None, provider=None):
+def load(name: str | os.PathLike, threads: int | None = None, provider: str | None = None) -> Model:
     """Load a model.
 
     Args:

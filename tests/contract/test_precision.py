@@ -167,7 +167,7 @@ def gradients(task, inputs, labels, scale):
 
 @pytest.mark.slow
 @pytest.mark.skipif(JAX, reason="takes JAX minutes to compile")
-@pytest.mark.parametrize("policy", HALVES)
+@pytest.mark.parametrize("policy", ["mixed_float16"])  # bfloat16 trains, below
 def test_half_the_precision_has_nearly_the_gradients(family, policy):
     whole = made(family, "float32")
     inputs, labels = batch(whole)
@@ -177,7 +177,7 @@ def test_half_the_precision_has_nearly_the_gradients(family, policy):
     found, coarse = gradients(half, inputs, labels, 256.0)
     assert found == pytest.approx(wanted, rel=0.05) and set(coarse) == set(slopes)
     norms = {path: np.linalg.norm(slope) for path, slope in slopes.items()}
-    share = 0.05 if policy == "mixed_float16" else 0.3  # of 11 and 8 significant bits
+    share = 0.05  # of 11 significant bits
     for path, slope in slopes.items():
         error = np.linalg.norm(coarse[path] - slope)
         assert error <= share * (norms[path] + 0.1 * max(norms.values())), path
@@ -190,6 +190,8 @@ def test_half_the_precision_trains(family, policy):
     on_jax = {"mixed_float16": ("translator",), "mixed_bfloat16": ("line_ocr",)}
     if JAX and family not in on_jax[policy]:
         pytest.skip("takes JAX long to compile; what TensorFlow trains of them is the same operations")
+    if policy == "mixed_float16" and family not in ("translator", "deep_speech"):
+        pytest.skip("its gradients are tested; how the optimizer scales is the same for all")
     task = made(family, policy)
     inputs, labels = batch(task)
     model = task.training_model()

@@ -15,7 +15,9 @@ class Model:
     name = None
     reader = None
 
-    def predict(self, inputs, details=False, errors="raise", progress=False, **decoding):
+    def predict(
+        self, inputs, details: bool = False, errors: str = "raise", progress: bool = False, **decoding
+    ) -> list:
         """What a person has -> what a person reads, as ``zoo predict`` does it.
 
         Args:
@@ -31,7 +33,10 @@ class Model:
         """
         return self.reader(inputs, details, errors, progress, **decoding)
 
-    def evaluate(self, corpora, only=None, progress=False, columns=None, **decoding):
+    def evaluate(
+        self, corpora, only: str | None = None, progress: bool = False,
+        columns: dict[str, str] | None = None, **decoding,
+    ) -> dict:  # fmt: skip
         """What ``zoo evaluate`` prints, as a dict: the field's metrics on corpora.
 
         Args:
