@@ -3,10 +3,13 @@
 import argparse
 import ast
 import dataclasses
+import json
 import re
 import sys
+from pathlib import Path
 
 from recipes.training.schedule import Schedule
+from zoo import hub
 from zoo.backend import import_tensorflow
 from zoo.contract.config import NotAChoice, choices_of, sentences_of
 from zoo.errors import UserError, train_extra
@@ -137,15 +140,25 @@ def add_fields(parser, group, cls, preset=False):
         preset: whether a preset gives what is not given.
     """
     options = parser.add_argument_group(f"--{group}.* (you need none of these to begin)")
-    sentences = sentences_of(cls)
+    sentences, given = sentences_of(cls), _config_of_preset(parser.prog) if preset else {}
     for field in dataclasses.fields(cls):
         choices = choices_of(cls, field.name)
         kind = f"one of {', '.join(choices)}" if choices else _kind(field.default)
-        default = "the preset's" if preset else shown(field.default)
+        default = shown(given.get(field.name, field.default))
+        default = f"the preset's{f', {default}' if given else ''}" if preset else default
         options.add_argument(
             _option(group, field.name), dest=f"{group}.{field.name}", metavar="VALUE",
             help=_escaped(f"{sentences[field.name]} ({kind}; default: {default})"),
         )  # fmt: skip
+
+
+def _config_of_preset(prog):
+    """The configuration of the preset that ``zoo finetune PRESET`` names, ``{}`` where none is named yet."""
+    named = re.fullmatch(r"zoo finetune (.+)", prog)
+    if not named:
+        return {}
+    stored = (Path(hub.find(named[1])) / "config.json").read_text(encoding="utf-8")
+    return json.loads(stored).get("config", {})
 
 
 def read_fields(arguments, group, cls, base=None):
@@ -188,8 +201,8 @@ def shown(value):
     """A value as a person would give it."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(f"({shown(item)})" if isinstance(item, tuple) else str(item) for item in value)
+    if isinstance(value, tuple | list):
+        return ",".join(f"({shown(item)})" if isinstance(item, tuple | list) else str(item) for item in value)
     return "none" if value == "" else str(value)
 
 

@@ -168,6 +168,13 @@ def test_every_option_says_what_it_means(family, parsers_of):
         assert usage.endswith("--data CORPUS [CORPUS ...] --output RUN [options]")
 
 
+def test_finetune_shows_what_the_preset_has(parsers_of):
+    found = parsers_of("line_ocr", "zoo finetune line_ocr_hand_fr")
+    helps = {option.dest: option.help for option in found["finetune"]._actions}
+    assert helps["model.height"].endswith("default: the preset's, 56)")
+    assert helps["model.units"].endswith("default: the preset's, 160,160)")
+
+
 def test_finetune_may_have_a_schedule_of_its_own(parsers_of):
     found = parsers_of("text_classifier")
 
