@@ -10,7 +10,7 @@ that move at once, the one that is further left in the first frame is named firs
 a clip in which things happen in turn are named when their turn comes. With `--reversed` each clip is there a
 second time, backwards, with the sentence that is right then.
 
-The digits are scikit-learn's (`pip install 'seqzoo[sklearn]'`), written by fourteen people; `--part` says
+The digits are scikit-learn's (`pip install "seqzoo[sklearn]"`), written by fourteen people; `--part` says
 which
 of them write: ten to learn from, one to validate on, three to test on. Grounds are made up anew for each
 clip; `--grounds` takes half of them from photographs. CORPUS is a folder of GIF files and captions.csv, to be
@@ -249,7 +249,7 @@ def written_by(part):
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise UserError(
-            "The digits are scikit-learn's; install it: pip install 'seqzoo[sklearn]'."
+            'The digits are scikit-learn\'s; install it: pip install "seqzoo[sklearn]".'
         ) from error
     first, last = WRITERS[part]
     data = load_digits()

@@ -29,8 +29,9 @@ def train_extra():
         extra = _EXTRAS.get(package)
         if extra is None:
             raise
+        without = " (an exported .onnx file is read without)" * (package in ("tensorflow", "keras"))
         raise UserError(
-            f"This needs the package {package}, which is not here: pip install 'seqzoo[{extra}]'"
+            f'This needs the package {package}, which is not here: pip install "seqzoo[{extra}]"{without}'
         ) from error
 
 

@@ -57,7 +57,7 @@ def _engine(threads):
         from rapidocr import RapidOCR
     except ImportError as error:
         raise UserError(
-            f"finding the lines of a page needs RapidOCR ({error}): pip install 'seqzoo[pages]'"
+            f'finding the lines of a page needs RapidOCR ({error}): pip install "seqzoo[pages]"'
         ) from error
     logging.getLogger("RapidOCR").propagate = False
     return RapidOCR(

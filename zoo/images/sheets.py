@@ -160,7 +160,7 @@ def _of_pdf(item, name):
     try:
         import pypdfium2
     except ImportError as error:
-        raise UserError(f"{name}: reading PDFs needs pypdfium2: pip install 'seqzoo[pages]'") from error
+        raise UserError(f'{name}: reading PDFs needs pypdfium2: pip install "seqzoo[pages]"') from error
     try:
         document = pypdfium2.PdfDocument(item)
     except pypdfium2.PdfiumError as error:

@@ -5,7 +5,7 @@
 
 Training, evaluation and reading take their frames from ``read_video`` alone, so that they see the same.
 Animated images and folders are read with Pillow; all else with PyAV, which is FFmpeg (``pip install
-'seqzoo[videos]'``).
+"seqzoo[videos]"``).
 """
 
 import contextlib
@@ -206,7 +206,7 @@ def _of_container(file, size, most, name):
     try:
         import av
     except ImportError as error:
-        raise UserError(f"{name}: to read videos, install PyAV: pip install 'seqzoo[videos]'") from error
+        raise UserError(f'{name}: to read videos, install PyAV: pip install "seqzoo[videos]"') from error
     av.logging.set_level(None)
     options = {"format_whitelist": _CONTAINERS}
     try:

@@ -247,7 +247,7 @@ def _num2words(number, language, kind):
         from num2words import num2words
     except ModuleNotFoundError as error:
         raise UserError(
-            "numbers are spelled out by num2words, which is not installed; pip install 'seqzoo[voice]', or "
+            'numbers are spelled out by num2words, which is not installed; pip install "seqzoo[voice]", or '
             "write them in words"
         ) from error
     try:

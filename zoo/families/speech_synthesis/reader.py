@@ -9,7 +9,7 @@
     with voice.reader.writer("tag.wav") as file:
         file.add(one)
 
-Numbers, dates and abbreviations are spelled out by num2words (``pip install 'seqzoo[voice]'``).
+Numbers, dates and abbreviations are spelled out by num2words (``pip install "seqzoo[voice]"``).
 """
 
 import argparse

@@ -24,7 +24,7 @@ try:
     import pikepdf
     from pikepdf import Array, Dictionary, Name
 except ImportError as error:
-    raise UserError("to write PDF, install what pages need: pip install 'seqzoo[pages]'") from error
+    raise UserError('to write PDF, install what pages need: pip install "seqzoo[pages]"') from error
 
 logging.getLogger("pikepdf").addHandler(logging.NullHandler())  # it tells of metadata that it mends
 

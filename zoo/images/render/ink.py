@@ -240,7 +240,7 @@ def drawn(lines, count, seed):
     try:
         from HersheyFonts import HersheyFonts
     except ImportError as error:
-        raise UserError("stroke fonts need a package more: pip install 'seqzoo[strokes]'") from error
+        raise UserError('stroke fonts need a package more: pip install "seqzoo[strokes]"') from error
     fonts = []
     for face in FACES:
         font = HersheyFonts()
