@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart check test clean
+.PHONY: quickstart check test thorough clean
 
 quickstart: .venv/train
 	$(BIN)/python -m studies.quickstart
@@ -16,8 +16,12 @@ test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
 	# The two files that take longest come first, so that no process waits for them at the end.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20 \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 20 -m "not thorough" \
 		tests/test_readme.py tests/test_backend.py tests
+
+# What `test` leaves out: what its tests show, once more on JAX and for further kinds.
+thorough: .venv/test
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 20 -m thorough
 
 # A stamp is made anew, and the packages with it, when setup.py has changed.
 .venv/test: setup.py | .venv

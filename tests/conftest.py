@@ -13,9 +13,16 @@ from helpers import on_backend
 from zoo import files
 
 
+# A family trains on JAX with the layers, the losses and the loop that other tests train there.
+THOROUGH = re.compile(r"tests/families/.*(on_jax|\[jax\])")
+
+
 def pytest_collection_modifyitems(items):
     """The module that takes longest comes first, so that no process waits for it at the end."""
     items.sort(key=lambda item: item.path.name != "test_readme.py")
+    for item in items:
+        if THOROUGH.search(item.nodeid):
+            item.add_marker(pytest.mark.thorough)
 
 
 @pytest.fixture(scope="session", autouse=True)
