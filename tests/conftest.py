@@ -12,7 +12,6 @@ from helpers import on_backend
 
 from zoo import files
 
-
 # A family trains on JAX with the layers, the losses and the loop that other tests train there.
 THOROUGH = re.compile(r"tests/families/.*(on_jax|\[jax\])")
 
