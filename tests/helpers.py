@@ -1,5 +1,8 @@
 """What several test modules call."""
 
+import contextlib
+import importlib
+import io
 import os
 import subprocess
 import sys
@@ -29,6 +32,30 @@ def on_backend(backend, **more):
     compiles_fast = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     fast = {"XLA_FLAGS": compiles_fast} if backend == "jax" else {}
     return os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"} | fast | more
+
+
+def run_recipe(family, *arguments, backend="tensorflow"):
+    """A recipe with what its command says and its exit status, a ``subprocess.CompletedProcess``.
+
+    On this process's backend it runs in this process, which has spent the seconds that loading takes.
+    """
+    arguments = list(map(str, arguments))
+    if backend != os.environ.get("KERAS_BACKEND", "tensorflow"):
+        command = [sys.executable, "-m", f"recipes.{family}", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=on_backend(backend), capture_output=True, text=True)
+    import keras
+
+    from zoo.errors import UserError
+
+    keras.utils.clear_session()  # variables get the names that a new process would give them
+    said, complained, status = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+        try:
+            importlib.import_module(f"recipes.{family}").main(arguments)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 2
+    return subprocess.CompletedProcess(arguments, status, said.getvalue(), complained.getvalue())
 
 
 def python(program, *arguments, **options):

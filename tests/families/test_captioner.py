@@ -1,13 +1,11 @@
 import itertools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from helpers import on_backend
+from helpers import run_recipe
 from PIL import Image, ImageDraw
 
 import zoo
@@ -472,8 +470,7 @@ def test_the_recipe_trains_in_stages(backend, tmp_path, scenes):
     (folder / "captions.csv").write_text("\n".join(rows) + "\n")
 
     def run(*arguments):
-        command = [sys.executable, "-m", "recipes.captioner", *map(str, arguments)]
-        found = subprocess.run(command, cwd=ROOT, env=on_backend(backend), capture_output=True, text=True)
+        found = run_recipe("captioner", *arguments, backend=backend)
         assert found.returncode == 0, found.stderr[-2000:]
         return found.stdout
 

@@ -3,14 +3,12 @@ import functools
 import json
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from helpers import on_backend
+from helpers import run_recipe
 
 import zoo
 from recipes import char_lm
@@ -401,8 +399,7 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     (tmp_path / "more").write_text(40 * "Ü was the best.\n")
 
     def run(*arguments):
-        command = [sys.executable, "-m", "recipes.char_lm", *map(str, arguments)]
-        found = subprocess.run(command, cwd=ROOT, env=on_backend(backend), capture_output=True, text=True)
+        found = run_recipe("char_lm", *arguments, backend=backend)
         assert found.returncode == 0, found.stderr[-2000:]
         return found.stdout
 

@@ -2,17 +2,16 @@
 
 import csv
 import dataclasses
+import functools
 import itertools
-import os
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import onnxruntime
 import pytest
 import soundfile
+from helpers import run_recipe
 
 from export.runtime import CONFIDENCE
 from zoo.audio.augment import augment_speech
@@ -164,10 +163,7 @@ def test_exports_as_a_savedmodel(tmp_path):
     assert to_savedmodel(small(), tmp_path / "speech")["max_difference"] < 1e-4
 
 
-def recipe(*arguments, backend="tensorflow"):
-    command = [sys.executable, "-m", "recipes.deep_speech", *map(str, arguments)]
-    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
+recipe = functools.partial(run_recipe, "deep_speech")
 
 
 SMALL = [

@@ -1,11 +1,9 @@
 import csv
-import os
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
+from helpers import run_recipe
 from PIL import Image
 
 import zoo
@@ -190,12 +188,6 @@ TRAINED = [
 ]  # fmt: skip
 
 
-def recipe(*arguments, backend="tensorflow"):
-    command = [sys.executable, "-m", "recipes.script_tagger", *map(str, arguments)]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
-
-
 def history_of(run):
     with open(run / "history.csv", encoding="utf-8") as file:
         return [
@@ -208,8 +200,8 @@ def history_of(run):
 def test_learns_twenty_lines_by_heart(backend, corpus, tmp_path):
     pytest.importorskip(backend)
     run = tmp_path / "run"
-    done = recipe(
-        "train", "--data", f"{corpus}@60", "--validation", corpus, "--output", run, *TRAINED,
+    done = run_recipe(
+        "script_tagger", "train", "--data", f"{corpus}@60", "--validation", corpus, "--output", run, *TRAINED,
         "--model.height", 32, "--training.epochs", 10, "--training.augment", "False",
         "--training.patience", 3, backend=backend,
     )  # fmt: skip

@@ -1,13 +1,11 @@
 import itertools
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from helpers import on_backend
+from helpers import run_recipe
 
 import zoo
 from zoo.errors import UserError
@@ -292,8 +290,7 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     (tmp_path / "digits.yy").write_text("\n".join(line[::-1] for line in lines) + "\n")
 
     def run(*arguments):
-        command = [sys.executable, "-m", "recipes.translator", *map(str, arguments)]
-        found = subprocess.run(command, cwd=ROOT, env=on_backend(backend), capture_output=True, text=True)
+        found = run_recipe("translator", *arguments, backend=backend)
         assert found.returncode == 0, found.stderr[-2000:]
         return [float(loss) for loss in re.findall(r"^epoch .* loss ([\d.]+)", found.stdout, re.MULTILINE)]
 
