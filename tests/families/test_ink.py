@@ -185,8 +185,16 @@ def test_exports_without_a_loop(tmp_path):
     for one, other in zip(*both, strict=True):
         assert one.text == other.text and one.confidence == pytest.approx(other.confidence, abs=1e-4)
         assert [t[2:] for t in one.tokens] == [t[2:] for t in other.tokens]
-    to_onnx(task, tmp_path / "small.onnx", int8=True)
-    assert zoo.load(tmp_path / "small.onnx").predict(inks)
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not TENSORFLOW, reason="exporting is TensorFlow's")
+def test_exports_in_8_bits(tmp_path):
+    from export import to_onnx
+
+    to_onnx(small(units=(6, 5)), tmp_path / "small.onnx", int8=True)
+    inks = [as_points(write(text.split()), "a") for text in TEXTS[:5]]
+    assert any(zoo.load(tmp_path / "small.onnx").predict(inks))
 
 
 # === Training ===

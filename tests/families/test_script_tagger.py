@@ -141,8 +141,15 @@ def test_exports_without_a_loop(composed, tmp_path):
     ):
         np.testing.assert_array_equal(one.columns, other.columns)
         assert one.text == other.text and one.confidence == pytest.approx(other.confidence, abs=1e-4)
-    to_onnx(task, tmp_path / "small.onnx", int8=True)
-    assert zoo.load(tmp_path / "small.onnx").predict(images)
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not TENSORFLOW, reason="exporting is TensorFlow's")
+def test_exports_in_8_bits(composed, tmp_path):
+    from export import to_onnx
+
+    to_onnx(small(units=(6, 5)), tmp_path / "small.onnx", int8=True)
+    assert any(zoo.load(tmp_path / "small.onnx").predict([pixels for pixels, _ in composed[:4]]))
 
 
 # === Training ===

@@ -46,7 +46,7 @@ class OfLines:
 
     def _example(self, batch, seed):
         random = np.random.default_rng(seed)
-        size = np.stack([random.integers(16, 90, batch), random.integers(24, 600, batch)], 1).astype("int32")
+        size = np.stack([random.integers(16, 90, batch), random.integers(24, 300, batch)], 1).astype("int32")
         channels = int(random.choice([1, 3]))
         padded = size.max(0) + random.integers(0, 40, 2)
         image = random.integers(0, 256, (batch, *padded, channels)).astype("uint8")
