@@ -9,6 +9,8 @@ import math
 
 import tensorflow as tf
 
+from zoo.images.smoothing import box, gaussian
+
 MARGIN = 16  # white columns at each end of a line
 LOBES = 3  # of the Lanczos filter, on each side
 UNIT = 1 << 22  # the weight 1 of its pixels
@@ -62,18 +64,18 @@ def straighten(image, size, height, multiple=1):
     deepest = tf.reduce_max(ink, (1, 2))
     smooth = ink / tf.where(deepest > 0, deepest, 1.0)[:, None, None]
     row, column = tf.cast(row, tf.float64), tf.cast(column, tf.float64)
-    smooth = tf.matmul(_gaussian(row, rows * 0.5), smooth)
-    smooth = tf.matmul(smooth, _gaussian(column, rows))
+    smooth = tf.matmul(gaussian(row, rows * 0.5), smooth)
+    smooth = tf.matmul(smooth, gaussian(column, rows))
     smooth = tf.where(within, smooth, 0.0)
-    box = tf.matmul(_box(row, tf.floor(rows * 0.5)), smooth)
-    box = tf.matmul(box, _box(column, columns), transpose_b=True)
-    smooth = tf.where(within, smooth + 0.001 * box, -1.0)
+    mean = tf.matmul(box(row, tf.floor(rows * 0.5)), smooth)
+    mean = tf.matmul(mean, box(column, columns), transpose_b=True)
+    smooth = tf.where(within, smooth + 0.001 * mean, -1.0)
     middle = tf.cast(tf.argmax(smooth, 1, tf.int32), tf.float64)
     # Smoothed along the line, mirrored at its ends.
     middle = tf.where(column_within, middle, 0.0)[:, :, None]
     spread = rows * 0.3
-    reach = _gaussian(column, spread) + _gaussian(column, spread, mirror=tf.zeros_like(columns))
-    reach += _gaussian(column, spread, mirror=columns)
+    reach = gaussian(column, spread) + gaussian(column, spread, mirror=tf.zeros_like(columns))
+    reach += gaussian(column, spread, mirror=columns)
     middle = tf.floor(tf.matmul(reach, middle)[:, :, 0] + 1e-6)
     away = tf.abs(row[None, :, None] - middle[:, None, :])
     inked = tf.cast(ink > 0, tf.float64)
@@ -114,31 +116,6 @@ def straighten(image, size, height, multiple=1):
     rest = -(most + 2 * MARGIN) % multiple
     dark = tf.pad(tf.cast(dark, tf.float32), ((0, 0), (MARGIN, MARGIN + rest), (0, 0)))
     return dark, tf.cast(new_columns + 2 * MARGIN, tf.float32)
-
-
-def _gaussian(place, spread, mirror=None):
-    """Weights ``[batch, places, places]`` of a Gaussian, cut at four times its ``spread`` ``[batch]``.
-
-    Args:
-        mirror: ``[batch]``, the end of the line at which what it weighs is mirrored; None for none.
-    """
-    spread = spread[:, None, None]
-    apart = place[None, :, None] - place[None, None, :]
-    if mirror is not None:
-        apart = place[None, :, None] + place[None, None, :] + 1.0 - 2.0 * mirror[:, None, None]
-    reach = tf.floor(4.0 * spread + 0.5)
-    taps = tf.range(-tf.reduce_max(reach), tf.reduce_max(reach) + 1.0)[None, None, :]
-    whole = tf.where(tf.abs(taps) <= reach, tf.exp(-0.5 * (taps / spread) ** 2), 0.0)
-    weights = tf.where(tf.abs(apart) <= reach, tf.exp(-0.5 * (apart / spread) ** 2), 0.0)
-    return weights / tf.reduce_sum(whole, 2, keepdims=True)
-
-
-def _box(place, count):
-    """Weights ``[batch, places, places]`` of the mean over ``count`` ``[batch]`` places around each."""
-    count = tf.maximum(count, 1.0)[:, None, None]
-    first = place[None, :, None] - tf.floor(count / 2)
-    other = place[None, None, :]
-    return tf.cast((other >= first) & (other < first + count), tf.float64) / count
 
 
 def _grey(image):
