@@ -7,13 +7,17 @@ maximum of each 3x3 pixels; an LSTM forward along y, of which the last step is k
 forward, backward, forward; 140 scores for CTC. Of tessdoc's "Variable Graph Specification Language" and
 kraken's documentation these layers are known, sizes across the line (y) before those along (x):
 
-    C(s|t|r|l)[{name}]Y,X,D[,SY,SX]   convolution: sigmoid, tanh, ReLU or linear; D channels, strides SY, SX
-    Mp[{name}]Y,X[,SY,SX]             maximum of Y x X pixels, by default without overlap
+    C(s|t|r|l)[s][{name}]Y,X,D[,SY,SX]  convolution: sigmoid, tanh, ReLU or linear; D channels, strides SY, SX
+    Mp[s][{name}]Y,X[,SY,SX]          maximum of Y x X pixels, by default without overlap
     (L|G)(f|r|b)(x|y)[s][{name}]N     LSTM or GRU of N units: forward, backward, both; of ``s`` the last step
     S1(1xH)1,3                        rows become channels, or S1(1x0)1,3
     Do[{name}][P[,D]]                 dropout of a share P, 0.5; D 2: of whole channels
     Gn[{name}]G, Bn[{name}]           group normalisation (within each line's width), batch normalisation
     O1(c|s)N                          the scores
+
+Convolutions and maxima with an ``s`` (Crs, Mps) are an addition: at the edges they see what TensorFlow calls
+SAME, so that each begun stride gives a column, as in Calamari's networks. Without it a convolution sees
+(Y - 1) // 2 and (X - 1) // 2 zeros on each side, and a window that does not fit is left out.
 
 Padding never changes a result: a convolution sees zeros beyond the end of each line, and what stands
 there is set to zero after each layer.
@@ -30,11 +34,12 @@ from zoo.layers import GRU, LSTM, Bidirectional, MaskByLength, Recurrent, revers
 
 _UP = {"f": (False,), "r": (True,), "b": (False, True)}  # which ways along y a layer goes
 NOISE = 499  # columns after which noise beyond the edges repeats
+LOWEST = -6e4  # less than what a maximum is taken of, also in float16
 _ACTIVATIONS = {"s": "sigmoid", "t": "tanh", "r": "relu", "l": "linear"}
 _NAME = r"(?:\{[^}]*\})?"
 _LAYERS = {
-    "convolution": rf"C([strl]){_NAME}(\d+),(\d+),(\d+)(?:,(\d+),(\d+))?",
-    "maximum": rf"Mp{_NAME}(\d+),(\d+)(?:,(\d+),(\d+))?",
+    "convolution": rf"C([strl])(s?){_NAME}(\d+),(\d+),(\d+)(?:,(\d+),(\d+))?",
+    "maximum": rf"Mp(s?){_NAME}(\d+),(\d+)(?:,(\d+),(\d+))?",
     "recurrent": rf"([LG])([frb])([xy])(s?){_NAME}(\d+)",
     "rows": rf"S{_NAME}1\(1x\d+\)1,3",
     "dropout": rf"Do{_NAME}(0?\.\d+|0|1)?(?:,(\d))?",
@@ -60,8 +65,7 @@ class Spec:
         """Columns that each layer leaves of so many, an int or a tensor: a list, first ``count``."""
         found = [count]
         for kind, parts in self.layers:
-            size, stride, around = _along(kind, parts, 1)
-            found.append((found[-1] + 2 * around - size) // stride + 1)
+            found.append(_steps(found[-1], *_along(kind, parts, 1)))
         return found
 
     @property
@@ -79,13 +83,19 @@ class Spec:
 
 
 def _along(kind, parts, axis):
-    """Size, stride and zeros on each side of a layer's window, along y (0) or x (1)."""
+    """Size and stride of a layer's window along y (0) or x (1), and zeros on each side; None for SAME."""
     if kind == "convolution":
-        size = parts[1 + axis]
-        return size, parts[4 + axis] or 1, (size - 1) // 2
+        size = parts[2 + axis]
+        return size, parts[5 + axis] or 1, None if parts[1] else (size - 1) // 2
     if kind == "maximum":
-        return parts[axis], parts[2 + axis] or parts[axis], 0
+        size = parts[1 + axis]
+        return size, parts[3 + axis] or size, None if parts[0] else 0
     return 1, 1, 0
+
+
+def _steps(count, size, stride, around):
+    """Steps that a window makes along ``count`` pixels."""
+    return (count + stride - 1) // stride if around is None else (count + 2 * around - size) // stride + 1
 
 
 def parse(text):
@@ -129,8 +139,10 @@ def _check(found, rows):
     """ValueError where the rows do not come to one, or a layer stands where it cannot."""
     for number, (kind, parts) in enumerate(found):
         size, stride, around = _along(kind, parts, 0)
-        rows = (rows + 2 * around - size) // stride + 1
-        if rows < 1 or stride < 1 or size < 1 or _along(kind, parts, 1)[1] < 1:
+        if min(size, stride, *_along(kind, parts, 1)[:2]) < 1:
+            raise ValueError(f"a window of its layer {number + 1} has no pixel, or does not move")
+        rows = _steps(rows, size, stride, around)
+        if rows < 1:
             raise ValueError(f"its layer {number + 1} leaves no row of the image")
         if kind == "recurrent" and parts[3] and parts[2] == "x":
             raise ValueError("an LSTM that is summed up along the line (Lfxs) leaves no characters to read")
@@ -164,10 +176,12 @@ def build(spec, symbols, name, noise=False):
     for (kind, parts), count_before, count in zip(spec.layers, counts, counts[1:], strict=False):
         number = seen[kind] = seen.get(kind, -1) + 1
         if kind == "convolution":
-            activation, y, wide, filters, *strides = parts
+            activation, same, y, wide, filters, *_ = parts
             around = [((size - 1) // 2,) * 2 for size in (wide, y)]
-            strides = tuple(stride or 1 for stride in reversed(strides))
-            if noise and x is image:
+            strides = tuple(_along(kind, parts, axis)[1] for axis in (1, 0))
+            if same:
+                x = SamePadding((wide, y), strides, name=f"around_{number}")(x, count_before)
+            elif noise and x is image:
                 x = NoiseAround(around, name=f"around_{number}")(x, count_before)
             else:
                 x = layers.ZeroPadding2D(around, name=f"around_{number}")(x)
@@ -176,7 +190,9 @@ def build(spec, symbols, name, noise=False):
             )(x)
             x = MaskByLength(name=f"mask_{number}")(x, count)
         elif kind == "maximum":
-            size, stride = parts[1::-1], tuple(_along(kind, parts, axis)[1] for axis in (1, 0))
+            size, stride = (tuple(_along(kind, parts, axis)[i] for axis in (1, 0)) for i in (0, 1))
+            if parts[0]:
+                x = SamePadding(size, stride, LOWEST, name=f"pool_around_{number}")(x, count_before)
             x = layers.MaxPooling2D(size, stride, name=f"pool_{number}")(x)
             x = MaskByLength(name=f"pool_mask_{number}")(x, count)
         elif kind == "recurrent":
@@ -233,6 +249,51 @@ class NoiseAround(layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "around": self.around}
+
+
+@keras.saving.register_keras_serializable("seqzoo")
+class SamePadding(layers.Layer):
+    """Lines ``[batch, columns, rows, channels]`` with what TensorFlow's SAME padding adds to each.
+
+    How many columns it adds at the left depends on a line's width, where windows are larger than 2.
+
+    Args:
+        size, strides: of the windows that follow, ``(along, across)`` the line.
+        fill: what is added, and set beyond each line's end; what stands there is taken for 0.
+    """
+
+    def __init__(self, size, strides, fill=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.size, self.strides, self.fill = tuple(size), tuple(strides), fill
+
+    def call(self, x, lengths):
+        size, stride = self.size[0], self.strides[0]
+        count, (top, bottom) = ops.shape(x)[1], self._rows(x.shape[2])
+        if self.fill:
+            within = ops.arange(count, dtype="int32")[None] < lengths[:, None]
+            x = ops.where(within[:, :, None, None], x, ops.cast(self.fill, x.dtype))
+        most, least = (size - 1) // 2, max(size - stride, 0) // 2  # columns at the left
+        whole = (count + stride - 1) // stride * stride - stride + size  # that the windows cover
+        x = ops.pad(x, ((0, 0), (most, size - 1), (top, bottom), (0, 0)), constant_values=self.fill)
+        found = x[:, most - least : most - least + whole]
+        added = (lengths + stride - 1) // stride * stride - stride + size - lengths
+        for left in range(least + 1, most + 1):
+            here = (added // 2 == left)[:, None, None, None]
+            found = ops.where(here, x[:, most - left : most - left + whole], found)
+        return found
+
+    def compute_output_spec(self, x, lengths):
+        rows = x.shape[2] + sum(self._rows(x.shape[2]))
+        return keras.KerasTensor((x.shape[0], None, rows, x.shape[3]), x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size, "strides": self.strides, "fill": self.fill}
+
+    def _rows(self, rows):
+        """Rows added at the top and at the bottom."""
+        size, stride = self.size[1], self.strides[1]
+        added = max((rows + stride - 1) // stride * stride - stride + size - rows, 0)
+        return added // 2, added - added // 2
 
 
 def _recurrent(x, count, parts, name):
