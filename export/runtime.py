@@ -356,9 +356,9 @@ class Reader:
         self.metadata, self.threads, self.maps = metadata, threads, maps or {}
         self.photographs = self.config.get("photographs", False)  # which older files do not say
         strides = [*self.config["strides"], *self.config["pools"]]
-        # Columns of an image that one output frame stands for, per pixel of the image's height.
-        self._frame = math.prod(along for along, _ in strides) / self.config["height"]
-        self._margin = self.config.get("margin", 0) / self.config["height"]
+        self._stride = math.prod(along for along, _ in strides)  # columns that one output frame stands for
+        self._margin = self.config.get("margin", 0)
+        self._spread = self.config.get("contrast") in SPREAD
 
     @classmethod
     def of_session(cls, session, metadata, threads):
@@ -447,7 +447,7 @@ class Reader:
         height, width = pixels.shape[:2]
         spans, sure = [], []
         for (label, i), (first, last) in zip(known, align(log_probs, labels), strict=True):
-            start, end = self._extent(first, last, height, width)
+            start, end = self._extent(first, last, len(log_probs), height, width)
             sure.append(float(np.exp(log_probs[first : last + 1, label]).mean()))
             spans.append((i, Character(text[i], start, end, sure[-1])))
         spans = [span for _, span in sorted(spans)]
@@ -456,23 +456,24 @@ class Reader:
     def _read(self, batch, search, details):
         """``{key: image}`` -> ``{key: Line}``, in one run of the model; without details no ``characters``."""
         image, size = pad_lines(list(batch.values()))
-        names = _SEARCHED if search else [*_DECODED, *_SEARCHED[: 1 if details else 0]]
+        names = _SEARCHED if search else [*_DECODED, *(_SEARCHED if details else ())]
         values = self.run(names, {"image": image, "size": size})
         lines = {}
         for key, (height, width), *row in zip(batch, size.tolist(), *values, strict=True):
             if search:
                 lines[key] = self._search(height, width, *row, search)
             else:
-                lines[key] = self._decoded(height, *row)
+                lines[key] = self._decoded(height, width, *row)
         return lines
 
-    def _decoded(self, height, labels, count, confidence, starts, ends, log_probs=None):
+    def _decoded(self, height, width, labels, count, confidence, starts, ends, log_probs=None, length=0):
         """What the model decoded, greedily, as a ``Line``."""
         labels, spans = labels[:count], []
         if log_probs is not None:
+            pixels = self._pixels(length, height, width)
             frames = zip(starts[:count], ends[:count], strict=True)
             for label, (start, end) in zip(labels, frames, strict=True):
-                first, last = ((edge / height + self._margin) / self._frame for edge in (start, end))
+                first, last = ((edge / pixels + self._margin) / self._stride for edge in (start, end))
                 first = min(round(first), len(log_probs) - 1)
                 last = max(math.ceil(last - 1e-3), first + 1)
                 sure = np.exp(log_probs[first:last, label].max())
@@ -485,7 +486,7 @@ class Reader:
         labels = search(log_probs)
         spans = [
             (
-                *self._extent(first, last, height, width),
+                *self._extent(first, last, length, height, width),
                 float(np.exp(log_probs[first : last + 1, label].max())),
             )
             for label, (first, last) in zip(labels, align(log_probs, labels), strict=True)
@@ -493,9 +494,16 @@ class Reader:
         confidence = calibrated(math.prod(sure for *_, sure in spans), map_of(self.maps, "text", True))
         return self._line(labels, confidence, spans)
 
-    def _extent(self, first, last, height, width):
-        """Where in an image of so many pixels frames begin and end."""
-        edges = (frame * height * self._frame - height * self._margin for frame in (first, last + 1))
+    def _pixels(self, frames, height, width):
+        """Pixels of an image that one of the columns stands for of which the network made so many frames."""
+        if self._spread:
+            return width / max(int(frames) * self._stride - 2 * self._margin, 1)
+        return height / self.config["height"]
+
+    def _extent(self, first, last, frames, height, width):
+        """Where in an image of so many pixels the first and the last of its frames begin and end."""
+        pixels = self._pixels(frames, height, width)
+        edges = ((frame * self._stride - self._margin) * pixels for frame in (first, last + 1))
         return tuple(min(max(edge, 0.0), width) for edge in edges)
 
     def _line(self, labels, confidence, spans):
@@ -566,6 +574,7 @@ def _joined(spans):
     return starts[0], ends[-1], min(sure)
 
 
+SPREAD = ("straightened",)  # contrasts that scale lines by something else than their height
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
 _SEARCHED = ["log_probs", "lengths"]
 

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from export.runtime import SPREAD
 from zoo.contract.config import check_choices
 from zoo.contract.lines import OfLines
 from zoo.contract.recognizer import FRAMES, LABEL_LENGTHS, SURE, Recognizer
@@ -214,14 +215,17 @@ class LineOcr(OfLines, Recognizer):
         frames = self.spec.columns(lengths)[-1] if self.spec else lengths
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
         read = greedy_decode(log_probs, frames)
-        # A frame's columns in the given image, which was `rows / height` times as large.
+        # Pixels of the given image that a column stands for; ``export.runtime.Reader`` goes by the same.
         size = ops.cast(inputs["size"], "float32")
-        step = size[:, :1] * (self.config.columns_per_frame / self.config.height)
+        stride, margin = self.config.columns_per_frame, self.config.margin
+        if self.config.contrast in SPREAD:
+            columns = ops.cast(frames * stride - 2 * margin, "float32")[:, None]
+            pixels = size[:, 1:] / ops.maximum(columns, 1.0)
+        else:
+            pixels = size[:, :1] * (1 / self.config.height)
         used = ops.cast(read["labels"] > 0, "float32")
-        margin = size[:, :1] * (self.config.margin / self.config.height)
-        starts = ops.cast(read["first_frame"], "float32") * step - margin
-        ends = ops.cast(read["last_frame"] + 1, "float32") * step - margin
-        starts, ends = (ops.clip(edges, 0.0, size[:, 1:]) for edges in (starts, ends))
+        edges = read["first_frame"] * stride - margin, (read["last_frame"] + 1) * stride - margin
+        starts, ends = (ops.clip(ops.cast(edge, "float32") * pixels, 0.0, size[:, 1:]) for edge in edges)
         return {
             "labels": read["labels"],
             "label_lengths": read["label_lengths"],
