@@ -574,7 +574,7 @@ def _joined(spans):
     return starts[0], ends[-1], min(sure)
 
 
-SPREAD = ("straightened",)  # contrasts that scale lines by something else than their height
+SPREAD = "straightened", "dewarped"  # contrasts that scale lines by something else than their height
 _DECODED = ["labels", "label_lengths", "confidence", "starts", "ends"]
 _SEARCHED = ["log_probs", "lengths"]
 

@@ -27,7 +27,7 @@ COMMANDS = {  # name: (module, what it does)
     "finetune": ("finetune", "train a preset further, on your own data"),
     "compare": ("compare", "put the runs of trainings into one table"),
     "export": ("export", "write a model as one ONNX file or as a SavedModel"),
-    "import": ("import_model", "turn a model of Tesseract or kraken into one of the zoo"),
+    "import": ("import_model", "turn a model of Tesseract, kraken or Calamari into one of the zoo"),
     "bench": ("bench", "measure an export beside the other ways to run its model"),
     "render": ("render", "draw lines of text as scanned images, a corpus to train on"),
     "cache": ("cache", "show what is kept on this computer, such as copies of corpora, or remove it"),

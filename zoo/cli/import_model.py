@@ -9,8 +9,9 @@ from zoo.errors import UserError
 def add_arguments(parser, arguments):
     parser.add_argument(
         "model",
-        metavar="FILE",
-        help="Tesseract's .traineddata, or kraken's .mlmodel or .safetensors (docs/import.md)",
+        metavar="MODEL",
+        help="Tesseract's .traineddata, kraken's .mlmodel or .safetensors, or Calamari's .ckpt.json (beside "
+        "its weights; docs/import.md)",
     )
     parser.add_argument("--output", metavar="FOLDER", required=True, help="the task folder to write")
     parser.add_argument(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from zoo.errors import UserError
-from zoo.families.line_ocr import kraken, tesseract
+from zoo.families.line_ocr import calamari, kraken, tesseract
 
 _EXECUTABLE = (".pth", ".pt", ".pkl", ".pickle", ".ckpt")
 
@@ -19,6 +19,8 @@ def import_model(path, licence):
         task, int8, what = tesseract.import_traineddata(path)
     elif name.endswith(kraken.SUFFIXES):
         task, int8, what = kraken.import_kraken(path)
+    elif calamari.is_checkpoint(path):
+        task, int8, what = calamari.import_checkpoint(path)
     elif name.endswith(_EXECUTABLE):
         raise UserError(
             f"{path}: this is a pickle, which can run any program when it is opened, and is not read; have "
@@ -26,7 +28,8 @@ def import_model(path, licence):
         )
     else:
         raise UserError(
-            f"{path}: this is no model that can be imported; give a .traineddata, .mlmodel or .safetensors"
+            f"{path}: this is no model that can be imported; give a .traineddata, .mlmodel, .safetensors or "
+            ".ckpt.json"
         )
     task.card = {
         "description": f"Reads lines: {what}.",

@@ -26,7 +26,7 @@ from zoo.contract.recognizer import FRAMES, LABEL_LENGTHS, SURE, Recognizer
 from zoo.contract.serving import TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.families.line_ocr import vgsl
-from zoo.images import kraken
+from zoo.images import calamari, kraken
 from zoo.images.augment import augment_line
 from zoo.images.normalise import normalise_height
 from zoo.images.tesseract import normalise_contrast
@@ -37,8 +37,15 @@ CONTRASTS = {
     "stretched": normalise_contrast,
     "inverted": kraken.invert,
     "straightened": kraken.straighten,
+    "scaled": calamari.scale,
+    "dewarped": calamari.dewarp,
 }
-MARGINS = {"inverted": kraken.MARGIN, "straightened": kraken.MARGIN}  # columns added at each end
+MARGINS = {  # columns added at each end
+    "inverted": kraken.MARGIN,
+    "straightened": kraken.MARGIN,
+    "scaled": calamari.MARGIN,
+    "dewarped": calamari.MARGIN,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +73,8 @@ class LineOcrConfig:
             of the fields on height, convolutions, recurrent layers and dropout. See docs/import.md.
         contrast: how grey becomes numbers: ``ink``, 1 on paper 0; ``stretched``, dark -1 to light 1, as
             Tesseract's networks see it; ``inverted``, white 0 to black 1 between white margins, as
-            kraken's do; ``straightened``, the same of lines that kraken takes as boxes.
+            kraken's do; ``straightened``, the same of lines that kraken takes as boxes; ``dewarped`` and
+            ``scaled``, the same as Calamari's networks see it, straightened and not.
         margin: columns that ``contrast`` adds at each end of a line.
     """
 
