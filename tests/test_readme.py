@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from zoo import cli, hub
+from zoo import __version__, cli, hub
 from zoo.text.files import read_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,3 +139,7 @@ def read(words, model):
         cli.main(words[1:])  # which tells of files that are not here, and gives 2
     elif words[:2] == ["python", "-m"] and words[2].startswith("recipes."):
         importlib.import_module(words[2]).main(words[3:])
+
+
+def test_the_version_to_cite_is_this_one():
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
