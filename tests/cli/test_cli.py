@@ -139,8 +139,8 @@ def test_list_and_show_on_base(shipped, make_preset):
     assert listed.returncode == 0, listed.stderr
     rows = {line.split()[0]: line for line in listed.stdout.splitlines()}
     assert {"line_ocr_en", "line_ocr_fraktur", "line_ocr_arabic", "mine", "mine_too"} <= set(rows)
-    assert rows["mine"].split() == "mine line_ocr 2.1 MB UW3: 0.55 % cer".split()
-    assert rows["mine_too"].split() == "mine_too line_ocr 12.3 MB".split()
+    assert rows["mine"].split() == "mine 2.1 MB UW3: 0.55 % cer".split()
+    assert rows["mine_too"].split() == "mine_too 12.3 MB".split()
     assert len({line.index(" MB") for line in rows.values()}) == 1, "columns are not aligned"
     shown = zoo_on_base("show", "mine")
     assert (shown.returncode, shown.stdout) == (0, "# mine\n\nReads naïve lines.\n")
@@ -390,7 +390,7 @@ def test_list_goes_on_after_a_broken_preset(shipped, capsys):
     (shipped / "line_ocr_en/preset.json").write_text("{")
     assert cli.main(["list"]) == 3
     out, err = capsys.readouterr()
-    assert out.startswith("line_ocr_fraktur  line_ocr")
+    assert out.startswith("line_ocr_fraktur  12.3 MB")
     assert "line_ocr_en/preset.json: cannot be read" in err
 
 

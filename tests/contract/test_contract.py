@@ -1,6 +1,7 @@
 """What every task and every shipped preset keeps: the Task contract."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -97,7 +98,9 @@ def test_what_is_said_of_a_preset(preset, task):
     about = hub.info(folder)
     assert about["name"] == preset and about["task"] == task.name
     assert about["parameters"] == task.network.count_params()
-    assert about["headline"] and about["licence"] and about["description"]
+    assert about["licence"] and about["description"]
+    assert re.search("wrong|BLEU|bits a character", about["headline"]) and len(about["headline"]) < 120
+    assert not re.search("%|CER|WER", about["headline"])
     for figure in about["figures"]:
         assert figure["command"].startswith(f"zoo evaluate {preset} --data ")
         most = {"cer": 1, "wer": 1, "cider": 10}.get(figure["metric"], 100)

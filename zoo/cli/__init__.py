@@ -18,7 +18,7 @@ from zoo.cli.common import complain
 from zoo.errors import UserError, train_extra
 
 COMMANDS = {  # name: (module, what it does)
-    "list": ("presets", "list the presets: name, task, size, headline figure"),
+    "list": ("presets", "list the presets: name, size, what each is for, and how much it gets wrong"),
     "show": ("show", "print a model card, or what an exported file says of itself"),
     "verify": ("verify", "tell whether every byte of a model is as it was written"),
     "predict": ("predict", "read inputs with a model"),

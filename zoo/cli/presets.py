@@ -1,4 +1,4 @@
-"""``zoo list``."""
+"""``zoo list``: of each preset its size, what it is for, and how much of what it says is wrong."""
 
 from zoo import hub
 from zoo.cli.common import complain
@@ -18,12 +18,12 @@ def run(options):
         try:
             about = hub.info(hub.folder(name))
             size = f"{about['size_bytes'] / 1e6:.1f} MB" if "size_bytes" in about else ""
-            rows.append((name, about.get("task", ""), size, about.get("headline", "")))
+            rows.append((name, size, about.get("headline") or about.get("description", "")))
         except UserError as error:
             complain(error)
             failed = True
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for name, task, size, headline in rows:
-        line = f"{name:{widths[0]}}  {task:{widths[1]}}  {size:>{widths[2]}}  {headline}"
+    for name, size, headline in rows:
+        line = f"{name:{widths[0]}}  {size:>{widths[1]}}  {headline}"
         print(line.rstrip())
     return (3 if rows else 2) if failed else 0
