@@ -5,14 +5,13 @@
 
 import contextlib
 import dataclasses
-import datetime
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import zoo
 from export import runtime
+from zoo.contract.card import today
 from zoo.errors import UserError
 from zoo.files import atomic_write
 
@@ -87,20 +86,23 @@ def document(model, serving, text):
 
 def of_task(task, preset, report):
     """``{key: value}``: what a task's file says of itself, and all that readers need beside the graph."""
-    weights = _weights_digest(task)
+    weights, card = task.weights_sha256(), task.own_card()
     return {
         "version": zoo.__version__,
         "format": runtime.FORMAT,
         "task": task.name,
         "preset": preset,
-        "description": task.card.get("description", ""),
-        "model_version": task.card.get("model_version") or weights[:12],
+        "description": card.get("description", ""),
+        "model_version": card.get("model_version") or weights[:12],
         "weights_sha256": weights,
-        "created": _today(),
+        "created": today(),
         "stored": report.get("stored", "float32"),
-        "licence": task.card.get("licence", ""),
-        "card": task.card.get("text", ""),
-        "figures": task.card.get("figures", []),
+        "licence": card.get("licence", ""),
+        "made_from": card.get("made_from", ""),
+        "date": card.get("date", ""),
+        "training_command": card.get("training_command", ""),
+        "card": card.get("text", ""),
+        "figures": card.get("figures", []),
         "measured": [],
         "inputs": [dataclasses.asdict(spec) for spec in task.serving.inputs],
         "outputs": [dataclasses.asdict(spec) for spec in task.serving.outputs],
@@ -151,19 +153,3 @@ def decoded(value):
 
 def _json(value):
     return json.dumps(value, ensure_ascii=False)
-
-
-def _weights_digest(task):
-    """The sha256 of a task's weights as float32, whatever type a file stores them in."""
-    found = hashlib.sha256()
-    for name, value in sorted(task.weights().items()):
-        found.update(f"{name} {value.shape}\n".encode())
-        found.update(value.astype("<f4").tobytes())
-    return found.hexdigest()
-
-
-def _today():
-    """The day in UTC; that of ``SOURCE_DATE_EPOCH``, as reproducible builds have it, where it is set."""
-    seconds = os.environ.get("SOURCE_DATE_EPOCH")
-    now = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC) if seconds else None
-    return str((now or datetime.datetime.now(datetime.UTC)).date())

@@ -21,6 +21,7 @@ def main(arguments):
     parser.add_argument("--output", required=True, metavar="FOLDER", help="task folder to write")
     options = parser.parse_args(arguments)
 
+    from zoo.contract.card import derived
     from zoo.contract.task import load
 
     task, *others = map(load, options.runs)
@@ -33,6 +34,11 @@ def main(arguments):
         weights = {name: weights[name] + more[name].astype("float32") for name in weights}
     count = len(options.runs)
     task.set_weights({name: np.asarray(value / count, value.dtype) for name, value in weights.items()})
+    licences = dict.fromkeys(one.card.get("licence") for one in (task, *others))
+    licence = None if None in licences else " and ".join(licences)
+    runs = ", ".join(options.runs)
+    what = f"The mean of the weights of {count} models; not measured."
+    task.card = derived(what, f"These are {runs}.", runs, licence)
     task.save(options.output)
     print(f"{options.output}: the mean of {count} models; to see how good it is:")
     print(f"  zoo evaluate {options.output} --data CORPUS")

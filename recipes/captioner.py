@@ -22,6 +22,7 @@ import functools
 from pathlib import Path
 
 from recipes.training import calibrating, command_line, describing, keeping, loop, report, setup
+from recipes.training.card import of_run
 from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
@@ -93,6 +94,7 @@ def main(arguments, prog=None):
 
     output = Path(options.output)
     settings = setup.settings(task, first, options)
+    told, earlier = of_run(task, settings, learn, check, kept, most=describing.MEASURED), []
     last = "rewarded" if third.epochs else "tuned" if second.epochs else "frozen"
 
     def train_stage(name, data, schedule, by="perplexity"):
@@ -100,7 +102,12 @@ def main(arguments, prog=None):
         measure = functools.partial(describing.validation, task, schedule=schedule, by=by)
         validation = keeping.validation(measure, check, kept)
         check_loss = setup.check_loss(task, check, schedule, learn)
-        loop.train(task, data, validation, folder, schedule, settings, check_loss)
+
+        def card_of(rows):
+            return told([*earlier, *rows])
+
+        history = loop.train(task, data, validation, folder, schedule, settings, check_loss, card_of)
+        earlier.extend(history[:1])  # what was before the first stage
 
     if first.epochs or last == "frozen":
         train_stage("frozen", setup.pipeline(task, learn, first), first)

@@ -19,7 +19,7 @@ import math
 import sys
 from pathlib import Path
 
-from recipes.training import command_line, loop, report, setup
+from recipes.training import card, command_line, loop, report, setup
 from recipes.training.schedule import Schedule
 from zoo.contract.options import positive
 from zoo.errors import UserError
@@ -92,9 +92,14 @@ def main(arguments, prog=None):
         }
 
     settings = setup.settings(task, schedule, options)
-    loop.train(task, data, validation, options.output, schedule, settings, lambda model: scored[-1])
+    told = card.of_run(task, settings, learn, check, unit="characters")
+    history = loop.train(
+        task, data, validation, options.output, schedule, settings, lambda model: scored[-1], told
+    )
     if not task.config.tied_embeddings:
         bits, calibrated = _calibrate(task, check)
+        best = min(history, key=lambda row: row["bits_per_character"])
+        task.card = told([history[0], best | {"bits_per_character": calibrated}])
         task.save(Path(options.output) / "best")
         print(f"Calibrated: bits_per_character {bits:.4f} -> {calibrated:.4f}")
     report.finished(
@@ -142,7 +147,7 @@ def _texts(options):
     if options.validation:
         learn, check = found.joined(), load(options.validation, progress=True).joined()
     else:
-        learn, check = _without_ends(found, options.hold_out)
+        learn, check = _without_ends(found, options)
     if len(learn) < 2:
         raise UserError(
             f"{', '.join(options.data)}: {len(learn)} characters to learn from are too few; give more text."
@@ -150,12 +155,12 @@ def _texts(options):
     return learn, check
 
 
-def _without_ends(found, share):
+def _without_ends(found, options):
     """The text to learn from, and what is held out of each corpus: whole texts of several, else its end."""
     from zoo.data.splitting import choose
     from zoo.families.char_lm.corpus import joined
 
-    learned, checked, told = [], [], []
+    learned, checked, told, hows, share = [], [], [], [], options.hold_out
     for corpus in dict.fromkeys(name.partition("/")[0] for name in found.names):
         own = found.select(lambda name, start=f"{corpus}/": name.startswith(start))
         sizes = {name: len(text) for name, text in zip(own.names, own.texts, strict=True)}
@@ -169,9 +174,11 @@ def _without_ends(found, share):
             count = max(1, round(share * len(text)))
             learn, check = text[:-count], text[-count:]
         told.append(f"{corpus}: {len(learn):,} characters to learn, {len(check):,} held out ({how})")
+        hows.append(f"of {corpus} {how}")
         learned.append(learn)
         checked.append(check)
     print(f"{'; '.join(told)}.")
+    setup.tell(options, held_out="; ".join(hows))
     return joined(learned), joined(checked)
 
 

@@ -68,7 +68,7 @@ def main(arguments, prog=None):
     report.announce(task, learn, check, "utterances", f"{len(task.vocabulary)} symbols")
 
     settings = setup.settings(task, schedule, options)
-    course.run(task, learn, check, kept, _validation, options.output, schedule, settings)
+    course.run(task, learn, check, kept, _validation, options.output, schedule, settings, most=CHECKED)
     report.finished(
         task, options.output, "hear it, a text a line", "zoo predict {} text.txt --output speech.wav"
     )

@@ -21,6 +21,7 @@ from recipes.training.schedule import Schedule
 from zoo.errors import UserError
 
 ENOUGH = 1000  # pairs to validate on
+MEASURED = 200  # of them are translated after each epoch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +66,16 @@ def main(arguments, prog=None):
     report.announce(task, learn, check, "pairs", f"{len(task.vocabulary)} subwords")
     settings = setup.settings(task, schedule, options)
     measure = functools.partial(_validation, schedule=schedule)
-    course.run(task, learn, check, kept, measure, options.output, schedule, settings, even=True)
+    course.run(
+        task, learn, check, kept, measure, options.output, schedule, settings, most=MEASURED, even=True
+    )
     report.finished(task, options.output, "translate with it", "zoo predict {} -")
 
 
 def _validation(task, check, schedule):
     """The function called after each epoch."""
     checked = setup.pipeline(task, check, schedule, check=True, even=True)
-    some = check.sample(200)
+    some = check.sample(MEASURED)
 
     def validation():
         scores = task.reader.evaluate(some, **task.reader.greedy)

@@ -52,7 +52,8 @@ def main(arguments, prog=None):
 
     settings = setup.settings(task, schedule, options)
     measure = functools.partial(describing.validation, schedule=schedule)
-    course.run(task, learn, check, kept, measure, options.output, schedule, settings)
+    most = describing.MEASURED
+    course.run(task, learn, check, kept, measure, options.output, schedule, settings, most=most)
     report.finished(task, options.output, "caption videos with it", "zoo predict {} clip.mp4")
 
 

@@ -67,6 +67,21 @@ def zoo_on_base(*arguments, **options):
     return python(BASE_INSTALL + "from zoo.cli import main; sys.exit(main())", *arguments, **options)
 
 
+def own_card(run, preset=None):
+    """The card of a run, which tells what each one has to: its own figures, data, command and licence."""
+    from zoo import hub
+
+    folder = hub.find(Path(run))
+    about, text = hub.info(folder), hub.card(folder)
+    assert text.startswith(f"# {Path(run).name}\n") and about["training_command"] in text
+    assert about.get("made_from") == (preset and str(preset)) and about["date"] in text
+    assert about["figures"] and all(("before" in one) == bool(preset) for one in about["figures"])
+    assert all(f"{one['samples']:,} " in text and one["set"] in text for one in about["figures"])
+    assert f"## Licence\n\n{'Not stated' if about['licence'] == 'not stated' else about['licence']}" in text
+    assert "- learned: " in text and "- held out, never learned: " in text
+    return text
+
+
 def scene():
     """A photograph of sorts: something brown on grass under the sky, uint8 ``[300, 400, 3]``."""
     rows, columns = np.mgrid[:300, :400]

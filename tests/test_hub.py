@@ -167,7 +167,7 @@ def test_card_of_a_run_without_one(packaged):
     figure = {"set": "UW3", "metric": "cer", "value": 0.006, "samples": 9}
     about = hub.info(folder) | {"figures": [figure]}
     (folder / "preset.json").write_text(json.dumps(about))
-    assert "- UW3: cer 0.006" in hub.card(folder)
+    assert "- UW3: character error rate 0.60%" in hub.card(folder)
 
 
 # === Addresses ===

@@ -1,8 +1,9 @@
 """Presets: where a model's folder is found, and whether its files are the ones that were published.
 
 A task folder holds ``config.json``, ``vocabulary.json``, ``weights.safetensors``, perhaps ``card.md``, and
-``preset.json``, which names the task, its figures, and the sha256 of every other file. Names are looked up in
-the package (``zoo/presets/``), then in ``$ZOO_HOME/presets/`` (``~/.cache/seqzoo`` where that is not set).
+``preset.json``, which names the task, what ``zoo list`` says of it (``headline``), what its card says for
+programs (``zoo.contract.card``), and the sha256 of every other file. Names are looked up in the package
+(``zoo/presets/``), then in ``$ZOO_HOME/presets/`` (``~/.cache/seqzoo`` where that is not set).
 """
 
 import difflib
@@ -16,6 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from zoo import __version__, files
+from zoo.contract.card import worded
 from zoo.errors import UserError
 
 PACKAGED = Path(__file__).with_name("presets")
@@ -33,6 +35,9 @@ _TYPES = {
     "description": str,
     "licence": str,
     "headline": str,
+    "made_from": str,
+    "date": str,
+    "training_command": str,
     "figures": list,
     "parameters": int,
     "size_bytes": int,
@@ -118,7 +123,7 @@ def card(path):
         return file.read_text(encoding="utf-8", errors="replace")
     about = info(path)
     lines = [
-        f"# {about.get('name', Path(path).name)}",
+        f"# {title(path)}",
         "",
         about.get("description") or "No card was written.",
         "",
@@ -127,8 +132,15 @@ def card(path):
         if about.get(key):
             lines.append(f"- {key.replace('_', ' ')}: {about[key]}")
     for figure in about.get("figures", ()):
-        lines.append(f"- {figure['set']}: {figure['metric']} {figure['value']}")
+        lines.append(f"- {figure['set']}: {worded(figure, about.get('task'))}")
     return "\n".join(lines) + "\n"
+
+
+def title(path):
+    """What to call the model of a task folder: a run's by the run's folder, as each has a ``best``."""
+    path = Path(path)
+    name = info(path).get("name") or path.name
+    return path.resolve().parent.name if name == "best" else name
 
 
 def folder(name):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from zoo.contract.calibration import calibrated
+from zoo.contract.card import with_section
 
 
 def finish(task, check, output):
@@ -17,6 +18,9 @@ def finish(task, check, output):
     if new is task:
         return
     print(told(before, after))
+    if text := new.card.get("text"):
+        meaning = "The confidence of a result is the probability that it is right."
+        new.card["text"] = with_section(text, "Confidence", f"{meaning} {told(before, after)}")
     new.save(Path(output) / "best")
 
 
@@ -24,6 +28,7 @@ def told(before, after):
     """The sentence on two reports of ``zoo.contract.calibration.calibrated``."""
     before, after = before["text"], after["text"]
     return (
-        f"Confidence calibrated on the {before['count']} samples held out: its error {before['error']:.3f} "
-        f"before, {after['error']:.3f} after on samples left out ({after['chance']:.3f} by chance alone)."
+        f"Confidence calibrated on the {before['count']} samples held out: on those left out of the fit it "
+        f"is off by {after['error']:.1%} on average ({before['error']:.1%} before; with so few, "
+        f"{after['chance']:.1%} by chance alone)."
     )

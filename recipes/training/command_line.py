@@ -5,6 +5,7 @@ import ast
 import dataclasses
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -44,9 +45,8 @@ def parser(doc, schedule=Schedule, prog=None, tuning=None):
         ``(parser, train, finetune)``.
     """
     module = re.search(r"python -m \S+", doc)
-    top = argparse.ArgumentParser(
-        prog=prog or (module and module[0]), description=doc.splitlines()[0], allow_abbrev=False
-    )
+    top = _Parser(prog=prog or (module and module[0]), description=doc.splitlines()[0], allow_abbrev=False)
+    top.given = bool(prog)
     corpus = re.search(r"\nCORPUS: (.+?)(\n\n|$)", doc, re.DOTALL)
     corpus = _escaped(" ".join(corpus[1].split()).replace("`", "")) if corpus else None
     actions = top.add_subparsers(dest="action", required=True)
@@ -77,6 +77,20 @@ def parser(doc, schedule=Schedule, prog=None, tuning=None):
         one.set_defaults(**{"training.schedule": usual})
         found.append(one)
     return top, *found
+
+
+class _Parser(argparse.ArgumentParser):
+    """Its options have ``told``: what a run's card tells of its command, see ``recipes.training.setup``."""
+
+    given = False  # the program's name holds the action, and the preset
+
+    def parse_args(self, args=None):
+        args = sys.argv[1:] if args is None else args
+        options = super().parse_args(args)
+        own = args[{"train": 1, "finetune": 3}[options.action] :] if self.given else args
+        command = f"{self.prog} {shlex.join(map(str, own))}"
+        options.told = {"name": Path(options.output).absolute().name, "command": command}
+        return options
 
 
 def read_schedule(options):

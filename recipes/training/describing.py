@@ -7,6 +7,8 @@ import sys
 from recipes.training import command_line, keeping, setup
 from zoo.errors import UserError
 
+MEASURED = 300  # of what validates is described after each epoch
+
 
 def add_options(train, finetune, weights, least):
     """The options of both actions that say what encoder and words a model begins with.
@@ -68,7 +70,7 @@ def begin(options, cls, preset, config, own, learn):
 
 def validation(task, check, schedule, by="perplexity"):
     """The function called after each epoch; by the first of its scores, ``by``, the best epoch is chosen."""
-    some = check.sample(300)
+    some = check.sample(MEASURED)
     if by == "cider":  # captions that please need not be likely ones
 
         def judge(scores):
@@ -122,7 +124,7 @@ def _split(corpus, options, load_corpus, unit):
         if own and own != names:
             one.names, one.groups = own, "by its splits"
         held |= one.names
-    return setup.part(corpus, held, options, unit, "; ".join(map(str, found)))
+    return setup.part(corpus, held, options, unit, found)
 
 
 def own_encoder(path):

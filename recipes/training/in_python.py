@@ -19,6 +19,7 @@ import tempfile
 from recipes.training.command_line import shown
 from recipes.training.schedule import Schedule
 from zoo import registry
+from zoo.contract.card import LOADED
 from zoo.data.given import CHECKED, LEARNED, split_of
 from zoo.errors import UserError
 
@@ -32,6 +33,7 @@ class _Training:
     callbacks: tuple = ()
     history: tuple = ()
     forgotten: bool = False  # the run folder is removed at the end
+    told: dict = dataclasses.field(default_factory=dict)  # what the card tells: see ``told``
 
 
 def callbacks():
@@ -52,6 +54,12 @@ def is_forgotten():
     return bool(training and training.forgotten)
 
 
+def told():
+    """What a card tells of the training in Python that is going on: the call, and what it trains further."""
+    training = _current.get()
+    return training.told if training else {}
+
+
 def done(history):
     """Keep the history of the run for who called."""
     if training := _current.get():
@@ -63,8 +71,12 @@ def finetune(task, corpus, output=None, **options):
     from zoo.contract.task import load_folder
 
     preset = str(task.source or f"a {task.name} in memory")
-    with _folder(output) as folder:
-        training = _Training(task, tuple(options.pop("callbacks", ())), forgotten=output is None)
+    origin = _origin(task, preset)
+    start = f"zoo.load({preset!r}).finetune(" if task.source and origin == preset else "task.finetune("
+    told = {"command": _call(start, corpus, output, options), "origin": origin}
+    name = f"{task.card[LOADED]['name'] if LOADED in task.card else task.name}_tuned"
+    with _folder(output, name) as folder:
+        training = _Training(task, tuple(options.pop("callbacks", ())), forgotten=output is None, told=told)
         config = dataclasses.asdict(task.config)
         _run(task.name, ["finetune", "--preset", preset], corpus, folder, config, options, training)
         task.become(load_folder(os.path.join(folder, "best")))
@@ -76,20 +88,56 @@ def train(family, corpus, output=None, **options):
     from zoo.contract.task import load_folder
 
     config = dataclasses.asdict(registry.task_class(family).Config()) | options.get("model", {})
-    with _folder(output) as folder:
-        training = _Training(None, tuple(options.pop("callbacks", ())), forgotten=output is None)
+    told = {"command": _call(f"zoo.train({family!r}, ", corpus, output, options)}
+    with _folder(output, family) as folder:
+        training = _Training(None, tuple(options.pop("callbacks", ())), forgotten=output is None, told=told)
         _run(family, ["train"], corpus, folder, config, options, training)
         return load_folder(os.path.join(folder, "best")), training.history
 
 
 @contextlib.contextmanager
-def _folder(output):
-    """The run folder, or a temporary one."""
+def _folder(output, name):
+    """The run folder, or a temporary one of this name."""
     if output is not None:
         yield os.fspath(output)
         return
     with tempfile.TemporaryDirectory() as folder:
-        yield os.path.join(folder, "run")
+        yield os.path.join(folder, name)
+
+
+def _call(start, corpus, output, options):
+    """A call as a person would write it, with the names of what is too long to be written."""
+
+    def written(name, value):
+        if not _is_short(value):
+            return name
+        return repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+    given = {"output": output} | options
+    given = {name: value for name, value in given.items() if value is not None and not _is_empty(value)}
+    arguments = [f"{name}={written(name, value)}" for name, value in given.items()]
+    return f"{start}{', '.join([written('corpus', corpus), *arguments])})"
+
+
+def _is_short(value):
+    if isinstance(value, str | os.PathLike | int | float):
+        return True
+    several = value.values() if type(value) is dict else value if isinstance(value, list | tuple) else [None]
+    return all(isinstance(one, str | int | float) for one in several)
+
+
+def _is_empty(value):
+    return isinstance(value, list | tuple) and not value
+
+
+def _origin(task, preset):
+    """What a task was before it is trained: what it was loaded from, or what became of that."""
+    if LOADED not in task.card:
+        return preset
+    loaded = task.card[LOADED]
+    if loaded["weights_sha256"] != task.weights_sha256():
+        return f"{loaded['name']}, changed by hand"
+    return preset if loaded["name"] == os.path.basename(preset) else loaded["name"]
 
 
 def _run(family, action, corpus, output, config, options, training):

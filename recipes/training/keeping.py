@@ -9,6 +9,8 @@ import argparse
 
 import numpy as np
 
+from recipes.training.setup import tell
+
 ENOUGH = 1000  # of them, where there are so many; with 300 the old errors grow by half as much again
 
 
@@ -34,7 +36,10 @@ def corpora(options, load):
     old = old.sample(max(count, ENOUGH))
     if old.shown() < count:
         old = old.repeated(np.full(len(old), round(count / old.shown())))
-    return learn.joined(old), check, kept
+    both = learn.joined(old)
+    own, every = ({name.partition("/")[0] for name in one.names} for one in (learn, both))
+    tell(options, kept=sorted(every - own))
+    return both, check, kept
 
 
 def validation(measure, check, kept):

@@ -20,7 +20,7 @@ from zoo import files
 from zoo.errors import UserError
 
 
-def train(task, data, validation, output, schedule, settings, check_loss=None):
+def train(task, data, validation, output, schedule, settings, check_loss=None, card=None):
     """Train a task, or go on with a run.
 
     Args:
@@ -35,6 +35,8 @@ def train(task, data, validation, output, schedule, settings, check_loss=None):
             never ends with a worse model than it began with.
         check_loss: from the ``keras.Model`` that is trained to its loss on validation samples, see
             ``recipes.training.setup.check_loss``; or None, and there is none.
+        card: from the rows of the history, the best one last, to the card of the task that is kept, see
+            ``recipes.training.card.of_run``; or None, and it has none.
 
     Keras's callbacks (``recipes.training.in_python``) see one training, whose epochs have the row of the
     history as their logs; it ends where one of them sets ``stop_training``.
@@ -66,13 +68,19 @@ def train(task, data, validation, output, schedule, settings, check_loss=None):
     if history:
         print(f"Going on with {output} after epoch {history[-1]['epoch']}.")
     log = report.TensorBoard(output / "tensorboard")
+
+    def keep(row):
+        task.card = card([*history, row]) if card else {}
+        task.save(output / "best")
+
     if not history and not schedule.epochs:
         raise UserError(f"{output}: there is nothing to train in 0 epochs; give one or more.")
     if not history and settings.get("preset"):
         scores = dict(validation())
         scores.pop("examples")
-        task.save(output / "best")
-        history.append({"epoch": 0, **scores, "metric": next(iter(scores))})
+        row = {"epoch": 0, **scores, "metric": next(iter(scores))}
+        keep(row)
+        history.append(row)
         state.save(history)
         log.write(history[0])
         print(f"before training: {report.scores_line(scores)}", flush=True)
@@ -111,7 +119,7 @@ def train(task, data, validation, output, schedule, settings, check_loss=None):
             scores = dict(validation())
             metric = next(iter(scores))
             if scores[metric] < best[0]:
-                task.save(output / "best")
+                keep({"epoch": epoch + 1, **scores})
             left_out = int(model.left_out)  # of what is learned
             checked = {} if check_loss is None else {"val_loss": check_loss(model)}
         examples = scores.pop("examples")
@@ -240,7 +248,9 @@ def make_adam(rate, clip_norm, ema=0.0):
 def _load_best(task, output):
     from zoo.contract.task import load_folder
 
-    task.set_weights(load_folder(output / "best").weights())
+    best = load_folder(output / "best")
+    task.set_weights(best.weights())
+    task.card = best.card
 
 
 class _State:
@@ -293,6 +303,7 @@ def _bare(name):
 # === Settings ===
 
 LONGER = ("epochs", "patience")  # which may be more where a run goes on
+ASIDE = ("told",)  # what defines no run: its command, and how what was given was parted
 _TEMPORARY = re.compile(r"\..+\.part(\..+)?")  # what a killed process leaves, see ``zoo.files``
 
 
@@ -329,6 +340,8 @@ def _changes(stored, settings):
     Of a group of fields, such as a schedule's, those count that both have: others are of another version.
     """
     for name in dict.fromkeys((*settings, *stored)):
+        if name in ASIDE:
+            continue
         old, new = stored.get(name), settings.get(name)
         if isinstance(old, dict) and isinstance(new, dict):
             both = [field for field in new if field in old]

@@ -58,7 +58,7 @@ def split(corpus, options, load, unit, levels, **more):
         return part(corpus, held_out(corpus.names, options.hold_out, unit), options, unit)
     found = hold_out(corpus.names, levels, unit, **more)
     held = set().union(*(one.names for one in found))
-    return part(corpus, held, options, unit, "; ".join(map(str, found)))
+    return part(corpus, held, options, unit, found)
 
 
 def split_by(options, load, unit, groups_of):
@@ -99,15 +99,26 @@ def check_usable(corpus, options, unit):
         )
 
 
-def part(corpus, held, options, unit, told=None):
-    """The samples whose names are not in ``held``, and those whose are; ``told`` is what to say of it."""
+def part(corpus, held, options, unit, found=None):
+    """The samples whose names are not in ``held``, and those whose are, which is said.
+
+    ``found`` is what ``zoo.data.splitting.hold_out`` gave, where that chose them.
+    """
     learn, check = corpus.select(lambda name: name not in held), corpus.select(held.__contains__)
     if not len(learn) or not len(check):
         raise UserError(
             f"{', '.join(options.data)}: {len(corpus)} {unit} cannot be split into {unit} to learn and to "
             "validate; give more, or corpora with --validation."
         )
-    if told is None:
+    if found is not None:
+        told = "; ".join(map(str, found))
+        groups = {one.corpus: one.groups for one in found if one.names}
+        several = len(groups) > 1
+        # What is no group was drawn one by one.
+        groups = {of: "drawn one by one" if how.startswith("single ") else how for of, how in groups.items()}
+        how = "; ".join(f"{of}: {how}" if several else how for of, how in groups.items() if how)
+        tell(options, held_out=how)
+    else:
         counts = [Counter(name.partition("/")[0] for name in one.names) for one in (corpus, check)]
         told = "; ".join(
             f"{of}: {count - counts[1][of]} to learn, {counts[1][of]} held out"
@@ -115,6 +126,11 @@ def part(corpus, held, options, unit, told=None):
         )
     print(f"{told}.")
     return often_enough(learn, options, unit), check
+
+
+def tell(options, **facts):
+    """Keep what a run's card tells and defines no run, such as how samples were held out."""
+    options.told = getattr(options, "told", {}) | facts
 
 
 def often_enough(learn, options, unit):
@@ -184,7 +200,7 @@ def load_preset(options, cls):
     config = read_fields(options, "model", task.Config, task.config)
     if config == task.config:
         return task
-    new = type(task)(config, task.vocabulary, assets=task.assets)
+    new = type(task)(config, task.vocabulary, task.card, task.assets)
     try:
         new.set_weights(task.weights())
     except UserError as error:
@@ -217,8 +233,9 @@ def with_tokens(task, missing, kind, options):
 
 
 def settings(task, schedule, options):
-    """All that defines a run: what was given, and what it made of the task."""
+    """All that defines a run: what was given and what it made of the task; ``told`` is for its card alone."""
     aside = ("output", "allow_skipped")  # which change nothing of what is learned
     given = {key: value for key, value in vars(options).items() if "." not in key and key not in aside}
     about = {"training": schedule.defining(), "model": dataclasses.asdict(task.config)}
-    return {"recipe": task.name, **given, **about}
+    told = given.pop("told", {}) | in_python.told()
+    return {"recipe": task.name, **given, **about} | ({"told": told} if told else {})

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import run_recipe
+from helpers import own_card, run_recipe
 from PIL import Image, ImageDraw
 
 import zoo
@@ -491,6 +491,7 @@ def test_the_recipe_trains_in_stages(backend, tmp_path, scenes):
         new += [f"--{stage}.influence", "True"]
     command = ["train", *same, *new, *epochs, "--output", tmp_path / "run"]
     assert run(*command).count("\nepoch ") == 4
+    assert "Epoch " in own_card(tmp_path / "run")
     frozen, tuned, rewarded = (zoo.load(tmp_path / "run" / n).weights() for n in ("frozen", "tuned", ""))
     assert (frozen["first/kernel"] != tuned["first/kernel"]).any()
     assert (rewarded["first/kernel"] == tuned["first/kernel"]).all()
@@ -507,3 +508,4 @@ def test_the_recipe_trains_in_stages(backend, tmp_path, scenes):
         said = run("finetune", "--preset", tmp_path / "run", *same, *tune, "--output", tmp_path / "more")
         assert said.count("\nepoch ") == 1
         assert "kangaroo" in zoo.load(tmp_path / "more").vocabulary
+        assert "2 images held out" in own_card(tmp_path / "more", tmp_path / "run")

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import run_recipe
+from helpers import own_card, run_recipe
 
 import zoo
 from recipes import char_lm
@@ -429,6 +429,7 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
         tune = ["--data", tmp_path / "more", "--preset", tmp_path / "run", *same]
         found = bits(run("finetune", *tune, "--extend", "--output", tmp_path / "tuned"))
         assert found[1] < found[0] and "Ü" in zoo.load(tmp_path / "tuned").vocabulary
+        assert "(of more " in own_card(tmp_path / "tuned", tmp_path / "run")
 
 
 def test_what_is_learned_and_what_validates(tmp_path, capsys):

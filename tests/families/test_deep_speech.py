@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import soundfile
-from helpers import run_recipe
+from helpers import own_card, run_recipe
 
 from export.runtime import CONFIDENCE
 from zoo.audio.augment import augment_speech
@@ -211,6 +211,7 @@ def test_learns_eight_utterances_by_heart_and_goes_on_to_another_alphabet(corpus
     assert re.search(r"\b(9|10|11) words found in [78] utterances", same.stdout)
     same = tasks.load(tmp_path / "same")
     assert same.assets.keys() == task.assets.keys()
+    assert "Measured as with `--decoder greedy`" in own_card(tmp_path / "same", run)
     assert same.config == dataclasses.replace(task.config, dropout=0.3)
     other = recipe(*options, "--output", tmp_path / "other", "--model.recurrent-units", "7")
     assert other.returncode == 2 and "does not fit" in other.stderr

@@ -3,7 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from helpers import learn
+from helpers import learn, own_card
 
 import zoo
 from zoo.families.ink.corpus import load_inks
@@ -253,4 +253,5 @@ def test_the_recipe_trains_resumes_and_fine_tunes(folder, tmp_path, capsys):
     assert "Going on with" in again and "\nepoch " not in again
     tuned = run("finetune", "--preset", tmp_path / "run", "--data", folder, "--output", tmp_path / "tuned")
     assert tuned.count("\nepoch ") == 2
+    assert "(writer w" in own_card(tmp_path / "tuned", tmp_path / "run")
     assert zoo.load(tmp_path / "tuned").vocabulary == zoo.load(tmp_path / "run").vocabulary

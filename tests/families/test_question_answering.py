@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn, on_backend
+from helpers import learn, on_backend, own_card
 
 import zoo
 from export import to_onnx
@@ -241,6 +241,7 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys, stories):
     more.write_text("\n".join(["context,question,answer", *rows]))
     tuned = run("finetune", "--preset", tmp_path / "run", "--data", more, "--output", tmp_path / "tuned")
     assert "2 words that" in tuned and "a new output layer" in tuned
+    assert "had outputs for what is new in this data" in own_card(tmp_path / "tuned", tmp_path / "run")
     known = zoo.load(tmp_path / "tuned").vocabulary
     assert known.labels == ["attic", "moon"] and {"flew", "moon", "garden"} <= set(known.words.words)
 

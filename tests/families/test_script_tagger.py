@@ -3,7 +3,7 @@ import csv
 import keras
 import numpy as np
 import pytest
-from helpers import run_recipe
+from helpers import own_card, run_recipe
 from PIL import Image
 
 import zoo
@@ -233,5 +233,6 @@ def test_fine_tunes_to_other_classes(corpus, tmp_path, capsys):
     (other / "classes.txt").write_text("background\nLatn\nGrek\nnone\n")
     script_tagger.main([*given[:-1], str(other), "--output", str(tmp_path / "tuned")])
     assert "a new output layer" in capsys.readouterr().out
+    assert "accuracy of columns" in own_card(tmp_path / "tuned", tmp_path / "task")
     tuned = zoo.load(tmp_path / "tuned")
     assert tuned.vocabulary.names == ["background", "Latn", "Grek", "none"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn
+from helpers import learn, own_card
 
 import zoo
 from zoo.errors import UserError
@@ -311,6 +311,7 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys):
     tuned = "finetune", "--preset", tmp_path / "run", "--class-weights", "--data", waves
     assert "Your labels differ" in run(*tuned, "--output", tmp_path / "tuned")
     assert zoo.load(tmp_path / "tuned").vocabulary.labels == ["calm", "fast"]
+    assert "(subject p" in own_card(tmp_path / "run") and own_card(tmp_path / "tuned", tmp_path / "run")
 
 
 def test_subjects_with_few_sequences_are_shown_more_often(tmp_path):

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import learn
+from helpers import learn, own_card
 
 import zoo
 from zoo.errors import UserError
@@ -188,6 +188,7 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys, recordings):
     assert "Going on with" in again and "loss" not in again
     tuned = run("finetune", "--preset", tmp_path / "run", *data, "--output", tmp_path / "tuned")
     assert "The best model" in tuned
+    assert "mel distortion" in own_card(tmp_path / "tuned", tmp_path / "run")
     report = zoo.load(tmp_path / "tuned").evaluate(recordings)
     assert report["recording_character_error_rate"] < 0.3 < report["character_error_rate"]
     assert report["mel_distortion"] > 0 and report["texts"] == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn, on_backend
+from helpers import learn, on_backend, own_card
 
 import zoo
 from zoo.errors import UserError
@@ -299,6 +299,7 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys):
     about = "finetune", "--preset", tmp_path / "run", "--class-weights", "--data", topics
     assert "a new output layer" in run(*about, "--output", tmp_path / "tuned")
     assert zoo.load(tmp_path / "tuned").vocabulary.labels == ["1", "meh"]
+    assert "## Confidence" in own_card(tmp_path / "run") and own_card(tmp_path / "tuned", tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import run_recipe
+from helpers import own_card, run_recipe
 
 import zoo
 from zoo.errors import UserError
@@ -304,3 +304,4 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     if backend == "tensorflow":
         further = run("finetune", "--preset", tmp_path / "run", *same, "--output", tmp_path / "further")
         assert further[1] < losses[1]
+        assert "Measured as with `--beam-width 1`" in own_card(tmp_path / "further", tmp_path / "run")

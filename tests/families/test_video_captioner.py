@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn
+from helpers import learn, own_card
 from PIL import Image
 
 import zoo
@@ -228,3 +228,4 @@ def test_the_recipe_goes_on_after_a_kill_and_fine_tunes(tmp_path, corpus, capsys
     assert re.search("3 to learn, 1 held out", tuned)
     assert {"flies", "it", "moves"} <= set(zoo.load(tmp_path / "tuned").vocabulary.words)
     assert os.path.exists(tmp_path / "tuned" / "best")
+    assert "learned: 3 videos" in own_card(tmp_path / "tuned", tmp_path / "run")

@@ -4,6 +4,7 @@ import csv
 import types
 
 import pytest
+from helpers import own_card
 
 from recipes import line_ocr
 from recipes.training import keeping
@@ -54,6 +55,8 @@ def test_a_run_shows_both(line_folder, tmp_path, capsys):
     line_ocr.main([*tune, str(tmp_path / "new"), "--keep", str(line_folder), "--training.epochs", "1"])
     said = capsys.readouterr().out
     assert "To be kept:" in said and "before training: mean_cer" in said and "%, kept_cer " in said
+    card = own_card(tmp_path / "new", tmp_path / "old")
+    assert "- learned again, so as not to forget: 18 lines of" in card and card.count("| before | now |") == 2
     with open(tmp_path / "new" / "history.csv", encoding="utf-8") as file:
         *_, row = csv.DictReader(file)
     assert float(row["mean_cer"]) == pytest.approx((float(row["cer"]) + float(row["kept_cer"])) / 2)

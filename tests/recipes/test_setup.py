@@ -6,6 +6,7 @@ import sys
 
 import keras
 import pytest
+from helpers import own_card
 
 from recipes import line_ocr
 from recipes.training import command_line, setup
@@ -193,6 +194,7 @@ def test_unknown_characters_ask_for_a_decision(preset, small_reader, draw_line, 
     assert "3 lines to learn from (321 an epoch), 1 to validate on; none left out." in capsys.readouterr().out
     line_ocr.main([*given, str(tmp_path / "left_out"), "--ignore-unknown"], prog="zoo finetune mine")
     assert tasks.load(tmp_path / "left_out").vocabulary == small_reader.vocabulary
+    assert "\nzoo finetune mine --data " in own_card(tmp_path / "left_out", preset)
 
 
 # === Options of a whole recipe ===

@@ -5,6 +5,7 @@ import csv
 import keras
 import numpy as np
 import pytest
+from helpers import own_card
 
 import zoo
 from zoo.cli import main
@@ -64,6 +65,12 @@ def test_one_training_that_a_callback_ends(tmp_path, capsys):
     assert "give output=FOLDER to keep the run" in told and "best model is in" not in told
     assert [row["epoch"] for row in rows] == [0, 1]
     np.testing.assert_allclose(task.weights()["logits/kernel"], before["logits/kernel"], atol=1e-3)
+    card = task.own_card()
+    told = "task.finetune(corpus, validation=validation, callbacks=callbacks, epochs=1)"
+    assert card["training_command"] == told
+    assert card["made_from"] == "run" and card["licence"] == "not stated" and "before" in card["figures"][0]
+    card = own_card(run)
+    assert "zoo.train('text_classifier', corpus, " in card and "given in Python" in card
     assert [len(one.shape) for one in task.features(["good cake"])] == [2]
     capsys.readouterr()
     assert main(["compare", str(run), str(run), "--plot", str(tmp_path / "a.png")]) == 0

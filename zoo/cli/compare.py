@@ -6,9 +6,11 @@ import json
 import sys
 from pathlib import Path
 
+from zoo.data.given import named
 from zoo.errors import UserError
 
-_ASIDE = ("recipe", "action", "preset", "data", "characters")  # settings that are told elsewhere, or too long
+# Settings that are told elsewhere, or too long.
+_ASIDE = ("recipe", "action", "preset", "data", "characters", "told")
 
 
 def add_arguments(parser, arguments):
@@ -90,7 +92,7 @@ def table(runs):
                 "run": one["run"],
                 "family": one["family"],
                 "preset": about.get("preset") or "",
-                "data": " ".join(map(_data, data if isinstance(data, list) else [data])),
+                "data": " ".join(map(named, data if isinstance(data, list) else [data])),
                 "metric": metric,
                 "before": history[0].get(metric, "") if not history[0]["epoch"] else "",
                 "best": best[metric],
@@ -105,18 +107,14 @@ def table(runs):
     return rows
 
 
-def _data(corpus):
-    """A corpus by its path; one that was given in Python by what it is kept under."""
-    place = Path(str(corpus))
-    return f"{place.parent.name} (given in Python)" if place.stem == "given" else str(corpus)
-
-
 def _flat(settings):
     found = {}
     for name, value in settings.items():
+        if name in _ASIDE:
+            continue
         if isinstance(value, dict):
             found |= {f"{name}.{field}": one for field, one in value.items()}
-        elif name not in _ASIDE:
+        else:
             found[name] = value
     return {name: _shown(value) for name, value in found.items()}
 

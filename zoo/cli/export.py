@@ -63,7 +63,7 @@ def run(options):
         import_tensorflow()
         model, name = options.model, None
     else:
-        model, name = common.load(options.model), _model_name(options.model)
+        model, name = common.load(options.model), hub.title(hub.find(options.model))
     output = Path(options.output)
     if options.format == "savedmodel":
         from export.savedmodel import to_savedmodel
@@ -143,10 +143,3 @@ def _figure(metric, value, options):
     command = f"zoo evaluate {Path(options.output).name} --data {' '.join(data)}"
     command += f" --only '{options.only}'" if options.only else ""
     return {"set": ", ".join(data), "metric": metric, "value": value, "command": command}
-
-
-def _model_name(model):
-    """What to call a model in its exported file: a run by its folder, as each has a "best"."""
-    root = hub.find(model)
-    name = hub.info(root).get("name") or root.name
-    return root.resolve().parent.name if name == "best" else name

@@ -68,6 +68,7 @@ def _build(options):
 def _attach(options):
     from zoo import registry
     from zoo.cli import common
+    from zoo.contract.card import LOADED, derived
     from zoo.contract.model import is_file
     from zoo.decoding.language_model import OfLanguageModel, read_arpa, with_language_model
     from zoo.text.files import read_data
@@ -80,8 +81,11 @@ def _attach(options):
         if not isinstance(task.reader, OfLanguageModel):
             raise UserError(f"{options.model}: a {task.name} model uses no language model")
         corpus = registry.load_corpus(task.name, options.data, task.reader.config, options.only, True)
-    task.card = {name: task.card[name] for name in ("description", "licence") if name in task.card}
     new, tuned = with_language_model(task, read_data(options.language_model), corpus)
+    name, data = task.card[LOADED]["name"], " ".join(map(str, options.data))
+    what = f"{name}, with the language model {Path(options.language_model).name}."
+    how = f"Weighed on {len(corpus):,} {task.reader.unit or task.reader.reads} of {data}: {tuned}."
+    new.card = derived(what, how, name, task.card.get("licence"))
     new.save(Path(options.output))
     print(f"{options.output}: {tuned}")
 

@@ -1,13 +1,28 @@
-"""``zoo show``: the card of a preset, or what an exported file says of itself."""
+"""``zoo show``: the card of a preset or of a run, or what an exported file says of itself."""
 
 from pathlib import Path
 
 from zoo import hub
+from zoo.contract.card import worded
 from zoo.contract.model import is_file, open_file
+
+_FACTS = {  # key in the file: what it is called
+    "preset": "model",
+    "task": "task",
+    "description": "description",
+    "made_from": "made from",
+    "date": "trained on",
+    "training_command": "trained with",
+    "licence": "licence",
+    "stored": "stored as",
+    "created": "exported on",
+    "model_version": "model_version",
+    "weights_sha256": "weights_sha256",
+}
 
 
 def add_arguments(parser, arguments):
-    parser.add_argument("model", metavar="MODEL", help="preset name, task folder or .onnx file")
+    parser.add_argument("model", metavar="MODEL", help="preset name, task or run folder, or .onnx file")
 
 
 def run(options):
@@ -22,10 +37,8 @@ def _file(path):
     _, metadata = open_file(path)
     said = {key: about.decoded(value) for key, value in metadata.items()}
     rows = [("file", f"{path}, {Path(path).stat().st_size / 1e6:.1f} MB")]
-    for key in ("preset", "task", "description", "stored", "created", "model_version", "weights_sha256"):
-        if said.get(key):
-            rows.append((key, said[key]))
-    rows += [("licence", said.get("licence", "")), ("version", f"seqzoo {said.get('version')}")]
+    rows += [(title, said[key]) for key, title in _FACTS.items() if said.get(key)]
+    rows.append(("version", f"seqzoo {said.get('version')}"))
     assets = [key.removeprefix("asset.") for key in said if key.startswith("asset.")]
     rows += [("assets", ", ".join(assets))] if assets else []
     lines = [f"{name:15} {value}" for name, value in rows]
@@ -35,7 +48,7 @@ def _file(path):
         lines += ["", side, *(f"  {name:{width}}  {doc}" for name, doc in specs)]
     for key, title in (("measured", "measured with this file"), ("figures", "figures of the model")):
         if said.get(key):
-            lines += ["", title, *(_figure(one) for one in said[key])]
+            lines += ["", title, *(_figure(one, said.get("task")) for one in said[key])]
     return "\n".join([*lines, *(["", said["card"]] if said.get("card") else [])])
 
 
@@ -43,5 +56,5 @@ def _shape(spec):
     return f"[{', '.join(map(str, spec['shape']))}]"
 
 
-def _figure(one):
-    return f"  {one['set']}: {one['metric']} {one['value']:.4g}"
+def _figure(one, task):
+    return f"  {one['set']}: {worded(one, task)}"

@@ -63,7 +63,7 @@ class Recognizer(Task):
 
     def with_vocabulary(self, vocabulary):
         """The same recogniser for another alphabet: the output rows of characters in both are kept."""
-        new = type(self)(self.config, vocabulary, {})
+        new = type(self)(self.config, vocabulary, self.card)
         weights, fresh = self.weights(), new.weights()
         for path, value in fresh.items():
             if path.startswith("logits/"):

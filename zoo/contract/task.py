@@ -8,6 +8,7 @@ Nothing in it is executed when it is loaded.
 
 import dataclasses
 import functools
+import hashlib
 import importlib
 import json
 from pathlib import Path
@@ -16,6 +17,7 @@ import keras
 import numpy as np
 
 from zoo import files, hub, registry
+from zoo.contract import card as cards
 from zoo.contract.compiled import compiled
 from zoo.contract.model import Model
 from zoo.errors import UserError
@@ -32,7 +34,7 @@ class Task(Model):
     Args:
         config: a ``Config``.
         vocabulary: a ``Vocabulary``, of that class.
-        card: dict, what ``preset.json`` says of the model; ``text`` is its card.
+        card: dict, what the model says of itself; see ``zoo.contract.card``.
         assets: ``{file name: bytes}``, further files that belong to the model.
     """
 
@@ -55,6 +57,18 @@ class Task(Model):
         """``{path: float32 array}`` of everything the network learned."""
         return {variable.path: np.array(variable, "float32") for variable in self.network.weights}
 
+    def weights_sha256(self):
+        """The sha256 of all weights as float32, whatever type a file stores them in."""
+        found = hashlib.sha256()
+        for name, value in sorted(self.weights().items()):
+            found.update(f"{name} {value.shape}\n".encode())
+            found.update(value.astype("<f4").tobytes())
+        return found.hexdigest()
+
+    def own_card(self):
+        """The card that is true of the weights as they are: without figures where others were measured."""
+        return cards.true_of(self.card, self.weights_sha256)
+
     def set_weights(self, weights):
         """Assign ``{path: array}``; every variable must be there in its own shape."""
         for variable in self.network.weights:
@@ -70,7 +84,7 @@ class Task(Model):
 
     def with_vocabulary(self, vocabulary):
         """The same model for a vocabulary that has further tokens behind those of the present one."""
-        new = type(self)(self.config, vocabulary, assets=self.assets)
+        new = type(self)(self.config, vocabulary, self.card, self.assets)
         weights, fresh = self.weights(), new.weights()
         for path, value in weights.items():
             if value.shape != fresh[path].shape:  # rows or columns, one for each token
@@ -81,7 +95,7 @@ class Task(Model):
 
     def with_outputs(self, vocabulary):
         """A model that reads as this one and has yet to learn what a vocabulary has it say: ``logits``."""
-        new = type(self)(self.config, vocabulary, assets=self.assets)
+        new = type(self)(self.config, vocabulary, self.card, self.assets)
         learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
         new.set_weights(new.weights() | learned)
         return new
@@ -192,13 +206,15 @@ class Task(Model):
     def save(self, folder, int8=False):
         """Write a task folder, whole or not at all; an older one at the same place is replaced.
 
+        Its card is that of ``own_card``.
+
         Args:
             folder: its path.
             int8: store matrices in 8 bits, half of what they take else.
         """
         from safetensors.numpy import save
 
-        stored = {}
+        stored, card = {}, self.own_card()
         for path, value in self.weights().items():
             half = value.astype("float16")
             if int8 and value.ndim > 1:
@@ -211,13 +227,13 @@ class Task(Model):
             _write_json(new / "config.json", config)
             _write_json(new / "vocabulary.json", self.vocabulary.to_json())
             (new / "weights.safetensors").write_bytes(save(stored))
-            if self.card.get("text"):
-                (new / "card.md").write_text(self.card["text"], encoding="utf-8")
+            if card.get("text"):
+                (new / "card.md").write_text(card["text"], encoding="utf-8")
             for name, data in self.assets.items():
                 (new / name).write_bytes(data)
             listed = sorted(path.name for path in new.iterdir())
             about = {"name": Path(folder).name, "task": self.name}
-            about |= {key: value for key, value in self.card.items() if key != "text"}
+            about |= {key: value for key, value in card.items() if key != "text"}
             about["parameters"] = int(self.network.count_params())
             about["size_bytes"] = sum((new / name).stat().st_size for name in listed)
             about["files"] = {name: files.sha256(new / name) for name in listed}
@@ -337,6 +353,7 @@ def load_folder(folder):
             for path, value in weights.items()
         }
     )
+    task.card[cards.LOADED] = {"name": hub.title(folder), "weights_sha256": task.weights_sha256()}
     return task
 
 

@@ -93,6 +93,12 @@ class Given:
         return re.sub(rf"\S*/corpora/\w{{16}}/(?={_FILE})", "", sentence).replace(f"{_FILE}: {_FILE}", _FILE)
 
 
+def named(corpus):
+    """A corpus by its path as given; one that was given in Python by what it is kept under."""
+    place = Path(str(corpus))
+    return f"{place.parent.name} (given in Python)" if place.stem == Path(_FILE).stem else str(corpus)
+
+
 def split_of(corpora, names):
     """The table of a dict of splits that is called as one of ``names``, or None."""
     found = next((name for name in names if held.is_splits(corpora) and name in corpora), None)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zoo.contract.card import today
 from zoo.errors import UserError
 from zoo.families.line_ocr import calamari, kraken, tesseract
 
@@ -34,6 +35,8 @@ def import_model(path, licence):
     task.card = {
         "description": f"Reads lines: {what}.",
         "licence": licence,
+        "made_from": Path(path).name,
+        "date": today(),
         "text": _card(Path(path), task.config.vgsl, what, licence),
     }
     return task, int8

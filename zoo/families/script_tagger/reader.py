@@ -175,7 +175,7 @@ class TagReader(Reader):
     """Tags line images; each result is a ``Tagging``. The arguments are those of ``Reader``."""
 
     Vocabulary = Classes
-    reads, one, suffixes = "images", "image", runtime.IMAGE_SUFFIXES
+    reads, one, unit, suffixes = "images", "image", "lines", runtime.IMAGE_SUFFIXES
     single, axes = Reader.single | np.ndarray | Image.Image, 3
     options = (
         Option(

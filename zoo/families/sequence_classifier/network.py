@@ -220,7 +220,7 @@ class SequenceClassifier(Task):
             # body, not of what it does.
             shared = np.split(np.square(scale), np.cumsum(self.derived.blocks)[:-1])
             scale = np.concatenate([np.full(len(one), np.sqrt(one.mean())) for one in shared])
-        return type(self)(self.config, self.vocabulary.scaled(mean, scale), assets=self.assets)
+        return type(self)(self.config, self.vocabulary.scaled(mean, scale), self.card, self.assets)
 
     def features_of(self, values):
         """float32 ``[steps, channels]`` -> its features as NumPy, ``[steps, features]``, NaN if unknown."""

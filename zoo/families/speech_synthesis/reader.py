@@ -96,7 +96,7 @@ class VoiceReader(Reader):
     """Reads texts aloud; each result is a ``Spoken``. The arguments are those of ``Reader``."""
 
     Vocabulary = Vocabulary
-    reads, one, takes = "texts", "text", "lines"
+    reads, one, unit, takes = "texts", "text", "utterances", "lines"
     single = str
     columns = {"text": ("text", "sentence", "transcript")}
     columns_help = "text=COLUMN is the column with the texts"

@@ -1,0 +1,95 @@
+"""What a model says of itself, which is true of one set of weights alone.
+
+A card is a dict with what ``preset.json`` has: ``description``, ``licence``, ``headline``, ``made_from`` (the
+model that it was trained on from; absent where it was trained from nothing), ``date``, ``training_command``
+and ``figures``; and ``text``, which is ``card.md``. In memory a card that was loaded has ``loaded``, too: the
+name of its model, and the digest of the weights that it is about.
+"""
+
+import datetime
+import os
+import re
+
+from zoo import registry
+
+LOADED = "loaded"  # {"name": of the model, "weights_sha256": see ``Task.weights_sha256``}
+NOT_STATED = "not stated"
+
+
+def true_of(card, digest):
+    """A card without ``loaded``, or another one where the weights are no longer those that it is about.
+
+    So figures are never those of another model, whatever changed the weights: ``fit`` by hand, other labels.
+
+    Args:
+        card: the card of a task.
+        digest: called for the digest of the weights that the task has now.
+    """
+    about = {key: value for key, value in card.items() if key != LOADED}
+    loaded = card.get(LOADED)
+    if loaded is None or loaded["weights_sha256"] == digest():
+        return about
+    name = loaded["name"]
+    how = "Its weights were changed outside of the zoo's training: its errors are not known, nor whether its "
+    how += "confidences are true."
+    return derived(f"Taught further by hand from {name}; not measured.", how, name, card.get("licence"))
+
+
+def derived(description, how, made_from, licence):
+    """The card of a model that was made from another one and has no figures.
+
+    Args:
+        description: a sentence: what it is.
+        how: sentences: how it was made.
+        made_from: the name of the other model.
+        licence: of that one, or None.
+    """
+    text = f"""# Made from {made_from}
+
+{description}
+
+{how} To measure it on samples of your own: `zoo evaluate`.
+
+## Licence
+
+{inherited(licence, made_from)}
+"""
+    about = {"description": description, "licence": licence or NOT_STATED}
+    return about | {"made_from": made_from, "date": today(), "text": text}
+
+
+def inherited(licence, made_from):
+    """What a card says of the licence of a model that was made from another one."""
+    if not licence or licence == NOT_STATED:
+        return f"Not stated: {made_from} states none."
+    return f"{licence}, inherited from {made_from}. Data learned since may have terms of their own."
+
+
+def with_section(text, title, body):
+    """A card's text with ``## title`` and ``body`` under it, in place of a section that is called so."""
+    section = f"## {title}\n\n{body}\n"
+    parts = re.split(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", text, maxsplit=1, flags=re.M | re.S)
+    if len(parts) == 1:
+        return f"{text.rstrip()}\n\n{section}"
+    return parts[0] + section + (f"\n{parts[1]}" if parts[1] else "")
+
+
+def worded(figure, task):
+    """A figure as a person reads it: "character error rate 1.40% (before 4.35%)".
+
+    Args:
+        figure: dict with ``metric`` and ``value``, perhaps ``before``.
+        task: the family, whose reader has the names of its metrics; or None.
+    """
+    metrics = registry.reader_class(task).metrics if task in registry.FAMILIES else ()
+    metric = next((one for one in metrics if one.name == figure["metric"]), None)
+    title, form = (metric.title, metric.form) if metric else (figure["metric"], "{:.4g}")
+    before = f" (before {form.format(figure['before'])})" if "before" in figure else ""
+    return f"{title} {form.format(figure['value'])}{before}"
+
+
+def today():
+    """The day in UTC; that of ``SOURCE_DATE_EPOCH``, as reproducible builds have it, where it is set."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH")
+    now = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC) if seconds else None
+    return str((now or datetime.datetime.now(datetime.UTC)).date())
