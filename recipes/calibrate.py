@@ -53,17 +53,23 @@ def main(arguments):
         print(json.dumps({"before": before, "after": after}))
     if options.plot:
         draw({options.model: {"before": before["text"], "after": after["text"]}}, options.plot)
-    write(folder, options.output or folder, CONFIDENCE, new.assets[CONFIDENCE])
+    changed = {CONFIDENCE: new.assets[CONFIDENCE]}
+    card = hub.card(folder)
+    if calibrating.MEANING in card:  # a run's; one that a person wrote is for a person to change
+        changed["card.md"] = calibrating.in_card(card, calibrating.told(before, after)).encode()
+    write(folder, options.output or folder, changed)
 
 
-def write(folder, output, name, asset):
-    """A task folder with another asset: its other files stay byte for byte as they are."""
+def write(folder, output, changed):
+    """A task folder with other ``{file name: bytes}``: its other files stay byte for byte as they are."""
     about = hub.info(folder)
     with files.atomic_folder(output, marker="config.json") as new:
         for file in about["files"]:
             shutil.copyfile(Path(folder) / file, Path(new) / file)
-        (Path(new) / name).write_bytes(asset)
-        about["files"] = dict(sorted((about["files"] | {name: files.sha256(Path(new) / name)}).items()))
+        for name, data in changed.items():
+            (Path(new) / name).write_bytes(data)
+            about["files"][name] = files.sha256(Path(new) / name)
+        about["files"] = dict(sorted(about["files"].items()))
         about["size_bytes"] = sum((Path(new) / file).stat().st_size for file in about["files"])
         raw = (Path(folder) / "preset.json").read_text(encoding="utf-8")
         text = json.dumps(about, ensure_ascii="\\u" in raw, indent=1) + "\n" * raw.endswith("\n")

@@ -5,6 +5,8 @@ from pathlib import Path
 from zoo.contract.calibration import calibrated
 from zoo.contract.card import with_section
 
+MEANING = "The confidence of a result is the probability that it is right."  # so a run's card begins to tell
+
 
 def finish(task, check, output):
     """Calibrate a task with its best weights in it, and keep it as the run's best.
@@ -19,9 +21,13 @@ def finish(task, check, output):
         return
     print(told(before, after))
     if text := new.card.get("text"):
-        meaning = "The confidence of a result is the probability that it is right."
-        new.card["text"] = with_section(text, "Confidence", f"{meaning} {told(before, after)}")
+        new.card["text"] = in_card(text, told(before, after))
     new.save(Path(output) / "best")
+
+
+def in_card(text, sentence):
+    """A run's card with what ``told`` gave in it, in place of what it said of that before."""
+    return with_section(text, "Confidence", f"{MEANING} {sentence}")
 
 
 def told(before, after):

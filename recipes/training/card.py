@@ -42,10 +42,11 @@ def _card(reader, family, base, settings, counts, unit, rows):
         licence = base.get("licence") or cards.NOT_STATED
         terms = cards.inherited(licence, preset)
     else:
-        does = registry.FAMILIES[family]
-        what = f"{does[0].upper()}{does[1:]}; taught {learned}, from nothing."
-        origin, licence = "From nothing", cards.NOT_STATED
-        terms = "Not stated: trained from nothing. The terms of the data are for whoever gave it to know."
+        does, begun = registry.FAMILIES[family], told.get("begun", "")
+        nothing = f"nothing but {begun}" if begun else "nothing"
+        what = f"{does[0].upper()}{does[1:]}; taught {learned}, from {nothing}."
+        origin, licence = f"From {nothing}", cards.NOT_STATED
+        terms = "Not stated: no preset was begun with. What the terms of the data allow is yours to check."
     again = f"- learned again, so as not to forget: {counts['again']:,} {unit}"
     again = f"{again} of {_listed(settings['keep'])}\n" if counts["again"] else ""
     text = f"""# {told.get("name", family)}

@@ -62,8 +62,11 @@ def begin(options, cls, preset, config, own, learn):
     captions = (caption for captions in learn.references for caption in captions)
     task = cls(config, Words.learn(captions, options.minimum_count))
     if own is not None:
+        setup.tell(options, begun=f"the encoder {options.encoder_model}")
         task.encoder.set_weights(own.get_weights())
     elif task.encoder is not None:
+        if options.encoder_weights != "none":
+            setup.tell(options, begun=f"the encoder's weights ({options.encoder_weights})")
         load_weights(task.encoder, config.encoder, options.encoder_weights)
     return task
 

@@ -78,6 +78,7 @@ def test_sections():
 def test_figures_in_words():
     assert cards.worded(FIGURE, "line_ocr") == "character error rate 0.72% (before 12.00%)"
     assert cards.worded({"metric": "odd", "value": 1.5}, None) == "odd 1.5"
+    assert cards.worded({"metric": "cer", "value": "low"}, "line_ocr") == "character error rate low"
 
 
 def test_days_of_reproducible_builds(monkeypatch):

@@ -84,8 +84,11 @@ def worded(figure, task):
     metrics = registry.reader_class(task).metrics if task in registry.FAMILIES else ()
     metric = next((one for one in metrics if one.name == figure["metric"]), None)
     title, form = (metric.title, metric.form) if metric else (figure["metric"], "{:.4g}")
-    before = f" (before {form.format(figure['before'])})" if "before" in figure else ""
-    return f"{title} {form.format(figure['value'])}{before}"
+    try:
+        before = f" (before {form.format(figure['before'])})" if "before" in figure else ""
+        return f"{title} {form.format(figure['value'])}{before}"
+    except (TypeError, ValueError):  # whoever wrote the file put there what is no number
+        return f"{title} {figure['value']}"
 
 
 def today():
