@@ -192,9 +192,9 @@ def test_unknown_characters_ask_for_a_decision(preset, small_reader, draw_line, 
     old = small_reader.vocabulary.characters
     assert new[: len(old)] == old and "λ" in new
     assert "3 lines to learn from (321 an epoch), 1 to validate on; none left out." in capsys.readouterr().out
-    line_ocr.main([*given, str(tmp_path / "left_out"), "--ignore-unknown"], prog="zoo finetune mine")
+    line_ocr.main([*given, str(tmp_path / "left_out"), "--ignore-unknown"], prog=f"zoo finetune {preset}")
     assert tasks.load(tmp_path / "left_out").vocabulary == small_reader.vocabulary
-    assert "\nzoo finetune mine --data " in own_card(tmp_path / "left_out", preset)
+    assert f"\nzoo finetune {preset} --data " in own_card(tmp_path / "left_out", preset)
 
 
 # === Options of a whole recipe ===
