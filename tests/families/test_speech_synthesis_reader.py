@@ -53,7 +53,7 @@ def test_other_languages_have_their_numbers():
 def test_without_num2words(monkeypatch):
     monkeypatch.setitem(sys.modules, "num2words", None)
     assert spell("Drei", "de") == "Drei"
-    with pytest.raises(UserError, match="pip install 'seqzoo\\[voice\\]'"):
+    with pytest.raises(UserError, match='pip install "seqzoo\\[voice\\]"'):
         spell("3", "de")
 
 

@@ -164,4 +164,4 @@ def test_mp4_without_pyav(model, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypisom")
     assert cli.main(["predict", model, str(tmp_path / "a.mp4")]) == 2
-    assert re.fullmatch(r"zoo: \S+a\.mp4: .*pip install 'seqzoo\[videos\]'\.?\n", capsys.readouterr().err)
+    assert re.fullmatch(r'zoo: \S+a\.mp4: .*pip install "seqzoo\[videos\]"\.?\n', capsys.readouterr().err)

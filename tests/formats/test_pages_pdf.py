@@ -394,5 +394,5 @@ def test_pdfs_that_cannot_be_read(tmp_path):
 def test_without_pikepdf(monkeypatch):
     monkeypatch.setitem(sys.modules, "pikepdf", None)
     monkeypatch.delitem(sys.modules, "zoo.formats.pages.pdf")
-    with pytest.raises(UserError, match=r"pip install 'seqzoo\[pages\]'"):
+    with pytest.raises(UserError, match=r'pip install "seqzoo\[pages\]"'):
         importlib.import_module("zoo.formats.pages.pdf")

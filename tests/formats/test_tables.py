@@ -215,7 +215,7 @@ def test_parquet():
 
 def test_parquet_without_its_package(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UserError, match="needs the package pyarrow, .* pip install 'seqzoo\\[parquet\\]'"):
+    with pytest.raises(UserError, match='needs the package pyarrow, .* pip install "seqzoo\\[parquet\\]"'):
         open_table("a.parquet", [])
 
 

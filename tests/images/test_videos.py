@@ -171,7 +171,7 @@ def test_broken_files(tmp_path):
 def test_where_pyav_is_missing_a_sentence_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypisom")
-    with pytest.raises(UserError, match=r"a\.mp4: to read videos, install PyAV: .*'seqzoo\[videos\]'"):
+    with pytest.raises(UserError, match=r'a\.mp4: to read videos, install PyAV: .*"seqzoo\[videos\]"'):
         read_video(tmp_path / "a.mp4", SIZE, 8)
     assert len(read_video(as_gif(clip()), SIZE, 8)) == 8
 
