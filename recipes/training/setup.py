@@ -178,7 +178,8 @@ def check_loss(task, check, schedule, learn, **options):
     steps = sum(1 for _ in data.once())  # which Keras has to know, and tf.data does not
 
     def loss(model):
-        return float(model.evaluate((batch for batch in data.once()), steps=steps, verbose=0))
+        # Of an iterator Keras would take the lengths of the first two batches for those of all.
+        return float(model.evaluate(data.all(), steps=steps, verbose=0))
 
     return loss
 

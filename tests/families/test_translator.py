@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import re
 from pathlib import Path
@@ -278,6 +279,23 @@ def test_learns_digits(digits, answer):
         found = serve(task, inputs["source"], inputs["source_lengths"], beam_width=2)
         length = inputs["source"].shape[1]
         np.testing.assert_array_equal(found["tokens"][:, 0, :length], labels["target"])
+
+
+def test_the_loss_of_batches_of_any_lengths(tmp_path, digits):
+    """Two batches of one length come first, which says nothing of the third."""
+    from recipes.training import setup
+    from recipes.training.schedule import Schedule
+    from zoo.families.translator.corpus import load_corpus
+
+    lines = ["1 2 3"] * 8 + ["1 2 3 4 5 6 7 8"] * 4
+    for name in ("digits.xx", "digits.yy"):
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    task = small(digits, source="xx", target="yy")
+    corpus = load_corpus([tmp_path / "digits"], dataclasses.asdict(task.config))
+    loss = setup.check_loss(task, corpus, Schedule(batch_size=4), corpus)
+    model = task.training_model()
+    model.compile("sgd")
+    assert np.isfinite(loss(model)) and loss(model) == pytest.approx(loss(model))
 
 
 @pytest.mark.slow

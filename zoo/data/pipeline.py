@@ -95,9 +95,13 @@ class Pipeline:
         # the first batches come a second time.
         return data.repeat(2).take(self.steps).prefetch(4)
 
+    def all(self):
+        """A ``tf.data.Dataset`` of batches of every sample as it is, each once."""
+        return self._batches(self._samples()).prefetch(4)
+
     def once(self):
-        """Iterate over batches of every sample as it is, each once, as NumPy."""
-        return self._batches(self._samples()).prefetch(4).as_numpy_iterator()
+        """Iterate over the batches of ``all``, as NumPy."""
+        return self.all().as_numpy_iterator()
 
     def _samples(self, seed=None):
         """The encoded samples, shuffled where there is a seed: of what is not in memory, the numbers are."""
