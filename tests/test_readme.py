@@ -39,6 +39,8 @@ def desk(tmp_path_factory, draw_line, line_folder):
     page.save(folder / "scans" / "1.jpg")
     shutil.copytree(line_folder, folder / "my_lines")
     shutil.copy(Path(__file__).with_name("data") / "speech.ogg", folder / "seven.wav")
+    opinions = (f"{'positive' if i % 2 else 'negative'}\tWe saw film {i}.\n" for i in range(40))
+    (folder / "reviews.tsv").write_text("label\ttext\n" + "".join(opinions))
     (folder / "letter.txt").write_text("We went to the park.\n\nThen we came home.\n")
     return folder
 
@@ -74,7 +76,7 @@ def test_commands(desk):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/serving.md", "docs/export.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/serving.md", "docs/export.md", "docs/python.md"])
 def test_python_examples(page, desk, monkeypatch):
     """What README's commands have made is there; otherwise it is made here."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -82,9 +84,10 @@ def test_python_examples(page, desk, monkeypatch):
         run("zoo export line_ocr_en --output reader.onnx", desk)
     examples = [block for language, block in BLOCKS.findall(read_text(ROOT / page)) if language == "python"]
     assert examples
+    names = {}  # the blocks of a page are one program
     for example in examples:
         with contextlib.chdir(desk):
-            exec(compile(example, page, "exec"), {})
+            exec(compile(example, page, "exec"), names)
 
 
 PAGES = {page.stem: page for page in sorted((ROOT / "docs").glob("*.md"))}

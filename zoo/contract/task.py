@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib
 import json
+import os
 from pathlib import Path
 
 import keras
@@ -114,7 +115,7 @@ class Task(Model):
         """``(layer, "call")``, whose outputs ``features`` gives, called with lengths; or None."""
         return None
 
-    def features(self, inputs):
+    def features(self, inputs) -> list[np.ndarray]:
         """What the last recurrent layer before the logits makes of inputs: what another model may learn from.
 
         Args:
@@ -176,7 +177,10 @@ class Task(Model):
 
     # === Training ===
 
-    def finetune(self, corpus, output=None, validation=None, callbacks=(), columns=None, **options):
+    def finetune(
+        self, corpus, output: str | os.PathLike | None = None, validation=None, callbacks=(),
+        columns: dict[str, str] | None = None, **options,
+    ) -> list[dict]:  # fmt: skip
         """Train the task further, in place, as ``zoo finetune`` does; it ends with the best weights.
 
         Args:
@@ -203,7 +207,7 @@ class Task(Model):
 
     # === Folder ===
 
-    def save(self, folder, int8=False):
+    def save(self, folder: str | os.PathLike, int8: bool = False) -> None:
         """Write a task folder, whole or not at all; an older one at the same place is replaced.
 
         Its card is that of ``own_card``.
