@@ -1,10 +1,12 @@
 """Which layers of an exported file take its time: onnxruntime's own profile of real inputs, summed up.
 
-report = profile("reader.onnx", ["scan1.png", "scan2.png"])
+with opened("reader.onnx") as model:
+    report = profile(model, ["scan1.png", "scan2.png"])
 print(table(report))
 """
 
 import collections
+import contextlib
 import itertools
 import json
 import tempfile
@@ -27,11 +29,22 @@ REPEATS = 8  # times that all inputs are read, after one that allocates and does
 LARGEST = 12  # operations that are listed alone
 
 
-def profile(path, inputs):
+@contextlib.contextmanager
+def opened(path):
+    """An ``.onnx`` file of a task as ``profile`` takes it: an ``ExportedModel`` on one thread, for one call.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield ExportedModel(path, threads=1, profile=str(Path(folder, "profile")))
+
+
+def profile(model, inputs):
     """Where the time of a file goes on one thread, while its reader reads inputs in batches as usual.
 
     Args:
-        path: an ``.onnx`` file of a task.
+        model: what ``opened`` gives.
         inputs: list of what its reader takes.
 
     Returns:
@@ -40,13 +53,11 @@ def profile(path, inputs):
         share)`` of single operations. A loop counts without what is in it.
 
     Raises:
-        UserError: the file or an input cannot be read.
+        UserError: an input cannot be read.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        model = ExportedModel(path, threads=1, profile=str(Path(folder, "profile")))
-        for _ in range(1 + REPEATS):
-            model.reader(inputs)
-        events = json.loads(Path(model.session.end_profiling()).read_text(encoding="utf-8"))
+    for _ in range(1 + REPEATS):
+        model.reader(inputs)
+    events = json.loads(Path(model.session.end_profiling()).read_text(encoding="utf-8"))
     runs = [event["ts"] for event in events if event["name"] == "model_run"]
     ends = [*runs[:: len(runs) // (REPEATS + 1)][: REPEATS + 1], float("inf")]
     nodes = [

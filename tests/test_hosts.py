@@ -86,7 +86,8 @@ def test_shares_of_layers(export, draw_line, tmp_path, capsys):
 
     path, _ = export("line_ocr_en")
     Image.fromarray(draw_line("It was the best of times,", size=30)).save(tmp_path / "a.png")
-    report = profile.profile(path, [tmp_path / "a.png"] * 2)
+    with profile.opened(path) as model:
+        report = profile.profile(model, [tmp_path / "a.png"] * 2)
     for shares in (report["kinds"], report["operations"]):
         assert sum(shares.values()) == pytest.approx(1) and min(shares.values()) >= 0
     assert report["kinds"]["recurrent layers"] > 0.1 and report["kinds"]["convolutions"] > 0.02

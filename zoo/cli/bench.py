@@ -34,18 +34,17 @@ def run(options):
 def _profile(options):
     """The shares of a file's layers; this needs no TensorFlow."""
     from export import profile
-    from zoo.cli import common
     from zoo.formats import streams
 
     if not is_file(options.model):
         raise UserError(f"{options.model}: --profile is for .onnx files; `zoo export` the model")
     if options.steps or options.threads:
         raise UserError("--profile runs inputs of yours on one thread; leave out --steps and --threads")
-    reader = common.load(options.model).reader
-    if reader.takes == "files":
-        inputs = list(streams.paths(options.profile, reader.suffixes))
-    else:
-        found = streams.texts(options.profile, reader.columns)
-        inputs = [item for _, feed in found for item in feed]
-    report = profile.profile(options.model, inputs)
+    with profile.opened(options.model) as model:
+        if model.reader.takes == "files":
+            inputs = list(streams.paths(options.profile, model.reader.suffixes))
+        else:
+            found = streams.texts(options.profile, model.reader.columns)
+            inputs = [item for _, feed in found for item in feed]
+        report = profile.profile(model, inputs)
     print(json.dumps(report, indent=1) if options.format == "json" else profile.table(report))
