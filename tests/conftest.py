@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import io
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import on_backend
+from helpers import load_host, on_backend
 
 from zoo import files
 
@@ -50,6 +51,20 @@ def passes_on_jax():
         passed = re.search(r"^(\d+) passed", found.stdout, re.MULTILINE)
         assert found.returncode == 0 and passed, found.stdout[-3000:] + found.stderr[-1000:]
         return int(passed[1])
+
+    return run
+
+
+@pytest.fixture
+def host(monkeypatch, capsys):
+    """A function that runs a program of docs/hosts, given lines on standard input: what it prints."""
+
+    def run(name, model, *arguments, lines=()):
+        module = load_host(name)
+        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        capsys.readouterr()
+        module.main(str(model), *map(str, arguments))
+        return capsys.readouterr().out.split("\n")[:-1]
 
     return run
 

@@ -1,7 +1,7 @@
 """What several test modules call."""
 
 import contextlib
-import importlib
+import importlib.util
 import io
 import os
 import subprocess
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
+HOSTS = ROOT / "docs" / "hosts"
 
 # What `pip install seqzoo` does not bring, made impossible to import.
 BASE_INSTALL = """
@@ -23,6 +24,14 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Absent())
 """
+
+
+def load_host(name):
+    """The module of a program in docs/hosts."""
+    spec = importlib.util.spec_from_file_location(f"host_{name}", HOSTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def on_backend(backend, **more):

@@ -1,25 +1,26 @@
 """The programs of docs/hosts, which know the exported file alone, give what ``zoo predict`` gives."""
 
 import ast
-import importlib.util
-import io
+import importlib
 import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import BASE_INSTALL, python
+import soundfile
+from helpers import BASE_INSTALL, HOSTS, load_host, python
 
 import zoo
 from benchmarks.neighbours import difference
 from export import about, profile, verify
 from zoo import cli
 from zoo.errors import UserError
+from zoo.families.speech_synthesis.normalise import known, sentences, spell, symbols
+from zoo.images.videos import read_video
+from zoo.text.characters import Vocabulary
 
-FOLDER = Path(__file__).parents[1] / "docs" / "hosts"
 SPEECH = Path(__file__).parent / "data" / "speech.ogg"
-HOSTS = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -40,25 +41,9 @@ def export(tmp_path_factory):
     verify.CASES = cases
 
 
-@pytest.fixture
-def host(monkeypatch, capsys):
-    """A function that runs a host, with what stands on its standard input, and gives the lines it prints."""
-
-    def run(name, model, *arguments, lines=()):
-        spec = importlib.util.spec_from_file_location(f"host_{name}", FOLDER / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
-        capsys.readouterr()
-        module.main(str(model), *map(str, arguments))
-        return capsys.readouterr().out.split("\n")[:-1]
-
-    return run
-
-
-@pytest.mark.parametrize("name", HOSTS)
+@pytest.mark.parametrize("name", sorted(path.stem for path in HOSTS.glob("*.py")))
 def test_imports_nothing_of_the_project(name):
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((HOSTS / f"{name}.py").read_text(encoding="utf-8"))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = [one.name for node in nodes if isinstance(node, ast.Import) for one in node.names]
     names += [node.module for node in nodes if isinstance(node, ast.ImportFrom)]
@@ -157,6 +142,81 @@ def test_sequences(export, host, tmp_path):
     assert line == f"{found.label}\t{found.confidence:.4f}"
 
 
+def draw_video(path, count, size, **options):
+    """A bright square that moves right, as a file, or as a folder where the path has no suffix."""
+    from PIL import Image
+
+    rows, columns = np.indices(size) / size[0]
+    ground = 60 + 40 * np.sin(9 * rows[..., None] + columns[..., None] * [5, 7, 11])
+    frames = []
+    for place in np.linspace(0.1, 0.6, count):
+        inside = (abs(columns - place - 0.15) < 0.15) & (abs(rows - 0.5) < 0.15)
+        frames.append(Image.fromarray(np.where(inside[..., None], 230, ground).astype(np.uint8)))
+    if path.suffix:
+        frames[0].save(path, save_all=True, append_images=frames[1:], loop=0, **options)
+        return path
+    path.mkdir()
+    for i, frame in enumerate(frames):
+        frame.save(path / f"{i}.jpg", quality=90)
+    return path
+
+
+def test_frames_are_those_of_the_reader(tmp_path):
+    """Frames of unequal time, far more than are looked at, fewer, large JPEGs."""
+    module = load_host("video_captioner")
+    lasting = [20, 40, 1000, *[100] * 9, 60, 60, 350]
+    videos = [
+        draw_video(tmp_path / "a.gif", 15, (56, 56), duration=lasting),
+        draw_video(tmp_path / "b.gif", 3, (48, 90), duration=80),
+        draw_video(tmp_path / "c.webp", 8, (64, 64), duration=lasting[:8], lossless=True),
+        draw_video(tmp_path / "many", 25, (40, 60)),
+        draw_video(tmp_path / "large", 11, (500, 400)),
+    ]
+    for path in videos:
+        squares, times = module.frames_of(str(path), 56)
+        np.testing.assert_array_equal(squares[module.evenly(times, 10)], read_video(path, 56, 10), path.name)
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_videos(export, host, tmp_path):
+    path, _ = export("video_moving_digits")
+    videos = [
+        draw_video(tmp_path / "a.gif", 16, (56, 56), duration=125),
+        draw_video(tmp_path / "b", 12, (90, 120)),
+    ]
+    texts = host("video_captioner", path, *videos)
+    assert texts == zoo.load(path).predict(videos) and all(texts)
+
+
+def test_symbols_are_those_of_the_reader():
+    module = load_host("speech_synthesis")
+    characters = "^ abcdefghijklmnopqrstuvwxyzäöüß.,;:?!"
+    vocabulary, random = Vocabulary(characters), np.random.default_rng(0)
+    signs = "   \u00a0\x07.!?…,;:–—-/_()[]\"„“”»«’'·😀\u0301éøœþßẞİIıÅłшa"
+    words = "Der Igel geht heim und schläft in Ägypten".split() + list(signs) + [". ", ", ", "… ", ".“ "]
+    for count in np.arange(600) % 120:
+        text = "".join(random.choice(words, count))
+        if module.UNSPELLED.search(text):
+            continue
+        read = [known(symbols(one), vocabulary)[0] for one in sentences(spell(text, "de"))]
+        wanted = [vocabulary.encode(one) for one in read if any(map(str.isalpha, one))]
+        assert list(module.rows_of(text, list(characters))) == wanted, text
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+def test_a_voice(export, host, tmp_path):
+    path, _ = export("voice_de_kerstin")
+    lines = ["„Guten Tag!“ Er geht (endlich) heim…", "Im Café saß niemand"]
+    (tmp_path / "a.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    assert cli.main(["predict", str(path), str(tmp_path / "a.txt"), "--output", str(tmp_path / "a.wav")]) == 0
+    host("speech_synthesis", path, tmp_path / "b.wav", lines=lines)
+    wanted, found = (soundfile.read(tmp_path / name)[0] for name in ("a.wav", "b.wav"))
+    assert len(wanted) > 3 * 16000
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
 @pytest.mark.slow
 def test_every_byte_counts(export, tmp_path, capsys):
     path, _ = export("sentiment_en")
@@ -190,7 +250,7 @@ def test_it_is_shown_and_told_beside(export, capsys):
     assert [one["name"] for one in told["inputs"]] == [one.name for one in model.graph.input]
     for value in (*model.graph.input, *model.graph.output, model):
         assert value.doc_string
-    text = (FOLDER.parent / "file_format.md").read_text(encoding="utf-8")
+    text = (HOSTS.parent / "file_format.md").read_text(encoding="utf-8")
     rows = text.partition("| key |")[2].partition("\n\n")[0].splitlines()[2:]
     keys = {key for row in rows for key in row.split("|")[1].replace("`", "").replace(",", "").split()}
     assert {key for key in told if not key.startswith("asset.")} <= keys

@@ -100,6 +100,22 @@ def predict(path, *arguments):
 
 
 @pytest.mark.slow
+def test_a_host_says_the_same(path, host, tmp_path):
+    """What knows the file alone; tests/test_hosts.py has the preset."""
+    lines = ["„Guten Tag!“ Er geht (endlich) heim…", "Im Café saß niemand"]
+    (tmp_path / "a.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    assert predict(path, tmp_path / "a.txt", "--output", tmp_path / "a.wav") == 0
+    host("speech_synthesis", path, tmp_path / "b.wav", lines=lines)
+    (wanted, rate), (found, same) = (soundfile.read(tmp_path / name) for name in ("a.wav", "b.wav"))
+    assert rate == same == 8000 and len(wanted) > 1.4 * rate
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    for line in ("Am 3. Mai", "Max & Sohn", "die CDU"):
+        with pytest.raises(SystemExit, match="has to be spelled out"):
+            host("speech_synthesis", path, tmp_path / "c.wav", lines=["Gut.", line])
+    assert not (tmp_path / "c.wav").exists()
+
+
+@pytest.mark.slow
 def test_exported_it_says_the_same(model, tmp_path):
     task, path = model
     one, other = (

@@ -151,11 +151,17 @@ def test_training_lights_videos_anew():
 @pytest.mark.parametrize(
     "settings",
     [
-        {"seen_at": "every_step", "cell": "gru", "frame_as": "mean", "differences": False},
+        {
+            "seen_at": "every_step",
+            "cell": "gru",
+            "frame_as": "mean",
+            "differences": False,
+            "length_penalty": 3.0,
+        },
         {"encoder": "features", "features": 6, "frame_size": 16},
     ],
 )
-def test_exported_it_says_the_same(settings, tmp_path):
+def test_exported_it_says_the_same(settings, tmp_path, host):
     from export import to_onnx
 
     task = small(0.3, **settings)
@@ -169,6 +175,14 @@ def test_exported_it_says_the_same(settings, tmp_path):
     assert [[text for text, _ in one.hypotheses] for one in found] == said and any(map(any, said))
     task.save(tmp_path / "task")
     assert zoo.load(tmp_path / "task").config == task.config
+    if not features:  # a program that knows the file alone
+        videos = [tmp_path / f"{i}.gif" for i in range(4)]
+        for path, frames in zip(videos, given, strict=True):
+            first, *others = map(Image.fromarray, frames)
+            lasting = [50 + 40 * i for i in range(len(frames))]
+            first.save(path, save_all=True, append_images=others, duration=lasting)
+        texts = exported.predict(videos)
+        assert host("video_captioner", tmp_path / "a.onnx", *videos) == texts and any(texts)
 
 
 def test_features_are_computed_once_where_the_encoder_stays(corpus):

@@ -166,21 +166,28 @@ class SpeechSynthesis(Task):
     @property
     def serving(self):
         inputs = (
-            TensorSpec("symbols", "int32", ("batch", "symbols"), "token ids of what is to be said; 0 pads"),
+            TensorSpec(
+                "symbols",
+                "int32",
+                ("batch", "symbols"),
+                "a sentence as rows of the vocabulary: ^, then words in lower case, behind each one sign, a "
+                "blank or one of .!?,;: (behind the last . or ! or ? or ,); 0 pads",
+            ),
             TensorSpec(
                 "symbol_lengths", "int32", ("batch",), "symbols of each sentence, without padding, 1 or more"
             ),
-            TensorSpec("speed", "float32", ("batch",), "1 as learned, 2 twice as fast"),
+            TensorSpec("speed", "float32", ("batch",), "1 as learned, 2 twice as fast; 0.25 to 4"),
         )
+        hop = f"of {self.config.hop} samples each"
         outputs = (
             TensorSpec(
                 "audio",
                 "float32",
                 ("batch", "samples"),
-                "mono sound, -1 to 1, at the sampling rate of the configuration",
+                f"mono sound, -1 to 1, {self.config.sampling_rate} samples a second",
             ),
             TensorSpec("audio_lengths", "int32", ("batch",), "how many samples count"),
-            TensorSpec("durations", "int32", ("batch", "symbols"), "frames of each symbol"),
+            TensorSpec("durations", "int32", ("batch", "symbols"), f"frames of each symbol, {hop}"),
             TensorSpec(
                 "log_mel",
                 "float32",

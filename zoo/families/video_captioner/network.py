@@ -170,15 +170,22 @@ class VideoCaptioner(Describer):
         lengths = TensorSpec(
             "lengths", "int32", ("batch",), "frames of each video, without padding, 1 or more"
         )
+        most, spread = self.config.frames, "evenly spread over a video's time"
         if self.encoder is None:
             return TensorSpec(
-                "features", "float32", ("batch", "frames", self.config.features), "features of each frame"
+                "features",
+                "float32",
+                ("batch", "frames", self.config.features),
+                f"features of up to {most} frames, {spread}; padded with rows behind",
             ), lengths
+        side = self.config.frame_size
         return TensorSpec(
             "video",
             "uint8",
             ("batch", "frames", "height", "width", 3),
-            "RGB frames, 0 to 255; padded with frames behind",
+            f"RGB, 0 to 255: up to {most} frames, {spread}, stretched to {side} x {side} pixels by bilinear "
+            "interpolation with antialiasing (the graph itself stretches other sizes without); padded with "
+            "frames behind",
         ), lengths
 
     def seen(self, inputs):
