@@ -241,7 +241,7 @@ def test_it_is_shown_and_told_beside(export, capsys):
     path, task = export("sentiment_en")
     assert cli.main(["show", str(path)]) == 0
     shown = capsys.readouterr().out
-    for text in ("stored          int8", "tokens int32 [batch, time]", "accuracy 0.7948", "# sentiment_en"):
+    for text in ("stored as       int8", "tokens int32 [batch, time]", "accuracy 79.5%", "# sentiment_en"):
         assert text in shown
     told = json.loads(about.sidecar(path).read_text(encoding="utf-8"))
     model = onnx.load(path)

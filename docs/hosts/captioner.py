@@ -29,7 +29,7 @@ def main(model, *paths):
                 "image": np.asarray(image)[None],
                 "beam_width": np.array(config["beam_width"], np.int32),
                 "length_penalty": np.array(config["length_penalty"], np.float32),
-                "max_length": np.array(50, np.int32),
+                "max_length": np.array(30, np.int32),
                 "noise": np.zeros((1, 1, rows), np.float32),  # nothing is drawn
                 "temperature": np.array(0, np.float32),
                 "top_k": np.array(0, np.int32),

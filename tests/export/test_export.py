@@ -408,3 +408,26 @@ def test_presets_are_loaded_by_name(small_reader, exported, tmp_path, monkeypatc
     assert seen == [small_reader.vocabulary]
     stored = {entry.key: entry.value for entry in onnx.load(tmp_path / "tiny.onnx").metadata_props}
     assert stored["seqzoo.preset"] == "tiny"
+
+
+def test_a_row_whose_length_rounding_decides_is_not_compared():
+    """A frame more or less, as where a path is just as long as so many samples, makes all frames others."""
+    specs = (
+        TensorSpec("confidence", "float32", ("batch",)),
+        TensorSpec("log_probs", "float32", ("batch", "time", 2)),
+        TensorSpec("lengths", "int32", ("batch",)),
+    )
+
+    def given(last, shift):
+        confidence = np.array([0.9, 0.5, 0.7 + shift], "float32")
+        log_probs = np.log(np.full((3, 4, 2), 0.5, "float32")) + np.float32([[0.1, -0.2]])
+        log_probs[2] += np.float32(shift)
+        return {"confidence": confidence, "log_probs": log_probs, "lengths": np.array([4, 4, last], "int32")}
+
+    def compared(moves):
+        subject = subject_of(*specs, rounded=lambda inputs, seed: given(3 + moves * seed % 2, 0.0))
+        return verify.compare(subject, [({}, given(3, 0.0), given(4, 0.01))])
+
+    assert compared(moves=1)["ties"] == 1
+    with pytest.raises(ExportError, match="differs from Keras"):
+        compared(moves=0)

@@ -194,10 +194,14 @@ class Ink(Recognizer):
         return {"points": points, "point_lengths": lengths}
 
     def _rounded(self, inputs, seed):
-        """What is served where the last bits of points are others: samples lie along a long path."""
+        """What is served where the last bits of points are others: samples lie along a long path.
+
+        It gets a little longer, or shorter, which decides where another sample fits by a hair.
+        """
         random = np.random.default_rng(seed)
         points = inputs["points"].copy()
-        points[:, :, :2] *= 1 + 2.0**-22 * random.standard_normal(points[:, :, :2].shape).astype("float32")
+        noise = random.standard_normal(points[:, :, :2].shape).astype("float32")
+        points[:, :, :2] *= 1 + 2.0**-22 * noise + (-1) ** seed * 2.0**-19
         found = self._serve({"points": points, "point_lengths": inputs["point_lengths"]})
         return {name: np.asarray(value) for name, value in found.items()}
 
