@@ -13,8 +13,12 @@ from helpers import load_host, on_backend
 
 from zoo import files
 
-# A family trains on JAX with the layers, the losses and the loop that other tests train there.
-THOROUGH = re.compile(r"tests/families/.*(on_jax|\[jax\])")
+# A family trains on JAX with the layers, the losses and the loop that other tests train there; of what all
+# recurrent layers of Keras can do, each is exported by what differs most.
+THOROUGH = re.compile(
+    r"tests/families/.*(on_jax|\[jax\])"
+    r"|test_recurrent.py::(test_bidirectional_of_every_merge\[(lstm-none|gru)|test_activations\[(gru|simple))"
+)
 
 
 def pytest_collection_modifyitems(items):
