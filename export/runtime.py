@@ -853,7 +853,7 @@ def no_line(pixels, photographs=False):
         return f"an image with much room around its text ({share}); cut the line out of it"
     count = text_lines(grey)
     # Letters of several scripts show three bars, one over another, where they stand alone.
-    if count >= 4 or count >= 3 and width > 4 * height:
+    if count >= 4 or count >= 3 and width > 2 * height:
         return f"a page ({count:.0f} lines of text), not a line; cut it into lines first"
     if width < 2 * height and (count := text_lines(grey.T)) >= 8:
         return f"a page on its side ({count:.0f} lines of text); turn it by a quarter and cut it into lines"

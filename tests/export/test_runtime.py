@@ -383,6 +383,7 @@ def test_pages_are_told_from_lines(lines):
         page(lines, ground=40, ink=220),
         page(lines).convert("RGB"),
         page(lines, 60, 2000),
+        page(lines, width=350),
     ):
         with pytest.raises(ReaderError, match=told):
             runtime.read_image(picture, "scan7")
