@@ -6,11 +6,11 @@ BIN := .venv/bin
 quickstart: .venv/train
 	$(BIN)/python -m studies.quickstart
 
-# Under two minutes: what needs no training.
+# Five minutes on two cores: what needs no training.
 check: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not thorough"
 
 test: .venv/test
 	$(BIN)/ruff check .
