@@ -67,6 +67,13 @@ def run_recipe(family, *arguments, backend="tensorflow"):
     return subprocess.CompletedProcess(arguments, status, said.getvalue(), complained.getvalue())
 
 
+def trained(family, *arguments, backend="tensorflow"):
+    """What a recipe prints, which has to succeed; see ``run_recipe``."""
+    done = run_recipe(family, *arguments, backend=backend)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
 def python(program, *arguments, **options):
     options = {"capture_output": True, "encoding": "utf-8", "cwd": ROOT, "timeout": 60} | options
     return subprocess.run([sys.executable, "-c", program, *map(str, arguments)], **options)

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import json
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import own_card, run_recipe
+from helpers import own_card, trained
 from PIL import Image, ImageDraw
 
 import zoo
@@ -469,11 +470,7 @@ def test_the_recipe_trains_in_stages(backend, tmp_path, scenes):
         rows += [f"{i}.png,{caption}" for caption in captions]
     (folder / "captions.csv").write_text("\n".join(rows) + "\n")
 
-    def run(*arguments):
-        found = run_recipe("captioner", *arguments, backend=backend)
-        assert found.returncode == 0, found.stderr[-2000:]
-        return found.stdout
-
+    run = functools.partial(trained, "captioner", backend=backend)
     same = [
         "--data", folder, "--hold-out", "/[89]", "--training.batch-size", 4, "--training.learning-rate", 0.01,
         "--tuning.batch-size", 4,

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import own_card, run_recipe
+from helpers import own_card, trained
 
 import zoo
 from recipes import char_lm
@@ -398,10 +398,7 @@ def test_the_recipe_trains_and_fine_tunes(backend, tmp_path):
     (tmp_path / "text").write_text(40 * TWO_LINES)
     (tmp_path / "more").write_text(40 * "Ü was the best.\n")
 
-    def run(*arguments):
-        found = run_recipe("char_lm", *arguments, backend=backend)
-        assert found.returncode == 0, found.stderr[-2000:]
-        return found.stdout
+    run = functools.partial(trained, "char_lm", backend=backend)
 
     def bits(said):
         found = re.findall(r"^epoch .*: bits_per_character ([\d.]+)", said, re.MULTILINE)

@@ -3,7 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from helpers import learn, own_card
+from helpers import learn, own_card, trained
 
 import zoo
 from zoo.families.ink.corpus import load_inks
@@ -238,13 +238,9 @@ def test_learns_on_jax(passes_on_jax):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="the loop is the same")
-def test_the_recipe_trains_resumes_and_fine_tunes(folder, tmp_path, capsys):
-    from recipes import ink
-
+def test_the_recipe_trains_resumes_and_fine_tunes(folder, tmp_path):
     def run(*arguments):
-        keras.utils.clear_session()  # variables get the names that a new process would give them
-        ink.main([str(argument) for argument in (*arguments, "--training.epochs", 2)])
-        return capsys.readouterr().out
+        return trained("ink", *arguments, "--training.epochs", 2)
 
     new = "train", "--data", folder, "--model.filters", "6,8,8", "--model.units", 6
     first = run(*new, "--output", tmp_path / "run")

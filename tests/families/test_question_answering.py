@@ -1,12 +1,10 @@
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from helpers import learn, on_backend, own_card
+from helpers import learn, own_card, trained
 
 import zoo
 from export import to_onnx
@@ -220,13 +218,9 @@ def losses(printed):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="the other backend is tried below")
-def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys, stories):
-    from recipes import question_answering
-
+def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, stories):
     def run(*arguments):
-        keras.utils.clear_session()  # variables get the names that a new process would give them
-        question_answering.main([str(argument) for argument in (*arguments, *ALWAYS)])
-        return capsys.readouterr().out
+        return trained("question_answering", *arguments, *ALWAYS)
 
     new = "train", "--data", stories, *NEW, "--output", tmp_path / "run"
     first = run(*new)
@@ -250,14 +244,9 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys, stories):
 def test_trains_on_jax(tmp_path, stories):
     pytest.importorskip("jax")
     few = "--model.hops", 1, "--model.encoder", "positions", "--training.batch-size", 9  # compile quickly
-    command = [
-        sys.executable, "-m", "recipes.question_answering", "train", "--data", stories, *NEW, *ALWAYS, *few,
-        "--output", tmp_path / "run",
-    ]  # fmt: skip
-    command = list(map(str, command))
-    found = subprocess.run(command, cwd=ROOT, env=on_backend("jax"), capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr[-2000:]
-    assert losses(found.stdout)[1] < losses(found.stdout)[0]
+    new = "train", "--data", stories, *NEW, *ALWAYS, *few, "--output", tmp_path / "run"
+    loss = losses(trained("question_answering", *new, backend="jax"))
+    assert loss[1] < loss[0]
 
 
 @pytest.mark.parametrize(

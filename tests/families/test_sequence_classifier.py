@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn, own_card
+from helpers import learn, own_card, trained
 
 import zoo
 from zoo.errors import UserError
@@ -290,13 +290,9 @@ ALWAYS = ["--training.epochs", 3, "--training.learning-rate", 0.01, "--training.
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="the other backend is tried above")
-def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys):
-    from recipes import sequence_classifier
-
+def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path):
     def run(*arguments):
-        keras.utils.clear_session()  # variables get the names that a new process would give them
-        sequence_classifier.main([str(argument) for argument in (*arguments, *ALWAYS)])
-        return capsys.readouterr().out
+        return trained("sequence_classifier", *arguments, *ALWAYS)
 
     waves = write(tmp_path / "waves", 30)
     new = "train", "--data", waves, *NEW, "--output", tmp_path / "run"

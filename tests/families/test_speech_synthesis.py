@@ -1,10 +1,8 @@
 """The task that speaks: its invariances, its training and its export."""
 
-import os
+import functools
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import learn, own_card
+from helpers import learn, own_card, run_recipe, trained
 
 import zoo
 from zoo.errors import UserError
@@ -171,14 +169,8 @@ def recordings(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="one backend is enough")
-def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys, recordings):
-    from recipes import speech_synthesis
-
-    def run(*arguments):
-        keras.utils.clear_session()  # variables get the names that a new process would give them
-        speech_synthesis.main([str(argument) for argument in arguments])
-        return capsys.readouterr().out
-
+def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, recordings):
+    run = functools.partial(trained, "speech_synthesis")
     data = ["--data", recordings, "--validation", recordings, *SCHEDULE]
     new = "train", *data, *LITTLE, "--output", tmp_path / "run"
     first = run(*new)
@@ -196,11 +188,10 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys, recordings):
 
 @pytest.mark.slow
 def test_a_recogniser_that_cannot_hear(tmp_path, recordings):
-    command = [
-        sys.executable, "-m", "recipes.speech_synthesis", "train", "--data", recordings, "--output",
-        tmp_path / "run", "--model.recogniser", "line_ocr_en", "--validation", recordings,
-    ]  # fmt: skip
-    found = subprocess.run(list(map(str, command)), cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    found = run_recipe(
+        "speech_synthesis", "train", "--data", recordings, "--output", tmp_path / "run",
+        "--model.recogniser", "line_ocr_en", "--validation", recordings,
+    )  # fmt: skip
     assert found.returncode == 2 and "this hears no speech; give one that does" in found.stderr
     assert not (tmp_path / "run").exists()
 

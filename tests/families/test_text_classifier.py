@@ -1,12 +1,10 @@
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from helpers import learn, on_backend, own_card
+from helpers import learn, own_card, trained
 
 import zoo
 from zoo.errors import UserError
@@ -278,13 +276,9 @@ def losses(printed):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="the other backend is tried below")
-def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys):
-    from recipes import text_classifier
-
+def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path):
     def run(*arguments):
-        keras.utils.clear_session()  # variables get the names that a new process would give them
-        text_classifier.main([str(argument) for argument in (*arguments, *ALWAYS)])
-        return capsys.readouterr().out
+        return trained("text_classifier", *arguments, *ALWAYS)
 
     films, topics = table(tmp_path / "films.tsv", reviews(40)), tmp_path / "topics.tsv"
     new = "train", "--data", films, *NEW, "--output", tmp_path / "run"
@@ -306,14 +300,8 @@ def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, capsys):
 def test_trains_on_jax(tmp_path):
     pytest.importorskip("jax")
     films = table(tmp_path / "films.tsv", reviews(40))
-    command = [
-        sys.executable, "-m", "recipes.text_classifier", "train", "--data", films, *NEW, *ALWAYS, "--output",
-        tmp_path / "run",
-    ]  # fmt: skip
-    command = list(map(str, command))
-    found = subprocess.run(command, cwd=ROOT, env=on_backend("jax"), capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr[-2000:]
-    loss = losses(found.stdout)
+    new = "train", "--data", films, *NEW, *ALWAYS, "--output", tmp_path / "run"
+    loss = losses(trained("text_classifier", *new, backend="jax"))
     assert len(loss) == 4 and loss[1] < loss[0] and loss[3] < loss[2]
 
 

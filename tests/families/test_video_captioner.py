@@ -1,5 +1,6 @@
 """The network of videos: squares that move, learned by heart, padded, exported, trained by the recipe."""
 
+import functools
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import learn, own_card
+from helpers import learn, own_card, trained
 from PIL import Image
 
 import zoo
@@ -209,9 +210,8 @@ NEW = ["--model.encoder", TINY["encoder"], "--model.units", 12, "--model.frame-u
 
 @pytest.mark.slow
 @pytest.mark.skipif(not TENSORFLOW, reason="the network is tried on the other backend above")
-def test_the_recipe_goes_on_after_a_kill_and_fine_tunes(tmp_path, corpus, capsys):
-    from recipes import video_captioner
-
+def test_the_recipe_goes_on_after_a_kill_and_fine_tunes(tmp_path, corpus):
+    run = functools.partial(trained, "video_captioner")
     new = ["train", "--data", corpus, *NEW, *ALWAYS, "--training.epochs", 4, "--output", tmp_path / "run"]
     command = [sys.executable, "-m", "recipes.video_captioner", *map(str, new)]
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -222,11 +222,6 @@ def test_the_recipe_goes_on_after_a_kill_and_fine_tunes(tmp_path, corpus, capsys
     running.wait()
     done = len((tmp_path / "run" / "history.csv").read_text().splitlines()) - 1
     assert 1 <= done < 4
-
-    def run(*arguments):
-        keras.utils.clear_session()  # variables get the names that a new process would give them
-        video_captioner.main([str(argument) for argument in arguments])
-        return capsys.readouterr().out
 
     first = run(*new)
     assert "Going on with" in first and "2 held out" in first and f"epoch {done + 1} of" in first

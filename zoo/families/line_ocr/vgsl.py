@@ -98,6 +98,11 @@ def _steps(count, size, stride, around):
     return (count + stride - 1) // stride if around is None else (count + 2 * around - size) // stride + 1
 
 
+def _covered(count, size, stride):
+    """Pixels that SAME windows cover along ``count`` of them, what is added included."""
+    return (_steps(count, size, stride, None) - 1) * stride + size
+
+
 def parse(text):
     """A VGSL string as a ``Spec``.
 
@@ -273,10 +278,10 @@ class SamePadding(layers.Layer):
             within = ops.arange(count, dtype="int32")[None] < lengths[:, None]
             x = ops.where(within[:, :, None, None], x, ops.cast(self.fill, x.dtype))
         most, least = (size - 1) // 2, max(size - stride, 0) // 2  # columns at the left
-        whole = (count + stride - 1) // stride * stride - stride + size  # that the windows cover
+        whole = _covered(count, size, stride)
         x = ops.pad(x, ((0, 0), (most, size - 1), (top, bottom), (0, 0)), constant_values=self.fill)
         found = x[:, most - least : most - least + whole]
-        added = (lengths + stride - 1) // stride * stride - stride + size - lengths
+        added = _covered(lengths, size, stride) - lengths
         for left in range(least + 1, most + 1):
             here = (added // 2 == left)[:, None, None, None]
             found = ops.where(here, x[:, most - left : most - left + whole], found)
@@ -291,8 +296,7 @@ class SamePadding(layers.Layer):
 
     def _rows(self, rows):
         """Rows added at the top and at the bottom."""
-        size, stride = self.size[1], self.strides[1]
-        added = max((rows + stride - 1) // stride * stride - stride + size - rows, 0)
+        added = max(_covered(rows, self.size[1], self.strides[1]) - rows, 0)
         return added // 2, added - added // 2
 
 
