@@ -320,6 +320,15 @@ def test_more_characters_keep_what_is_known():
     np.testing.assert_allclose(difference - difference[:, :1], 0, atol=1e-5)
 
 
+def test_more_characters_are_unlikely_at_first_where_all_scores_are_low():
+    task = small()
+    weights = task.weights()
+    task.set_weights(weights | {"logits/bias": weights["logits/bias"] - 50})
+    more = task.with_vocabulary(task.vocabulary.extended("äß"))
+    found = log_probs_of(more, task.vocabulary.encode(TWO_LINES))
+    assert np.exp(found[:, -2:]).max() < 2 / found.shape[-1]
+
+
 # === Bits per character ===
 
 

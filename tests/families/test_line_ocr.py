@@ -176,6 +176,17 @@ def test_new_alphabet_keeps_shared_rows(small_reader):
         np.testing.assert_array_equal(after[path], before[path])
 
 
+def test_new_characters_do_not_win_where_all_scores_are_low(small_reader, draw_line):
+    """Softmax sees differences alone: imported networks have scores far below zero."""
+    low = type(small_reader)(small_reader.config, small_reader.vocabulary)
+    weights = small_reader.weights()
+    low.set_weights(weights | {"logits/bias": weights["logits/bias"] - 50})
+    line = draw_line("quick brown fox")
+    assert small_reader.predict([line])[0]
+    more = low.with_vocabulary(small_reader.vocabulary.extended("äß"))
+    assert more.predict([line]) == small_reader.predict([line])
+
+
 def test_details_name_columns_in_the_given_image(small_reader, draw_line):
     line = draw_line("quick brown fox", size=40)
     found = small_reader.predict([line], details=True)[0]

@@ -62,12 +62,16 @@ class Recognizer(Task):
         return _CtcTraining(self.network, self.logit_lengths)
 
     def with_vocabulary(self, vocabulary):
-        """The same recogniser for another alphabet: the output rows of characters in both are kept."""
+        """The same recogniser for another alphabet: the output rows of characters in both are kept.
+
+        A new character begins as the mean of the old ones, as in ``Task.with_vocabulary``.
+        """
         new = type(self)(self.config, vocabulary, self.card)
         weights, fresh = self.weights(), new.weights()
         for path, value in fresh.items():
             if path.startswith("logits/"):
                 row = {character: i + 1 for i, character in enumerate(self.vocabulary.characters)}
+                value[:] = weights[path][..., 1:].mean(axis=-1, keepdims=True)
                 for i, character in enumerate(["", *vocabulary.characters]):
                     old = row.get(character, 0 if i == 0 else None)
                     if old is not None:

@@ -84,11 +84,17 @@ class Task(Model):
             variable.assign(value.astype("float32"))
 
     def with_vocabulary(self, vocabulary):
-        """The same model for a vocabulary that has further tokens behind those of the present one."""
+        """The same model for a vocabulary that has further tokens behind those of the present one.
+
+        Their scores begin as the mean of the old ones' (Hewitt 2021, "Initializing New Word Embeddings for
+        Pretrained Language Models"): all scores may lie far below zero, and new ones near zero would win.
+        """
         new = type(self)(self.config, vocabulary, self.card, self.assets)
         weights, fresh = self.weights(), new.weights()
         for path, value in weights.items():
             if value.shape != fresh[path].shape:  # rows or columns, one for each token
+                if path.startswith("logits/"):
+                    fresh[path][:] = value.mean(axis=-1, keepdims=True)
                 fresh[path][tuple(slice(size) for size in value.shape)] = value
                 weights[path] = fresh[path]
         new.set_weights(weights)
