@@ -18,8 +18,13 @@ def has_tensorflow():
 
 
 def import_tensorflow():
-    """Import TensorFlow without the several lines on devices that are not there."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Import TensorFlow without the several lines on devices that are not there, and keep its C++ silent.
+
+    What fails there raises an exception, too. TF_CPP_MIN_LOG_LEVEL=0 shows the lines that it writes later.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr = os.dup(2)
     try:

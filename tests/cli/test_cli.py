@@ -119,6 +119,13 @@ def test_importing_loads_nothing_heavy():
     assert heavy.isdisjoint(run.stdout.split())
 
 
+@pytest.mark.parametrize("module", ["zoo.contract.task", "recipes.training.recognition"])
+def test_tensorflow_is_loaded_in_silence(module):
+    """It has ten lines to say on devices that are not there: of ``zoo.load``, and of recipes."""
+    run = python(f"import sys, {module}; print('tensorflow' in sys.modules)")
+    assert run.returncode == 0 and run.stdout == "True\n" and not run.stderr
+
+
 def test_runtime_needs_the_base_install_only():
     run = python(BASE_INSTALL + "import export.runtime; print(*sys.modules)")
     assert run.returncode == 0, run.stderr

@@ -6,6 +6,9 @@ task's assets, such as a language model.
 Nothing in it is executed when it is loaded.
 """
 
+import zoo.silent  # noqa: F401
+
+# isort: split
 import dataclasses
 import functools
 import hashlib

@@ -3,7 +3,8 @@
 Corpora are read without TensorFlow, too, but not kept then (see ``zoo.data.late``).
 """
 
-from zoo.backend import has_tensorflow, hide_gpu
+from zoo.backend import has_tensorflow, hide_gpu, import_tensorflow
 
 if has_tensorflow():
+    import_tensorflow()
     hide_gpu()

@@ -1,5 +1,8 @@
 """Models of other tools as tasks: which importer reads a file, and the card."""
 
+import zoo.silent  # noqa: F401
+
+# isort: split
 from pathlib import Path
 
 from zoo.contract.card import today

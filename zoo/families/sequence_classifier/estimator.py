@@ -7,6 +7,9 @@ model.score(X_test, y_test)
 model.task_.save("activity")                                                 # a task folder, to be exported
 """
 
+import zoo.silent  # noqa: F401
+
+# isort: split
 import random
 
 import keras
