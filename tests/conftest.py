@@ -13,11 +13,25 @@ from helpers import load_host, on_backend
 
 from zoo import files
 
-# A family trains on JAX with the layers, the losses and the loop that other tests train there; of what all
-# recurrent layers of Keras can do, each is exported by what differs most.
+# On JAX, what tests/test_backend.py runs there is enough for each change. Of what all recurrent layers of
+# Keras can do, each is exported by what differs most; of a family's kinds, the one with most in it.
 THOROUGH = re.compile(
-    r"tests/families/.*(on_jax|\[jax\])"
-    r"|test_recurrent.py::(test_bidirectional_of_every_merge\[(lstm-none|gru)|test_activations\[(gru|simple))"
+    r"""/( families/.*(on_jax|\[jax\])
+         | recipes/test_loop.py::test_learns_twenty_lines_by_heart\[jax
+         | contract/test_precision.py::test_on_jax
+         | layers/test_spectrogram.py::test_against_librosa
+         | contract/test_one_way.py::test_read_alike\[(char_lm|ink|video|qa|translator_en_de_fixed)
+         | export/test_bench.py::test_(recurrent_layers_script|every_contender_is_measured)
+         | export/test_recurrent.py::test_(
+             bidirectional_of_every_merge\[(lstm-none|gru) | activations\[(gru|simple|scan)
+             | every_option\[(gru-masking|simple|.*-none|lstm-given) | initial_states.*\[False)
+         | families/test_captioner.py::test_(exports\[first|exports\[every|learns_scenes_by_heart\[first)
+         | families/test_deep_speech.py::test_exports_as_one_fused_operation\[(gru|simple)
+         | families/test_line_ocr_vgsl.py::test_saved_exported_and_read_alike\[rows
+         | families/test_question_answering.py::test_learns_twenty_stories_by_heart\[(list|span)
+         | families/test_sequence_classifier.py::test_exports_without_a_loop\[settings[134]
+         | families/test_translator.py::test_learns_digits\[copied )""",
+    re.VERBOSE,
 )
 
 
