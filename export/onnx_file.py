@@ -69,7 +69,8 @@ def to_onnx(
         return _on_tensorflow(model, path, example, preset=preset, opset=opset, int8=int8, float16=float16)
     subject, name = load(model, example)
     preprocessing.check(subject.network._flatten_layers())
-    task = isinstance(subject, Task)
+    if task := isinstance(subject, Task):
+        subject.drop_stale_calibration()
     cases = list(verify.examples(subject)) if task else subject.cases
     large = [] if task else subject.large_cases
     converted, fusion = _located(subject, opset, "fails", lambda: _convert(subject, opset))

@@ -33,6 +33,7 @@ def to_savedmodel(task, folder: str | os.PathLike) -> dict:
     """
     if isinstance(task, str | os.PathLike):
         task = zoo.load(os.fspath(task))
+    task.drop_stale_calibration()
     function = verify.serving_function(task)
     import tensorflow as tf
 

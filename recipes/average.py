@@ -38,6 +38,7 @@ def main(arguments):
     licence = None if None in licences else " and ".join(licences)
     runs = ", ".join(options.runs)
     what = f"The mean of the weights of {count} models; not measured."
+    task.uncalibrate()
     task.card = derived(what, f"These are {runs}.", runs, licence)
     task.save(options.output)
     print(f"{options.output}: the mean of {count} models; to see how good it is:")

@@ -2,7 +2,7 @@
 
 import functools
 
-from zoo import __version__, registry
+from zoo import registry
 from zoo.contract import card as cards
 from zoo.data.given import named
 
@@ -46,7 +46,7 @@ def _card(reader, family, base, settings, counts, unit, rows):
         nothing = f"nothing but {begun}" if begun else "nothing"
         what = f"{does[0].upper()}{does[1:]}; taught {learned}, from {nothing}."
         origin, licence = f"From {nothing}", cards.NOT_STATED
-        terms = "Not stated: no preset was begun with. What the terms of the data allow is yours to check."
+        terms = cards.NO_PRESET
     again = f"- learned again, so as not to forget: {counts['again']:,} {unit}"
     again = f"{again} of {_listed(settings['keep'])}\n" if counts["again"] else ""
     text = f"""# {told.get("name", family)}
@@ -64,14 +64,7 @@ def _card(reader, family, base, settings, counts, unit, rows):
 - learned: {learned}
 {again}- held out, never learned: {held}
 
-## How it was made
-
-{origin}, on {date}, with seqzoo {__version__}:
-
-```
-{command}
-```
-
+{cards.how_made(origin, command)}
 ## Licence
 
 {terms}

@@ -68,6 +68,7 @@ def train(task, data, validation, output, schedule, settings, check_loss=None, c
     if history:
         print(f"Going on with {output} after epoch {history[-1]['epoch']}.")
     log = report.TensorBoard(output / "tensorboard")
+    task.uncalibrate()  # the map of a preset is not that of other weights; recipes fit one at the end
 
     def keep(row):
         task.card = card([*history, row]) if card else {}

@@ -6,9 +6,12 @@ import pytest
 
 import zoo
 from export import about
+from export.onnx_file import to_onnx
+from export.runtime import CONFIDENCE
 from zoo import hub
 from zoo.contract import card as cards
 from zoo.contract import task as tasks
+from zoo.contract.calibration import _with
 from zoo.text.characters import Vocabulary
 
 FIGURE = {"set": "UW3", "metric": "cer", "value": 0.0072, "before": 0.12, "samples": 96}
@@ -61,6 +64,45 @@ def test_without_the_zoos_training_there_are_no_figures(loaded, tmp_path, by_han
     assert said["licence"] == "CC0" and "CC0, inherited from mine" in said["card"]
     again = kept(changed(zoo.load(tmp_path / "hand")), tmp_path / "more")
     assert again["made_from"] == "hand" and again["licence"] == "CC0"
+
+
+MAPS = {"text": [0.7, 0.4, -0.3]}
+
+
+@pytest.fixture
+def calibrated(loaded, tmp_path):
+    """A task that was loaded with a map of confidences."""
+    _with(loaded, MAPS).save(tmp_path / "sure")
+    return zoo.load(tmp_path / "sure")
+
+
+def test_saved_again_it_keeps_its_calibration(calibrated, tmp_path):
+    calibrated.save(tmp_path / "again")
+    assert json.loads(zoo.load(tmp_path / "again").assets[CONFIDENCE]) == MAPS
+
+
+def test_a_calibration_holds_for_no_other_weights(calibrated, tmp_path, draw_line):
+    lines = [draw_line("abc", size=20)]
+    (sure,) = calibrated.predict(lines, details=True)
+    task = changed(calibrated)
+    task.save(tmp_path / "hand")
+    assert CONFIDENCE not in hub.info(tmp_path / "hand")["files"]
+    assert "its confidences are not calibrated" in " ".join(hub.card(tmp_path / "hand").split())
+    (here,), (there,) = (one.predict(lines, details=True) for one in (task, zoo.load(tmp_path / "hand")))
+    assert here.confidence == pytest.approx(there.confidence, rel=1e-2) != sure.confidence
+    new = _with(task, MAPS)  # calibrated anew, it is kept
+    new.save(tmp_path / "anew")
+    assert json.loads(zoo.load(tmp_path / "anew").assets[CONFIDENCE]) == MAPS
+    changed(new).save(tmp_path / "more")
+    assert CONFIDENCE not in hub.info(tmp_path / "more")["files"]
+
+
+@pytest.mark.slow
+def test_a_file_has_no_calibration_of_other_weights(calibrated, tmp_path):
+    task = changed(calibrated)
+    to_onnx(task, tmp_path / "hand.onnx")
+    assert CONFIDENCE not in zoo.load(tmp_path / "hand.onnx").reader.assets
+    assert CONFIDENCE not in task.assets
 
 
 def test_a_run_is_called_by_its_folder(loaded, tmp_path):

@@ -10,6 +10,8 @@ sklearn = pytest.importorskip("sklearn")
 from sklearn.base import clone  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
+from zoo import hub  # noqa: E402
+from zoo.contract import card as cards  # noqa: E402
 from zoo.families.sequence_classifier.estimator import SequenceEstimator  # noqa: E402
 
 pytestmark = [
@@ -60,5 +62,12 @@ def test_series_of_channels(tmp_path):
         fitted.predict([one[:1] for one in ragged])
     copy = pickle.loads(pickle.dumps(fitted))
     np.testing.assert_allclose(copy.predict_proba(x), probabilities, atol=1e-6)
-    fitted.task_.save(tmp_path / "waves")
-    assert zoo.load(tmp_path / "waves").predict(x[1].T) == [y[1]]
+    for number, one in enumerate((fitted, copy)):
+        folder = tmp_path / f"waves{number}"
+        one.task_.save(folder)
+        assert zoo.load(folder).predict(x[1].T) == [y[1]]
+        about, text = hub.info(folder), hub.card(folder)
+        assert "24 series of 30 steps; channels: " in text and "labels: fast, slow" in text
+        assert about["training_command"] in text and "random_state=1" in about["training_command"]
+        assert about["licence"] == cards.NOT_STATED and about["date"] == cards.today() in text
+        assert "figures" not in about

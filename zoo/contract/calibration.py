@@ -3,6 +3,7 @@
 import json
 
 from export.runtime import CONFIDENCE
+from zoo.contract.card import LOADED
 from zoo.metrics.confidence import confidence_report, fit, fit_power, out_of_sample, power_out_of_sample
 
 MOST = 4000  # samples that suffice for maps of three numbers
@@ -49,8 +50,11 @@ def calibrated(task, corpus, progress=False):
 
 def _with(task, maps):
     """The task with another asset ``CONFIDENCE``, or without one."""
+    card = task.own_card()
+    if loaded := task.card.get(LOADED):  # a map that is fitted now is of the weights as they are now
+        card[LOADED] = loaded | {"weights_sha256": task.weights_sha256()}
     asset = {CONFIDENCE: json.dumps(maps).encode()} if maps else {}
     assets = {name: data for name, data in task.assets.items() if name != CONFIDENCE}
-    new = type(task)(task.config, task.vocabulary, task.card, assets | asset)
+    new = type(task)(task.config, task.vocabulary, card, assets | asset)
     new.set_weights(task.weights())
     return new

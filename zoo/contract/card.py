@@ -10,10 +10,11 @@ import datetime
 import os
 import re
 
-from zoo import registry
+from zoo import __version__, registry
 
 LOADED = "loaded"  # {"name": of the model, "weights_sha256": see ``Task.weights_sha256``}
 NOT_STATED = "not stated"
+NO_PRESET = "Not stated: no preset was begun with. What the terms of the data allow is yours to check."
 
 
 def true_of(card, digest):
@@ -30,8 +31,8 @@ def true_of(card, digest):
     if loaded is None or loaded["weights_sha256"] == digest():
         return about
     name = loaded["name"]
-    how = "Its weights were changed outside of the zoo's training: its errors are not known, nor whether its "
-    how += "confidences are true."
+    how = "Its weights were changed outside of the zoo's training: its errors are not known, and its "
+    how += "confidences are not calibrated."
     return derived(f"Taught further by hand from {name}; not measured.", how, name, card.get("licence"))
 
 
@@ -56,6 +57,23 @@ def derived(description, how, made_from, licence):
 """
     about = {"description": description, "licence": licence or NOT_STATED}
     return about | {"made_from": made_from, "date": today(), "text": text}
+
+
+def how_made(origin, command):
+    """The section of a card's text that tells how its model was made, today.
+
+    Args:
+        origin: what it was made from: "From nothing".
+        command: what a person wrote to make it.
+    """
+    return f"""## How it was made
+
+{origin}, on {today()}, with seqzoo {__version__}:
+
+```
+{command}
+```
+"""
 
 
 def inherited(licence, made_from):

@@ -20,6 +20,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from export.runtime import CONFIDENCE
 from zoo import files, hub, registry
 from zoo.contract import card as cards
 from zoo.contract.compiled import compiled
@@ -72,6 +73,22 @@ class Task(Model):
     def own_card(self):
         """The card that is true of the weights as they are: without figures where others were measured."""
         return cards.true_of(self.card, self.weights_sha256)
+
+    def is_changed(self) -> bool:
+        """Whether the weights are no longer those that were loaded, which card and calibration are about."""
+        loaded = self.card.get(cards.LOADED)
+        return loaded is not None and loaded["weights_sha256"] != self.weights_sha256()
+
+    def uncalibrate(self) -> None:
+        """Forget the map of confidences: it holds for no weights but those that it was fitted on."""
+        self.assets = {name: data for name, data in self.assets.items() if name != CONFIDENCE}
+        for made in ("reader", "compiled_serve", "_serve_features"):  # with the map in them
+            vars(self).pop(made, None)
+
+    def drop_stale_calibration(self) -> None:
+        """Forget the map of confidences where the weights have changed since: by hand, for other labels."""
+        if CONFIDENCE in self.assets and self.is_changed():
+            self.uncalibrate()
 
     def set_weights(self, weights):
         """Assign ``{path: array}``; every variable must be there in its own shape."""
@@ -219,7 +236,7 @@ class Task(Model):
     def save(self, folder: str | os.PathLike, int8: bool = False) -> None:
         """Write a task folder, whole or not at all; an older one at the same place is replaced.
 
-        Its card is that of ``own_card``.
+        Its card is that of ``own_card``; a calibration of other weights is left out, and forgotten.
 
         Args:
             folder: its path.
@@ -227,6 +244,7 @@ class Task(Model):
         """
         from safetensors.numpy import save
 
+        self.drop_stale_calibration()
         stored, card = {}, self.own_card()
         for path, value in self.weights().items():
             half = value.astype("float16")

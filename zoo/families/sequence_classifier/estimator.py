@@ -18,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
+from zoo.contract import card as cards
 from zoo.contract.task import make_config
 from zoo.data.pipeline import Pipeline
 from zoo.families.sequence_classifier.network import SequenceClassifier, SequenceClassifierConfig
@@ -95,7 +96,34 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator):
         for epoch in range(self.epochs):
             batches = data.epoch(epoch, seed, self.augment)
             model.fit(batches, steps_per_epoch=data.steps, shuffle=False, verbose=0)
+        task.card = self._card(series, names, vocabulary.channels)
         self.n_iter_, self.task_ = self.epochs, task
+
+    def _card(self, series, names, channels):
+        """What the saved task says of itself: as a run's card, without figures, since nothing is held out."""
+        lengths, command = [len(one) for one in series], f"{self!r}.fit(X, y)"
+        steps = f"{min(lengths)} to {max(lengths)}" if min(lengths) < max(lengths) else f"{lengths[0]}"
+        what = f"Labels sequences of numbers; taught {len(series):,} series in Python, from nothing."
+        text = f"""# sequence_classifier
+
+{what}
+
+## Figures
+
+None: all series were learned, none held out. To measure it on others: `score`, or `zoo evaluate`.
+
+## Data
+
+- learned: {len(series):,} series of {steps} steps; channels: {", ".join(channels)}
+- labels: {", ".join(names)}
+
+{cards.how_made("From nothing", command)}
+## Licence
+
+{cards.NO_PRESET}
+"""
+        about = {"description": what, "licence": cards.NOT_STATED, "date": cards.today()}
+        return about | {"training_command": command, "text": text}
 
     def predict_proba(self, X):
         """float ``[cases, classes]``."""
@@ -139,15 +167,15 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator):
     def __getstate__(self):
         state = dict(super().__getstate__())
         if task := state.pop("task_", None):
-            state["task"] = task.config, task.vocabulary.to_json(), task.weights()
+            state["task"] = task.config, task.vocabulary.to_json(), task.weights(), task.card
         return state
 
     def __setstate__(self, state):
         stored = state.pop("task", None)
         super().__setstate__(state)
         if stored:
-            config, vocabulary, weights = stored
-            self.task_ = SequenceClassifier(config, SequenceVocabulary.from_json(vocabulary))
+            config, vocabulary, weights, card = stored
+            self.task_ = SequenceClassifier(config, SequenceVocabulary.from_json(vocabulary), card)
             self.task_.set_weights(weights)
 
 
