@@ -17,6 +17,11 @@ So is such a list alone, a Parquet table, a pattern or list of images, or ``tfds
 public set with an image and captions. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.data import listed
@@ -28,6 +33,14 @@ from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
 from zoo.images.photos import photo_as_jpeg, read_photo
 from zoo.text.normalise import language_of, normalise_caption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from zoo.data.listed import Kind
+    from zoo.files import FileList
 
 KIND = listed.Kind(
     noun="caption",
@@ -52,25 +65,25 @@ class CaptionCorpus(LocalCorpus):
     """
 
     @property
-    def features(self):
+    def features(self) -> dict[str, Any]:
         return {
             "image": tfds.features.Tensor(shape=(), dtype=tf.string),
             "text": tfds.features.Text(),
             "name": tfds.features.Text(),
         }
 
-    def __init__(self, path, size, kind=KIND):
+    def __init__(self, path: str | os.PathLike, size: int, kind: Kind = KIND) -> None:
         super().__init__(path)
         self.size, self.kind = size, kind
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, Any]]:
         def read(data, name):
             return photo_as_jpeg(data, self.size, name=name)
 
         for name, image, captions in read_captioned(self.path, read, self.skipped, self.kind):
             yield {"image": image, "text": "\n".join(captions), "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         wanted = "give images and captions.csv, whose first line is image,caption"
         return listed.unusable(self.path, self.kind, "captioned images", reason, wanted)
 
@@ -90,24 +103,24 @@ class CaptionSamples(CaptionedSamples):
     size = None  # side of the images in pixels; `load_captions` makes a class for each
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> CaptionCorpus:
         return CaptionCorpus(path, cls.size, KIND.naming(cls.named))
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path | FileList, str]:
         return listed.located(path, KIND.naming(cls.named)) or super().locate(path)
 
     @classmethod
-    def stored(cls, sample):
+    def stored(cls, sample: dict[str, Any]) -> dict[str, Any]:
         # By default TensorFlow decodes JPEGs less exactly than Pillow.
         image = tf.io.decode_jpeg(sample["image"], channels=3, dct_method="INTEGER_ACCURATE")
         return sample | {"image": tf.ensure_shape(image, (cls.size, cls.size, 3))}
 
     @classmethod
-    def uniform(cls, builder):
+    def uniform(cls, builder: Any) -> Callable:
         return _public(builder, cls.size)
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[np.ndarray], list[list[str]]]]:
         """Iterate over ``(images, references)``: lists of up to ``size`` uint8 arrays and lists of str."""
         for batch in self._batches(size):
             texts = [sample["text"].decode() for sample in batch]
@@ -163,7 +176,10 @@ def _joined(captions):
     return "\n".join(filter(None, captions)).encode()
 
 
-def load_captions(corpora, only=None, progress=False, size=224, columns=None):
+def load_captions(
+    corpora: Any, only: str | None = None, progress: bool = False, size: int = 224,
+    columns: dict[str, str] | None = None,
+) -> CaptionSamples:  # fmt: skip
     """Prepare corpora (the first time) and give their images as ``CaptionSamples``.
 
     Args:
@@ -184,6 +200,9 @@ def load_captions(corpora, only=None, progress=False, size=224, columns=None):
 GIVEN = Given(("image", "caption"), "image", KIND.image_columns)
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> CaptionSamples:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     return load_captions(corpora, only, progress, config["image_size"], columns)

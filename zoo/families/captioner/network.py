@@ -7,8 +7,12 @@ The way of an image: uint8 RGB -> the encoder's grid of features ``[rows, column
 the next word, with the words before as given (``network``), or as found or drawn (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -23,6 +27,9 @@ from zoo.layers import KINDS
 from zoo.layers.describing import SEEN_AT, DescribingDecoder
 from zoo.layers.encoders import PIXELS, Preprocess, make_encoder
 from zoo.text.words import Words
+
+if TYPE_CHECKING:
+    from zoo.layers.next_token import NextToken
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Captioner(Describer):
     Config = CaptionerConfig
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         self.tunes_encoder, self.tunes_norms, self.tunes_from, self.drops = False, False, None, True
         self.encoder = make_encoder(config.encoder, config.image_size)
@@ -120,7 +127,7 @@ class Captioner(Describer):
     # === Decoding ===
 
     @property
-    def sees(self):
+    def sees(self) -> tuple[TensorSpec, ...]:
         return (
             TensorSpec(
                 "image",
@@ -131,19 +138,19 @@ class Captioner(Describer):
         )
 
     @property
-    def places(self):
+    def places(self) -> tuple[int, int]:
         return self.encoder.output.shape[1:3]
 
-    def looks(self, weights):
+    def looks(self, weights: Any) -> Any:
         return ops.reshape(weights, (-1, ops.shape(weights)[1], *self.places))
 
-    def seen(self, inputs):
+    def seen(self, inputs: Any) -> tuple[Any, Any]:
         """The regions of images of any size; all of them count."""
         image, size = inputs["image"], self.config.image_size
         image = ops.image.resize(ops.cast(image, "float32"), (size, size), interpolation="bilinear")
         return self._regions(self._see(image)), None
 
-    def sees_example(self, batch, seed):
+    def sees_example(self, batch: int, seed: int) -> dict[str, np.ndarray]:
         random = np.random.default_rng(seed)
         side = self.config.image_size
         shape = (side, side) if seed % 2 else tuple(random.integers(side // 2, 2 * side, 2))
@@ -155,7 +162,7 @@ class Captioner(Describer):
 
     # === Training ===
 
-    def training_model(self):
+    def training_model(self) -> NextToken:
         """What is to be trained with its cross-entropy, for ``fit`` on the pipeline's batches."""
         self.encoder.trainable = self.tunes_encoder
         names = [layer.name for layer in self.encoder.layers]
@@ -167,7 +174,7 @@ class Captioner(Describer):
         return super().training_model()
 
     @property
-    def learns(self):
+    def learns(self) -> keras.Model:
         return self.network if self.tunes_encoder else self._telling
 
     @functools.cached_property
@@ -182,7 +189,7 @@ class Captioner(Describer):
         return lambda image: np.asarray(see({"image": image[None]})["features"])[0].astype("float16")
 
     @functools.cached_property
-    def draw(self):
+    def draw(self) -> Callable:
         """A compiled function that draws captions from features of images, the same number for each.
 
         It takes a dict of ``features``, float32 ``[batch, rows, columns, depth]``, ``noise``, float32
@@ -204,7 +211,7 @@ class Captioner(Describer):
         noise = TensorSpec("noise", "float32", ("captions", "steps", words))
         return compiled(self.network, drawn, [features, noise, TensorSpec("temperature", "float32", ())])
 
-    def encode_seen(self, sample):
+    def encode_seen(self, sample: dict[str, Any]) -> dict[str, Any]:
         """The ``image``, or its ``features`` in float16, where those are what is learned from."""
         import tensorflow as tf
 
@@ -213,16 +220,16 @@ class Captioner(Describer):
         features = tf.numpy_function(self._features, [sample["image"]], tf.float16, stateful=False)
         return {"features": tf.ensure_shape(features, self.encoder.output.shape[1:])}
 
-    def collate_seen(self, batch, round_to):
+    def collate_seen(self, batch: dict[str, Any], round_to: int) -> dict[str, Any]:
         seen = "image" if "image" in batch else "features"
         return {seen: batch[seen]}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """Mirrors, crops and lights images anew; features are as they are."""
         return sample | {"image": vary_image(sample["image"], seed)} if "image" in sample else sample
 
 
-def vary_image(image, seed):
+def vary_image(image: Any, seed: Any) -> Any:
     """A training image, mirrored in every second case, cut to 80 to 100 % of each side, lit differently.
 
     Args:

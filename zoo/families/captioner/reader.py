@@ -10,12 +10,20 @@
     reader.picture(paths, "sheet.png")
 """
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from PIL import Image
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo.contract.descriptions import DescribingReader
 from zoo.images.photos import read_photo
+
+if TYPE_CHECKING:
+    from zoo.contract.descriptions import Caption
 
 
 class CaptionReader(DescribingReader):
@@ -28,17 +36,17 @@ class CaptionReader(DescribingReader):
     single, axes = DescribingReader.single | np.ndarray | Image.Image, 3
     plot_help = "the images with their captions; of one image, what was looked at for each word"
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._size = self.config["image_size"]
 
-    def read(self, item, name):
+    def read(self, item: Any, name: str) -> np.ndarray:
         return read_photo(item, self._size, name)
 
-    def batch(self, seen):
+    def batch(self, seen: list[np.ndarray]) -> dict[str, np.ndarray]:
         return {"image": np.stack(seen)}
 
-    def sheet(self, seen, found, path):
+    def sheet(self, seen: list[np.ndarray], found: list[Caption], path: str | os.PathLike) -> None:
         from zoo.plots.sheets import attention_sheet, contact_sheet
 
         if len(found) == 1 and found[0].words and found[0].attention is not None:

@@ -5,13 +5,21 @@ CIDEr-D, by REINFORCE. What a drawn caption is measured against is the mean of t
 image (Luo 2020, "A Better Variant of Self-Critical Sequence Training"), so that no caption need be searched.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from zoo.metrics.captions import CiderD
+
+if TYPE_CHECKING:
+    from zoo.data.pipeline import Pipeline
+    from zoo.families.captioner.network import Captioner
 
 MAX_LENGTH = 20  # words of a caption that is drawn, its end included
 
@@ -29,7 +37,10 @@ class SelfCritical:
             longer they are, and what it learns is to say little.
     """
 
-    def __init__(self, task, data, references, draws=5, temperature=1.0):
+    def __init__(
+        self, task: Captioner, data: Pipeline, references: Sequence[Sequence[str]], draws: int = 5,
+        temperature: float = 1.0,
+    ) -> None:  # fmt: skip
         self.task, self.data, self.draws, self.temperature = task, data, draws, temperature
         self.count, self.steps = data.count, data.steps
         words = task.vocabulary
@@ -38,7 +49,7 @@ class SelfCritical:
             [[(*words.encode(caption), words.END) for caption in several] for several in references]
         )
 
-    def epoch(self, epoch, seed=0, augment=True):
+    def epoch(self, epoch: int, seed: int = 0, augment: bool = True) -> tf.data.Dataset:
         """The batches of an epoch: ``(inputs, labels, advantages)``, drawn with the weights of the moment.
 
         On JAX those of now draw them all: Keras keeps the weights to itself while it trains.

@@ -7,6 +7,10 @@ distance, as in Khandelwal et al. 2020, "Generalization through Memorization", r
 a state like none before leaves the network's probabilities as they are.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from keras import ops
 
 
@@ -19,10 +23,12 @@ class ContinuousCache:
         sharpness: how fast that falls: ``weight * exp(-sharpness * squared distance)``.
     """
 
-    def __init__(self, size, weight, sharpness):
+    def __init__(self, size: int, weight: float, sharpness: float) -> None:
         self.size, self.weight, self.sharpness = size, weight, sharpness
 
-    def __call__(self, probabilities, hidden, tokens, lengths, rows):
+    def __call__(
+        self, probabilities: Any, hidden: Any, tokens: Any, lengths: Any, rows: Any
+    ) -> tuple[Any, Any]:
         """Read a piece of each text.
 
         Args:

@@ -10,7 +10,12 @@ A corpus is one of these:
 Texts are UTF-8 and stay as they are, every blank, tab and line end in its place.
 """
 
+from __future__ import annotations
+
+import os
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,11 +40,11 @@ class TextCorpus(LocalCorpus):
         columns: ``{"text": name}`` of tables, where it is not among ``COLUMNS``; or None.
     """
 
-    def __init__(self, path, columns=None):
+    def __init__(self, path: str | os.PathLike, columns: dict[str, str] | None = None) -> None:
         super().__init__(path)
         self.columns = columns
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, Any]]:
         if self.path.is_file() and _TABLE.fullmatch(self.path.name):
             yield from self._rows(self.path)
             return
@@ -68,7 +73,7 @@ class TextCorpus(LocalCorpus):
         for _, line, row in table.pick(COLUMNS, named=self.columns, literal=["text"]):
             yield {"name": f"{folder}{line:06d}", "text": row["text"]}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         return UserError(f"{self.path}: there is no text in it ({reason}); give a file or folder with text.")
 
 
@@ -87,34 +92,36 @@ class Texts(TextSamples):
     named = None  # columns that a person named
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> TextCorpus:
         return TextCorpus(path, cls.named)
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> Callable:
         key = feature_of(builder, tfds.features.Text, COLUMNS["text"], "text")
         return lambda sample: {"text": sample[key], "name": ""}
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list:
         return []
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, Sequence[str]]:
         return {"text": self.texts}
 
-    def joined(self):
+    def joined(self) -> str:
         """All as one text."""
         return joined(self.texts)
 
 
-def joined(texts):
+def joined(texts: Iterable[str]) -> str:
     """Texts one after another; to a last line without an end, one is added."""
     ended = [text if text.endswith("\n") else f"{text}\n" for text in texts[:-1]]
     return "".join([*ended, *texts[-1:]])
 
 
-def load_texts(corpora, only=None, progress=False, columns=None):
+def load_texts(
+    corpora: Any, only: str | None = None, progress: bool = False, columns: dict[str, str] | None = None
+) -> Texts:
     """Prepare corpora (the first time) and give their ``Texts``.
 
     Args:
@@ -146,14 +153,14 @@ class Streams:
         count: characters an epoch.
     """
 
-    def __init__(self, rows, batch_size, chunk):
+    def __init__(self, rows: np.ndarray, batch_size: int, chunk: int) -> None:
         self.rows = np.asarray(rows, np.int32)
         self.chunk = min(chunk, len(self.rows))
         self.streams = min(batch_size, len(self.rows) // self.chunk)
         self.steps = len(self.rows) // (self.streams * self.chunk)
         self.count = self.steps * self.streams * self.chunk
 
-    def epoch(self, epoch, seed=0, augment=True):
+    def epoch(self, epoch: int, seed: int = 0, augment: bool = True) -> tf.data.Dataset:
         """The batches of one epoch, the same for the same ``seed`` and ``epoch``.
 
         Args:
@@ -179,6 +186,9 @@ class Streams:
 GIVEN = Given(("text",))
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Texts:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     return load_texts(corpora, only, progress, columns)

@@ -12,7 +12,10 @@ Where text is scored, a cache may look back further (`zoo.families.char_lm.cache
 again what they said before. Text is written without it, or it would go on copying itself.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -80,7 +83,7 @@ class CharLm(Task):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         self._embed = layers.Embedding(len(self.vocabulary), config.embedding, name="embedding")
         self._drop = layers.Dropout(config.dropout, name="dropout")
@@ -105,7 +108,7 @@ class CharLm(Task):
         return keras.Model(inputs, outputs, name=self.name)
 
     @property
-    def state_shape(self):
+    def state_shape(self) -> tuple[int, int]:
         """See ``zoo.families.char_lm.reader.state_shape``."""
         return state_shape(dataclasses.asdict(self.config))
 
@@ -134,7 +137,7 @@ class CharLm(Task):
     # === Decoding ===
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         inputs = (
             TensorSpec("tokens", "int32", ("batch", "time"), "token ids of a piece of each text; 0 pads"),
             TensorSpec("lengths", "int32", ("batch",), "how many tokens of the piece count, 0 or more"),
@@ -234,7 +237,7 @@ class CharLm(Task):
 
     # === Training ===
 
-    def scale_logits(self, factor):
+    def scale_logits(self, factor: float) -> None:
         """Multiply all logits: below 1 the model is less sure. Not with ``tied_embeddings``.
 
         Raises:
@@ -245,7 +248,7 @@ class CharLm(Task):
         for weight in (self._logits.kernel, self._logits.bias):
             weight.assign(weight * factor)
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its cross-entropy, for ``fit`` on ``zoo.families.char_lm.corpus.Streams``."""
         return CarriedStates(self.network)
 
@@ -260,13 +263,13 @@ class CarriedStates(NextToken):
         states: float32 ``[streams, states, units]``, made for as many streams as the first batch has.
     """
 
-    def build(self, shapes):
+    def build(self, shapes: Any) -> None:
         shape = shapes["tokens"][0], *self.network.output["states"].shape[1:]
         self.states = self.add_weight(
             shape=shape, initializer="zeros", dtype="float32", trainable=False, name="states"
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         states = ops.where(inputs["fresh"][:, None, None], 0.0, self.states.value)
         found = self.network({"tokens": inputs["tokens"], "states": states}, training=training)
         if training:

@@ -9,11 +9,15 @@
     reader(["ROMEO:\\n", "JULIET:\\n"], length=100)         # list of str
 """
 
+from __future__ import annotations
+
 import collections
 import concurrent.futures
 import dataclasses
 import math
 import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +25,9 @@ from zoo.contract.options import SEED, TEMPERATURE, TOP_K, Option, checked_sampl
 from zoo.contract.reader import Metric, Reader
 from zoo.errors import UserError
 from zoo.text.plain import Characters
+
+if TYPE_CHECKING:
+    from zoo.families.char_lm.corpus import Texts
 
 LENGTH = 500  # characters that are written unless told otherwise
 STEPS = 32  # characters written at a time
@@ -32,7 +39,7 @@ STATES = 1 << 24  # or fewer where a cache makes their states larger: numbers in
 UNICODE = 0x110000 - 0x800  # characters that there may be: all code points but surrogates
 
 
-def state_shape(config):
+def state_shape(config: dict[str, Any]) -> tuple[int, int]:
     """``(states, units)``: of each layer its output and, of an LSTM, its cell, the first layer first; then
     those of the cache, if there is one, see ``zoo.families.char_lm.cache``."""
     cache, units = config.get("cache", 0), config["units"]
@@ -54,11 +61,11 @@ class Continuation:
     score: float
 
     @property
-    def confidence(self):
+    def confidence(self) -> float:
         """The mean probability of its characters (geometric), 0 to 1."""
         return math.exp(self.score / len(self.text)) if self.text else 0.0
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         about = {"prompt": self.prompt, "text": self.text, "score": round(self.score, 4)}
         return about | {"confidence": round(self.confidence, 4)}
@@ -91,7 +98,7 @@ class TextGenerator(Reader):
         Metric("nats_per_character", "nats per character", "{:.3f}"),
     )
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._beginning = np.zeros((1, *state_shape(self.config)), np.float32)
         self._context = max(CONTEXT, self.config.get("cache", 0))
@@ -99,7 +106,10 @@ class TextGenerator(Reader):
 
     # === Writing ===
 
-    def write(self, prompt="", length=LENGTH, temperature=1.0, top_k=None, seed=None):
+    def write(
+        self, prompt: str = "", length: int = LENGTH, temperature: float = 1.0, top_k: int | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:  # fmt: skip
         """Iterate over str: how the model goes on from a prompt, ``STEPS`` characters at a time.
 
         Args:
@@ -118,8 +128,9 @@ class TextGenerator(Reader):
         return (text for text, _ in self._write(self._encode(prompt), sampling))
 
     def stream(
-        self, prompts, errors="raise", progress=False, length=LENGTH, temperature=1.0, top_k=None, seed=None
-    ):
+        self, prompts: Any, errors: str = "raise", progress: bool = False, length: int = LENGTH,
+        temperature: float = 1.0, top_k: int | None = None, seed: int | None = None,
+    ) -> Iterator[Continuation | UserError]:  # fmt: skip
         """Iterate over the ``Continuation`` of each prompt as they come, without a bar: writing shows itself.
 
         Args:
@@ -190,7 +201,7 @@ class TextGenerator(Reader):
 
     # === Scoring ===
 
-    def score(self, text):
+    def score(self, text: str) -> np.ndarray:
         """The cost of each character, given all before it, in nats: float64 ``[characters]``.
 
         The first one's is given nothing. An unknown character costs that there is one and, so that the costs
@@ -227,7 +238,7 @@ class TextGenerator(Reader):
         each = zip(nats, starts - begins, ends - begins, strict=True)
         return np.concatenate([row[first:last] for row, first, last in each])
 
-    def evaluate(self, corpus, progress=False, **sampling):
+    def evaluate(self, corpus: Texts, progress: bool = False, **sampling: Any) -> dict[str, Any]:
         """What ``evaluate_text_model`` gives.
 
         Raises:
@@ -237,7 +248,7 @@ class TextGenerator(Reader):
             raise UserError("a text is scored as it is; leave out temperature, top-k and seed")
         return evaluate_text_model(self.score, self.vocabulary, corpus, progress)
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         unknown = "none"
         if report["unknown_characters"]:
             listed = " ".join(f"{c!r}×{count}" for c, count in report["unknown_characters"].items())
@@ -252,7 +263,9 @@ class TextGenerator(Reader):
         ]
 
 
-def evaluate_text_model(score, vocabulary, corpus, progress=False):
+def evaluate_text_model(
+    score: Callable[[str], np.ndarray], vocabulary: Characters, corpus: Texts, progress: bool = False
+) -> dict[str, Any]:
     """Bits per character of a function that says what each character of a text costs, over a whole corpus.
 
     Args:

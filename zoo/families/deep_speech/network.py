@@ -9,7 +9,10 @@ The way of a recording: audio ``[samples]`` -> log-mel spectrogram, 10 ms a fram
 apart -> class scores (``network``, which begins with the audio) -> characters with times (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -21,6 +24,9 @@ from zoo.contract.serving import Serving, TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, SimpleRNN, make_recurrent
 from zoo.layers.spectrogram import LogMelSpectrogram, SpecAugment
+
+if TYPE_CHECKING:
+    from zoo.data.speech import Speech
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +101,7 @@ class DeepSpeechConfig:
             raise ValueError(f"units are those of layers 1, 2 and 3, not {self.units!r}")
 
     @property
-    def samples_per_frame(self):
+    def samples_per_frame(self) -> int:
         """Samples from one output frame of the network to the next."""
         return self.hop * self.stride * self.subsampling
 
@@ -112,12 +118,12 @@ class DeepSpeech(Recognizer):
     splicer = None
 
     @property
-    def rounded(self):
+    def rounded(self) -> dict[str, int]:
         return {"samples": 2 * self.config.sampling_rate}
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         audio = keras.Input((None,), name="audio")
         audio_lengths = keras.Input((), dtype="int32", name="audio_lengths")
@@ -168,7 +174,7 @@ class DeepSpeech(Recognizer):
         start = keras.initializers.OrthogonalInitializer(0.95)
         return SimpleRNN(units, activation=ClippedRelu(self.config.clip), recurrent_initializer=start)
 
-    def frames(self, samples):
+    def frames(self, samples: Any) -> Any:
         """Frames that the network makes of so many samples: an int, an array or a tensor, as given."""
         return self._logit_frames(self.spectrogram.frames(samples))
 
@@ -177,17 +183,17 @@ class DeepSpeech(Recognizer):
         windows = (frames + self.config.stride - 1) // self.config.stride
         return (windows + self.config.subsampling - 1) // self.config.subsampling
 
-    def logit_lengths(self, inputs):
+    def logit_lengths(self, inputs: dict[str, Any]) -> Any:
         return self.frames(inputs["audio_lengths"])
 
     # === Decoding ===
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         return self.network.get_layer("layer_4"), "call"
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         inputs = (
             TensorSpec(
                 "audio",
@@ -255,11 +261,11 @@ class DeepSpeech(Recognizer):
 
     # === Training ===
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it: ``audio`` int16, and ``labels``."""
         return {"audio": sample["audio"], "labels": self.encode_labels(sample["text"])}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """A sample as another speaker in another room might say it, or phrases of several samples."""
         from zoo.audio.augment import augment_speech
 
@@ -267,16 +273,16 @@ class DeepSpeech(Recognizer):
             sample = self.splicer.sometimes(sample, seed)
         return sample | {"audio": augment_speech(sample["audio"], seed, self.config.sampling_rate)}
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         """Samples: what buckets go by."""
         import tensorflow as tf
 
         return tf.size(sample["audio"])
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Speech) -> np.ndarray:
         return corpus.lengths
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         import tensorflow as tf
 

@@ -1,9 +1,22 @@
 """The picture of how a recording was heard."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(title, audio, log_probs, step, vocabulary, characters, words, rate):
+    from zoo.text.characters import Vocabulary
+
+
+def draw(
+    title: str, audio: np.ndarray, log_probs: np.ndarray, step: float, vocabulary: Vocabulary,
+    characters: Sequence, words: Sequence, rate: int,
+) -> Figure:  # fmt: skip
     """Draws waveform, spectrogram, probabilities of the characters, and the words under their times.
 
     Args:

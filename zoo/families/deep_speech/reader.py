@@ -10,6 +10,8 @@
 Recordings longer than ``LIMIT`` are cut at pauses while they are read, so that none is ever in memory whole.
 """
 
+from __future__ import annotations
+
 import collections
 import concurrent.futures
 import contextlib
@@ -18,6 +20,8 @@ import math
 import os
 import time
 import typing
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +36,11 @@ from zoo.formats.subtitles import Srt, Vtt
 from zoo.metrics.text import evaluate_reader
 from zoo.plots.drawing import save
 from zoo.text.characters import Vocabulary
+
+if TYPE_CHECKING:
+    from zoo.data.speech import Speech
+    from zoo.decoding.ctc_words import WordSearch
+    from zoo.text.ngrams import LanguageModel
 
 WINDOW = 600  # seconds of audio held in memory and sorted by length at a time
 FIRST = 60  # seconds of those that are read first, so that there soon is something to see
@@ -65,7 +74,7 @@ class Transcript:
     words: list
     seconds: float
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         words = [
             {"word": w, "start": round(s, 3), "end": round(e, 3), "confidence": round(c, 4)}
@@ -100,17 +109,19 @@ class SpeechReader(OfLanguageModel, SpellingReader):
     formats = SpellingReader.formats | {"srt": Srt, "vtt": Vtt}
     plots, plot_help = "one", "waveform, spectrogram, characters over time and words"
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._labels = {character: i + 1 for i, character in enumerate(self.vocabulary.characters)}
         samples = self.config["hop"] * self.config["stride"] * self.config.get("subsampling", 1)
         self.rate = self.config["sampling_rate"]  # of what the network hears
         self._seconds = samples / self.rate  # per frame of the output
 
-    def several(self, inputs):
+    def several(self, inputs: Any) -> Iterable:
         return [inputs] if _is_pair(inputs) else super().several(inputs)
 
-    def stream(self, inputs, errors="raise", progress=False, **decoding):
+    def stream(
+        self, inputs: Any, errors: str = "raise", progress: bool = False, **decoding: Any
+    ) -> Iterator[Transcript | UserError]:
         """Iterate over the ``Transcript`` of each recording, each as soon as it is there.
 
         Args:
@@ -162,7 +173,11 @@ class SpeechReader(OfLanguageModel, SpellingReader):
             self._read(window, search, pool, bar)
             yield from _finished(waiting, bar)
 
-    def search(self, decoder=None, language_model=None, alpha=None, beta=None, beam_width=None, hot_words=()):
+    def search(
+        self, decoder: str | None = None, language_model: LanguageModel | str | os.PathLike | None = None,
+        alpha: float | None = None, beta: float | None = None, beam_width: int | None = None,
+        hot_words: Sequence[str] = (),
+    ) -> WordSearch | None:  # fmt: skip
         """How to get from probabilities to words.
 
         Args:
@@ -255,7 +270,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
     # === Picture ===
 
-    def picture(self, item, path, **decoding):
+    def picture(self, item: Any, path: str | os.PathLike, **decoding: Any) -> None:
         """Draws how a recording was heard: waveform, spectrogram, probabilities of the characters, words.
 
         Args:
@@ -283,7 +298,10 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
     # === Figures ===
 
-    def evaluate(self, corpus, progress=False, same=(), judged=None, **decoding):
+    def evaluate(
+        self, corpus: Speech, progress: bool = False, same: Sequence[tuple[str, str]] = (),
+        judged: dict | None = None, **decoding: Any,
+    ) -> dict[str, Any]:  # fmt: skip
         """What ``zoo.metrics.text.evaluate_reader`` gives, and the ``decoder``, and how fast it is.
 
         ``seconds`` is the length of the audio, ``times_real_time`` how many times as fast it was read.
@@ -306,7 +324,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         report = evaluate_reader(read, self.vocabulary, corpus, progress, same, words, judged)
         return report | {"seconds": heard, "decoder": decoder, "times_real_time": heard / spent}
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         rows = super().rows(report)
         after = [name for name, _ in rows].index("skipped") + 1
         speed = f"{report['seconds']:.0f} s of audio, read {report['times_real_time']:.0f} times as fast"

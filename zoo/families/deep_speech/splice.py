@@ -5,13 +5,22 @@ another order it understands the very same words worse. Joined anew each time (L
 Aligned Data Augmentation for Sequence-to-Sequence ASR"), there is nothing to remember but the words.
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.audio.files import pad_audio
 from zoo.decoding.ctc import align
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.contract.task import Task
+    from zoo.data.speech import Speech
+    from zoo.families.deep_speech.network import DeepSpeechConfig
 
 PHRASE = 4  # words of the longest phrase
 FADE = 0.01  # seconds in which one phrase goes over into the next
@@ -47,7 +56,9 @@ class Splicer:
             one like it is drawn.
     """
 
-    def __init__(self, utterances, blank, share, rate=16000, repeats=1):
+    def __init__(
+        self, utterances: list, blank: int, share: float, rate: int = 16000, repeats: int = 1
+    ) -> None:
         self.utterances, self.blank, self.share = utterances, blank, share
         self._shown = np.repeat(np.arange(len(utterances)), repeats)
         self._fade = round(FADE * rate)
@@ -56,7 +67,7 @@ class Splicer:
             self._same.setdefault(utterance.speaker, []).append(number)
 
     @classmethod
-    def align(cls, task, corpus, share):
+    def align(cls, task: Task, corpus: Speech, share: float) -> Splicer:
         """Find the words of a corpus with a model that understands it.
 
         Args:
@@ -89,7 +100,7 @@ class Splicer:
             )
         return cls(utterances, blank, share, task.config.sampling_rate, repeats)
 
-    def draw(self, seed):
+    def draw(self, seed: Any) -> tuple[np.ndarray, np.ndarray]:
         """One new utterance, of as many words as a recorded one: int16 ``[samples]``, int32 rows."""
         random = np.random.default_rng(seed)
         like = self.utterances[self._shown[random.integers(len(self._shown))]]
@@ -112,7 +123,7 @@ class Splicer:
         middle = audio[len(audio) - fade :] * (1 - rise) + phrase[:fade] * rise
         return np.concatenate([audio[: len(audio) - fade], middle, phrase[fade:]])
 
-    def sometimes(self, sample, seed):
+    def sometimes(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """A sample in tf.data, ``audio`` and ``labels``, or one drawn instead; ``seed`` int ``[2]``."""
         import tensorflow as tf
 
@@ -125,7 +136,9 @@ class Splicer:
         return tf.cond(chance < self.share, drawn, lambda: sample)
 
 
-def find_words(audio, labels, log_probs, blank, config):
+def find_words(
+    audio: np.ndarray, labels: Sequence[int], log_probs: np.ndarray, blank: int, config: DeepSpeechConfig
+) -> tuple | None:
     """Where words of a recording begin: where it is quietest between their characters' frames.
 
     Args:

@@ -1,11 +1,17 @@
 """Augmentation of ink in tf.data: the same written by another hand."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from zoo.families.ink.network import InkConfig
 
-def vary(points, config, seed):
+
+def vary(points: Any, config: InkConfig, seed: Any) -> Any:
     """A random variant of ink.
 
     Args:

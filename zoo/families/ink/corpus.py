@@ -5,9 +5,14 @@ text is told in them, or stands in ``NAME.gt.txt`` or ``NAME.txt`` beside. Sampl
 ``WRITER/NAME``, so that writers are held out whole. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+from __future__ import annotations
+
 import json
+import os
 import posixpath
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -23,6 +28,9 @@ from zoo.formats.tables import check_named
 from zoo.text.files import decode_text
 from zoo.text.normalise import normalise
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _UNKNOWN = ("", "unknown", "none", "n/a", "?")  # writers of whom nothing is known
 _ENDS = tuple(suffix + end for suffix in SUFFIXES for end in ("", ".gz"))
 
@@ -31,14 +39,14 @@ class InkCorpus(LocalCorpus):
     """Reads one local corpus: ``points``, ``text`` and ``name`` of each ink; see ``LocalCorpus``."""
 
     @property
-    def features(self):
+    def features(self) -> dict[str, Any]:
         return {
             "points": tfds.features.Tensor(shape=(None, 3), dtype=np.float32, encoding="bytes"),
             "text": tfds.features.Text(),
             "name": tfds.features.Text(),
         }
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, np.ndarray | str]]:
         found, taken = list(self._drawn()), set()
         divided = are_divided([text for _, _, text in found])
         for name, points, text in found:
@@ -87,7 +95,7 @@ class InkCorpus(LocalCorpus):
                 prefix = "" if writer.lower() in _UNKNOWN else f"{writer}/"
                 yield prefix + name, points, " ".join(normalise(text).split())
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         return UserError(
             f"{self.path}: no ink in it could be used ({reason}); give InkML, .xopp, JSON or UNIPEN with the "
             "text in it, or in NAME.gt.txt beside."
@@ -125,35 +133,35 @@ class Inks(Samples):
     version = 2
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> InkCorpus:
         return InkCorpus(path)
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path, str]:
         found, label = super().locate(path)
         ends = "|".join(re.escape(end) for end in _ENDS)
         return found, re.sub(rf"(?i)({ends})$", "", label)
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> NoReturn:
         raise UserError(f"tfds:{builder.name} is not known to have pen strokes; give files of them.")
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list[int]:
         return [len(sample["points"])]
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[np.ndarray], list[str]]]:
         """Iterate over ``(points, texts)``, up to ``size``: float32 arrays ``[points, 3]`` and str."""
         for batch in self._batches(size):
             yield [sample["points"] for sample in batch], [sample["text"].decode() for sample in batch]
 
-    def padded(self, size):
+    def padded(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Iterate over batches of points: float32 ``[batch, points, 3]`` and int32 ``[batch]``, in order."""
         for points, _ in self.chunks(size):
             yield pad(points)
 
 
-def load_inks(corpora, only=None, progress=False):
+def load_inks(corpora: Any, only: str | None = None, progress: bool = False) -> Inks:
     """Prepare corpora (the first time) and give their inks as ``Inks``.
 
     Args:
@@ -184,7 +192,10 @@ def _write(folder, rows, about, config):
 GIVEN = Given(("ink", "text"), "ink", write=_write)
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Inks:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration.
 
     Raises:

@@ -9,9 +9,13 @@ The way of ink: points -> level ink of one size -> samples of its path at equal 
 (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -24,6 +28,9 @@ from zoo.contract.serving import Serving, TensorSpec
 from zoo.decoding.ctc import greedy_decode
 from zoo.families.ink.vocabulary import InkVocabulary
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
+
+if TYPE_CHECKING:
+    from zoo.families.ink.corpus import Inks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +83,7 @@ class InkConfig:
             raise ValueError("step is above 0 and at most 1, air from 0 to 1, hold 1 or more.")
 
     @property
-    def stride(self):
+    def stride(self) -> int:
         """Samples from one output frame to the next."""
         return math.prod(self.strides)
 
@@ -90,7 +97,7 @@ class Ink(Recognizer):
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
 
-    def preprocess(self, points, lengths, round_to=1):
+    def preprocess(self, points: Any, lengths: Any, round_to: int = 1) -> tuple[Any, Any, Any]:
         """``zoo.families.ink.normalise.sample_path`` as configured.
 
         Returns:
@@ -104,7 +111,7 @@ class Ink(Recognizer):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         from zoo.families.ink.normalise import FEATURES
 
         config = self.config
@@ -129,11 +136,11 @@ class Ink(Recognizer):
     # === Serving ===
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         return self.network.get_layer(f"lstm_{len(self.config.units) - 1}"), "call"
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         inputs = (
             TensorSpec(
                 "points",
@@ -171,7 +178,7 @@ class Ink(Recognizer):
         logits = self.network({"samples": samples, "lengths": lengths}, training=False)
         return self.answer(logits, lengths, places)
 
-    def answer(self, logits, lengths, places):
+    def answer(self, logits: Any, lengths: Any, places: Any) -> dict[str, Any]:
         """What is served: ``at`` is the place in the middle of each frame, among the points."""
         stride = self.config.stride
         frames = self.frames(lengths)
@@ -206,7 +213,7 @@ class Ink(Recognizer):
         return {name: np.asarray(value) for name, value in found.items()}
 
     @functools.cached_property
-    def compiled_serve(self):
+    def compiled_serve(self) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
         if keras.backend.backend() == "tensorflow":
             return super().compiled_serve
 
@@ -222,23 +229,23 @@ class Ink(Recognizer):
 
     # === Training ===
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it: ``points`` and ``labels``."""
         return {"points": sample["points"], "labels": self.encode_labels(sample["text"])}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """The same ink as another hand might have written it."""
         from zoo.families.ink.augment import vary
 
         return sample | {"points": vary(sample["points"], self.config, seed)}
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         """Samples of the path: what buckets go by."""
         import tensorflow as tf
 
         return self._counts(sample["points"][None], tf.shape(sample["points"])[:1])[0]
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Inks) -> np.ndarray:
         found = [np.zeros(0, int)]
         for points, lengths in corpus.padded(64):
             found.append(self._counts(points, lengths).numpy().astype(int))
@@ -249,14 +256,14 @@ class Ink(Recognizer):
 
         return sample_counts(points, lengths, self.config.step, self.config.air, self.config.hold)
 
-    def frames(self, length):
+    def frames(self, length: Any) -> Any:
         """Frames that the network makes of so many samples."""
         return -(-length // self.config.stride)
 
-    def logit_lengths(self, inputs):
+    def logit_lengths(self, inputs: dict[str, Any]) -> Any:
         return self.frames(ops.cast(inputs["lengths"], "int32"))
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         samples, lengths, _ = self.preprocess(batch["points"], batch["point_lengths"], round_to)
         labels = {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}

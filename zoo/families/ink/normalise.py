@@ -5,6 +5,10 @@ The pen's path is followed from the first point to the last, in the air from one
 for the steps; here the distance of samples, not their time, is made equal).
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import tensorflow as tf
 
 FEATURES = 6  # of a sample: see ``sample_path``
@@ -12,7 +16,7 @@ STROKE = 0.4  # times the mean length of strokes: ink is at least taken for so h
 WIDE = 3.0, 6.0  # width / height from which ink is made level in part, and fully
 
 
-def normalise_size(points, lengths):
+def normalise_size(points: Any, lengths: Any) -> tuple[Any, Any, Any]:
     """Ink made level, its size 1 and its top left corner 0.
 
     Args:
@@ -65,7 +69,9 @@ def normalise_size(points, lengths):
     return path, long / size, ends
 
 
-def sample_path(points, lengths, step, air, hold, multiple=1):
+def sample_path(
+    points: Any, lengths: Any, step: float, air: float, hold: int, multiple: int = 1
+) -> tuple[Any, Any, Any]:
     """Samples of the pen's path.
 
     Args:
@@ -114,7 +120,7 @@ def sample_path(points, lengths, step, air, hold, multiple=1):
     return features * within[:, :, None], counts, tf.cast(index, tf.float32) + share[:, :, 0]
 
 
-def sample_counts(points, lengths, step, air, hold):
+def sample_counts(points: Any, lengths: Any, step: float, air: float, hold: int) -> Any:
     """How many samples ``sample_path`` takes of each: int32 ``[batch]``."""
     _, long, ends = normalise_size(points, lengths)
     return tf.cast(_along(long, ends, step, air, hold)[1] / step, tf.int32) + 1

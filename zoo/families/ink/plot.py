@@ -1,10 +1,18 @@
 """Ink in the colours of its tokens, and what was read."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import Image, ImageDraw
 
 from zoo.formats.strokes import as_strokes
 from zoo.plots.drawing import open_font, save
+
+if TYPE_CHECKING:
+    from zoo.families.ink.reader import Writing
 
 HEIGHT, WIDTH = 160, 4000  # pixels of the ink, at most
 FONT, MARGIN, PEN = 22, 16, 3  # pixels
@@ -13,7 +21,7 @@ COLOURS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8
 NOBODY = "#b0b0b0"  # of ink where nothing was read
 
 
-def draw(points, writing, path):
+def draw(points: np.ndarray, writing: Writing, path: str | os.PathLike) -> None:
     """Draws ink, each point in the colour of its token, the token below it, as a PNG file.
 
     Args:

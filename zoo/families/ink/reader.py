@@ -5,11 +5,15 @@ found, = reader("formula.inkml", details=True)     # Writing: text, confidence, 
 reader(files, n_best=3, beam_width=10)
 """
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 import math
 import os
 import typing
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +28,10 @@ from zoo.formats.strokes import SUFFIXES, pad, read_ink
 from zoo.metrics.confidence import judge
 from zoo.metrics.text import answers, text_error_rates
 from zoo.text.normalise import normalise
+
+if TYPE_CHECKING:
+    from zoo.families.ink.corpus import Inks
+    from zoo.text.ngrams import LanguageModel
 
 WINDOW = 256  # inks held in memory and sorted by length at a time
 BATCH = 8  # inks read at a time by each thread
@@ -47,7 +55,7 @@ class Token(typing.NamedTuple):
     first: int
     last: int
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         about = {"token": self.token, "confidence": round(self.confidence, 4)}
         return about | {"strokes": list(self.strokes), "first": self.first, "last": self.last}
 
@@ -69,7 +77,7 @@ class Writing:
     tokens: list
     hypotheses: list
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         about = {"text": self.text, "confidence": round(self.confidence, 4)}
         return about | {"tokens": [token.to_json() for token in self.tokens]}
@@ -99,7 +107,9 @@ class InkReader(OfLanguageModel, Reader):
         Metric("exact", "inks read without an error", "{:.2%}"),
     )
 
-    def stream(self, inputs, errors="raise", progress=False, **decoding):
+    def stream(
+        self, inputs: Any, errors: str = "raise", progress: bool = False, **decoding: Any
+    ) -> Iterator[Writing | UserError]:
         """Iterate over the ``Writing`` of each ink.
 
         Args:
@@ -126,7 +136,11 @@ class InkReader(OfLanguageModel, Reader):
             inputs, prepare, answer, WINDOW, errors, desc="reading", unit=" inks", disable=not progress
         )
 
-    def search(self, decoder=None, beam_width=None, n_best=None, language_model=None, alpha=None, beta=None):
+    def search(
+        self, decoder: str | None = None, beam_width: int | None = None, n_best: int | None = None,
+        language_model: LanguageModel | str | os.PathLike | None = None, alpha: float | None = None,
+        beta: float | None = None,
+    ) -> Callable | None:  # fmt: skip
         """How to get from probabilities to tokens.
 
         Args:
@@ -188,7 +202,7 @@ class InkReader(OfLanguageModel, Reader):
             )
         return found
 
-    def align(self, item, text, cost=None):
+    def align(self, item: Any, text: str, cost: Callable | None = None) -> list[Token]:
         """Where each token of a known text stands in ink: the ``Token`` of each that the model knows.
 
         Args:
@@ -224,7 +238,7 @@ class InkReader(OfLanguageModel, Reader):
         confidence = self.sure(math.prod(sure), searched=searched) if sure else 0.0
         return Writing(text, confidence, [tokens[i] for i in order], texts)
 
-    def picture(self, item, path, **decoding):
+    def picture(self, item: Any, path: str | os.PathLike, **decoding: Any) -> None:
         """Draws ink, its strokes in the colours of its tokens, and what was read.
 
         Args:
@@ -241,7 +255,9 @@ class InkReader(OfLanguageModel, Reader):
         (writing,) = self.stream([points], **decoding)
         draw(points, writing, path)
 
-    def evaluate(self, corpus, progress=False, judged=None, **decoding):
+    def evaluate(
+        self, corpus: Inks, progress: bool = False, judged: dict | None = None, **decoding: Any
+    ) -> dict[str, Any]:
         """Error rates on a loaded corpus of ink.
 
         Returns:
@@ -278,7 +294,7 @@ class InkReader(OfLanguageModel, Reader):
             "unknown": dict(sorted(unknown.items(), key=lambda one: -one[1])),
         }
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         rows = [("inks", f"{report['inks']} ({report['tokens']} tokens)"), *super().rows(report)]
         if report["unknown"]:
             listed = " ".join(f"{token}×{count}" for token, count in report["unknown"].items())
@@ -286,7 +302,10 @@ class InkReader(OfLanguageModel, Reader):
         return rows
 
 
-def tokens_of(points, names, sure, frames, at, cost=None):
+def tokens_of(
+    points: np.ndarray, names: Sequence[str], sure: Sequence[float], frames: Sequence, at: np.ndarray,
+    cost: Callable | None = None,
+) -> list[Token]:  # fmt: skip
     """What of the ink each token is: ``Token`` of each.
 
     Args:

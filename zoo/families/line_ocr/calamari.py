@@ -5,7 +5,10 @@ SavedModel ``NAME.ckpt/``, or ``NAME.ckpt.h5`` before version 6. The versions 2 
 to 6 spell the same things in three ways, which become one here.
 """
 
+from __future__ import annotations
+
 import json
+import os
 import re
 from pathlib import Path
 
@@ -39,13 +42,13 @@ _USUAL = {
 }
 
 
-def is_checkpoint(path):
+def is_checkpoint(path: str | os.PathLike) -> bool:
     """Whether a path may be of a checkpoint: its ``.json``, its weights, or what both names begin with."""
     text = str(path)
     return text.lower().endswith(SUFFIXES) or Path(path).is_dir() or Path(f"{text}.json").is_file()
 
 
-def import_checkpoint(path):
+def import_checkpoint(path: str | os.PathLike) -> tuple[LineOcr, bool, str]:
     """The ``LineOcr`` of a checkpoint, whether its weights were in 8 bits, and what it is.
 
     Args:

@@ -14,6 +14,12 @@ So is such a file, a list or the XML of a page alone, a Parquet table, a pattern
 names lie anywhere. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from export.runtime import IMAGE_SUFFIXES
@@ -25,6 +31,14 @@ from zoo.data.samples import LocalCorpus, Samples, feature_of, mapped_text
 from zoo.formats.tables import check_named, with_columns
 from zoo.text.normalise import normalise
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zoo.data.listed import Kind
+    from zoo.data.prepared import Prepared
+    from zoo.errors import UserError
+    from zoo.files import FileList
+
 
 class LineCorpus(LocalCorpus):
     """Reads one local line corpus: ``image``, ``text`` and ``name`` of each line.
@@ -35,22 +49,22 @@ class LineCorpus(LocalCorpus):
     """
 
     @property
-    def features(self):
+    def features(self) -> dict[str, Any]:
         return {
             "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
             "text": tfds.features.Text(),
             "name": tfds.features.Text(),
         }
 
-    def __init__(self, path, kind=KIND):
+    def __init__(self, path: str | os.PathLike, kind: Kind = KIND) -> None:
         super().__init__(path)
         self.kind = kind
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, np.ndarray | str]]:
         for name, pixels, text in read_pairs(self.path, self.skipped, self.kind):
             yield {"image": pixels, "text": text, "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         wanted = f"give images, each with a {TEXT} file of the same name beside it"
         return listed.unusable(self.path, self.kind, "lines", reason, wanted)
 
@@ -72,22 +86,22 @@ class Lines(Samples):
     named = None  # columns that a person named
     suffixes = (*IMAGE_SUFFIXES, TEXT)
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence[Prepared], chosen: Sequence[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.shapes = np.stack([self._numbers(2), self._numbers(3)], axis=1)
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> LineCorpus:
         return LineCorpus(path, KIND.naming(cls.named))
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path | FileList, str]:
         kind = KIND.naming(cls.named)
         found = pages.located(path) or packed.located(path) or listed.located(path, kind)
         return found or super().locate(path)
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> Callable:
         what = "images of lines and their text"
         image = feature_of(builder, tfds.features.Image, [], what)
         text = feature_of(builder, tfds.features.Text, ["text"], what)
@@ -101,16 +115,18 @@ class Lines(Samples):
         return convert
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list[int]:
         return list(sample["image"].shape[:2])
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[np.ndarray], list[str]]]:
         """Iterate over ``(images, texts)``, lists of up to ``size`` uint8 arrays and str."""
         for batch in self._batches(size):
             yield [sample["image"] for sample in batch], [sample["text"].decode() for sample in batch]
 
 
-def load_lines(corpora, only=None, progress=False, columns=None):
+def load_lines(
+    corpora: Any, only: str | None = None, progress: bool = False, columns: dict[str, str] | None = None
+) -> Lines:
     """Prepare corpora (the first time) and give their lines.
 
     Args:
@@ -128,6 +144,9 @@ def load_lines(corpora, only=None, progress=False, columns=None):
 GIVEN = Given(("image", "text"), "image", KIND.image_columns)
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Lines:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     return load_lines(corpora, only, progress, columns)

@@ -1,18 +1,25 @@
 """Models of other tools as tasks: which importer reads a file, and the card."""
 
+from __future__ import annotations
+
 import zoo.silent  # noqa: F401
 
 # isort: split
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.contract.card import today
 from zoo.errors import UserError
 from zoo.families.line_ocr import calamari, kraken, tesseract
 
+if TYPE_CHECKING:
+    from zoo.families.line_ocr.network import LineOcr
+
 _EXECUTABLE = (".pth", ".pt", ".pkl", ".pickle", ".ckpt")
 
 
-def import_model(path, licence):
+def import_model(path: str | os.PathLike, licence: str | None) -> tuple[LineOcr, bool]:
     """A line reader of another tool, and whether its weights were in 8 bits; see ``zoo.registry``.
 
     Raises:

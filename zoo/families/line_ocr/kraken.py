@@ -4,7 +4,10 @@ kraken writes CoreML's ``.mlmodel`` and, from 5 on, ``.safetensors``. Both hold 
 have names, the weights under these, and the codec: which labels each text is written with.
 """
 
+from __future__ import annotations
+
 import json
+import os
 import re
 
 import numpy as np
@@ -28,7 +31,7 @@ _COREML = {  # kind: what its name ends with, what kraken calls its weights
 }
 
 
-def import_kraken(path):
+def import_kraken(path: str | os.PathLike) -> tuple[LineOcr, bool, str]:
     """The ``LineOcr`` of a recogniser, whether its weights were in 8 bits, and what it is.
 
     Args:

@@ -10,10 +10,13 @@ The way of a line: image -> grey -> height-normalised ink, columns first ``[widt
 (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
 import re
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -31,6 +34,10 @@ from zoo.images.augment import augment_line
 from zoo.images.normalise import normalise_height
 from zoo.images.tesseract import normalise_contrast
 from zoo.layers import KINDS, Bidirectional, MaskByLength, make_recurrent
+
+if TYPE_CHECKING:
+    from zoo.families.line_ocr.corpus import Lines
+    from zoo.families.line_ocr.vgsl import Spec
 
 CONTRASTS = {
     "ink": normalise_height,
@@ -96,7 +103,7 @@ class LineOcrConfig:
     margin: int = 0
 
     @property
-    def columns_per_frame(self):
+    def columns_per_frame(self) -> int:
         """Columns of the height-normalised image that one output frame stands for."""
         return int(np.prod([s[0] * p[0] for s, p in zip(self.strides, self.pools, strict=True)]))
 
@@ -144,7 +151,7 @@ class LineOcr(OfLines, Recognizer):
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
 
-    def preprocess(self, image, size, round_to=1):
+    def preprocess(self, image: Any, size: Any, round_to: int = 1) -> tuple[Any, Any]:
         """What ``zoo.images.normalise.normalise_height`` makes of a batch, and the frames of each line.
 
         Of a network by VGSL string the columns of each line, in place of its frames: its layers need them.
@@ -171,15 +178,15 @@ class LineOcr(OfLines, Recognizer):
     # === Network ===
 
     @functools.cached_property
-    def spec(self):
+    def spec(self) -> Spec | None:
         """The ``vgsl.Spec`` of a network by VGSL string, else None."""
         return vgsl.parse(self.config.vgsl) if self.config.vgsl else None
 
     @property
-    def lengths_input(self):
+    def lengths_input(self) -> str:
         return "columns" if self.spec else "frames"
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         if self.spec:
             return vgsl.build(
@@ -213,13 +220,13 @@ class LineOcr(OfLines, Recognizer):
         return keras.Model({"image": image, "frames": frames}, logits, name=self.name)
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         last = [layer.name for layer in self.network.layers if re.fullmatch(r"lstm_\d+", layer.name)][-1]
         return self.network.get_layer(last), "call"
 
     # === Decoding ===
 
-    def answer(self, logits, lengths, inputs):
+    def answer(self, logits: Any, lengths: Any, inputs: Any) -> dict[str, Any]:
         frames = self.spec.columns(lengths)[-1] if self.spec else lengths
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
         read = greedy_decode(log_probs, frames)
@@ -246,30 +253,30 @@ class LineOcr(OfLines, Recognizer):
 
     # === Training ===
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it: ``image``, and ``labels`` in image order."""
         return {"image": sample["image"], "labels": self.encode_labels(sample["text"])}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """A sample as another scan might show it."""
         return sample | {"image": augment_line(sample["image"], seed)}
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         return super().sample_length(sample) + 2 * self.config.margin
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Lines) -> np.ndarray:
         return super().corpus_lengths(corpus) + 2 * self.config.margin
 
-    def frames(self, length):
+    def frames(self, length: Any) -> Any:
         """Frames that the network makes of a height-normalised line of so many columns."""
         if self.spec:
             return self.spec.columns(length)[-1]
         return -(-length // self.config.columns_per_frame)
 
-    def logit_lengths(self, inputs):
+    def logit_lengths(self, inputs: dict[str, Any]) -> Any:
         return self.spec.columns(inputs["columns"])[-1] if self.spec else inputs["frames"]
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         image, lengths = self.preprocess(batch["image"], batch["size"], round_to)
         labels = {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}

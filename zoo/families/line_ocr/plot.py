@@ -1,15 +1,25 @@
 """A line image over what was read in it, each character below its columns, doubtful ones marked."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageDraw
 
 from zoo.plots.drawing import open_font, save, scaled_line
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from export.runtime import Line
 
 FONT = 22  # pixels
 MARGIN = 12  # pixels
 DOUBTFUL = 0.8  # characters that are less sure are marked
 
 
-def draw(pixels, line, path):
+def draw(pixels: np.ndarray, line: Line, path: str | os.PathLike) -> None:
     """Draws a line image and the characters found in it, as a PNG file.
 
     Args:

@@ -1,6 +1,11 @@
 """Reads images of single text lines, as ``export.runtime`` does, which a host may copy alone."""
 
+from __future__ import annotations
+
 import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -13,6 +18,11 @@ from zoo.errors import UserError
 from zoo.images.lines import read_image, user_errors
 from zoo.metrics.text import evaluate_reader
 from zoo.text.characters import Vocabulary
+
+if TYPE_CHECKING:
+    from export.runtime import Line
+    from zoo.families.line_ocr.corpus import Lines
+    from zoo.text.ngrams import LanguageModel
 
 DEFAULTS = {"beam_width": 16, "alpha": 0.5, "beta": 1.5}  # where a model's configuration has none
 CHUNK = 128  # images read together: enough to sort into batches, few enough that results come soon
@@ -39,7 +49,7 @@ class LineReader(OfLanguageModel, SpellingReader):
     plots = "one"
     plot_help = "the line, and each character below its columns, doubtful ones marked; of a page its lines"
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._reader = runtime.Reader(
             self._outputs, self.config, self.vocabulary.characters, self.vocabulary.direction, self.metadata,
@@ -50,7 +60,9 @@ class LineReader(OfLanguageModel, SpellingReader):
         found = self.run(inputs)
         return [found[name] for name in names]
 
-    def stream(self, inputs, errors="raise", progress=False, **decoding):
+    def stream(
+        self, inputs: Any, errors: str = "raise", progress: bool = False, **decoding: Any
+    ) -> Iterator[Line | UserError]:
         """Iterate over the ``runtime.Line`` of each image, which come ``CHUNK`` by ``CHUNK``, without a bar.
 
         Args:
@@ -71,7 +83,11 @@ class LineReader(OfLanguageModel, SpellingReader):
                         raise line
                 yield line
 
-    def search(self, decoder=None, beam_width=None, language_model=None, alpha=None, beta=None):
+    def search(
+        self, decoder: str | None = None, beam_width: int | None = None,
+        language_model: LanguageModel | str | os.PathLike | None = None, alpha: float | None = None,
+        beta: float | None = None,
+    ) -> Callable | None:  # fmt: skip
         """How to get from probabilities to characters.
 
         Args:
@@ -117,7 +133,7 @@ class LineReader(OfLanguageModel, SpellingReader):
             settings |= {"token_threshold": 1e-3, "beam_threshold": 10.0}
         return TokenSearch(list(map(token, self.vocabulary.characters)), language_model, **settings)
 
-    def align(self, image, text):
+    def align(self, image: Any, text: str) -> Line:
         """Where each character of a known text stands in a line image, as ``export.runtime.Reader.align`` is.
 
         Raises:
@@ -126,7 +142,7 @@ class LineReader(OfLanguageModel, SpellingReader):
         with user_errors():
             return self._reader.align(image, text)
 
-    def picture(self, item, path, **decoding):
+    def picture(self, item: Any, path: str | os.PathLike, **decoding: Any) -> None:
         """Draws a line and the characters found in it.
 
         Args:
@@ -143,7 +159,10 @@ class LineReader(OfLanguageModel, SpellingReader):
         (line,) = self.stream([pixels], **decoding)
         draw(pixels, line, path)
 
-    def evaluate(self, corpus, progress=False, same=(), judged=None, **decoding):
+    def evaluate(
+        self, corpus: Lines, progress: bool = False, same: Sequence[tuple[str, str]] = (),
+        judged: dict | None = None, **decoding: Any,
+    ) -> dict[str, Any]:  # fmt: skip
         """What ``zoo.metrics.text.evaluate_reader`` gives."""
         searched = self.search(**decoding) is not None
 

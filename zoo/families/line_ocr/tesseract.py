@@ -4,6 +4,10 @@ The network computes in float what Tesseract computes with activations rounded t
 left out.
 """
 
+from __future__ import annotations
+
+import os
+
 import numpy as np
 
 from export.runtime import PRIVATE
@@ -18,7 +22,7 @@ _ACTIVATIONS = {"Logistic": "s", "Tanh": "t", "Relu": "r", "Linear": "l"}
 _OUTPUTS = "Softmax", "SoftmaxNoCTC"
 
 
-def import_traineddata(path):
+def import_traineddata(path: str | os.PathLike) -> tuple[LineOcr, bool, str]:
     """The ``LineOcr`` of a ``.traineddata`` file, whether its weights were in 8 bits, and what it is.
 
     Raises:

@@ -23,8 +23,12 @@ Padding never changes a result: a convolution sees zeros beyond the end of each 
 there is set to zero after each layer.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -61,7 +65,7 @@ class Spec:
     height: int
     layers: tuple
 
-    def columns(self, count):
+    def columns(self, count: Any) -> list:
         """Columns that each layer leaves of so many, an int or a tensor: a list, first ``count``."""
         found = [count]
         for kind, parts in self.layers:
@@ -69,7 +73,7 @@ class Spec:
         return found
 
     @property
-    def stride(self):
+    def stride(self) -> int:
         """Columns of the image that one column of the output stands for."""
         found = 1
         for kind, parts in self.layers:
@@ -77,7 +81,7 @@ class Spec:
         return found
 
     @property
-    def shortest(self):
+    def shortest(self) -> int:
         """Columns without which there is no output."""
         return next(count for count in range(1, 10_000) if min(self.columns(count)) > 0)
 
@@ -103,7 +107,7 @@ def _covered(count, size, stride):
     return (_steps(count, size, stride, None) - 1) * stride + size
 
 
-def parse(text):
+def parse(text: str) -> Spec:
     """A VGSL string as a ``Spec``.
 
     Raises:
@@ -129,7 +133,7 @@ def parse(text):
     return Spec(height, tuple(found))
 
 
-def is_layer(text):
+def is_layer(text: str) -> bool:
     """Whether a string is one layer that is known."""
     return any(re.fullmatch(pattern, text) for pattern in _LAYERS.values())
 
@@ -161,7 +165,7 @@ def _check(found, rows):
         raise ValueError(f"{rows} rows are left at its end; S1(1x0)1,3 or Lfys before it make them one")
 
 
-def build(spec, symbols, name, noise=False):
+def build(spec: Spec, symbols: int, name: str, noise: bool = False) -> keras.Model:
     """The network of a ``Spec``.
 
     Args:
@@ -229,11 +233,11 @@ class NoiseAround(layers.Layer):
         around: pixels on each side, ``((left, right), (top, bottom))``.
     """
 
-    def __init__(self, around, **kwargs):
+    def __init__(self, around: Sequence, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.around = tuple(map(tuple, around))
 
-    def call(self, x, lengths):
+    def call(self, x: Any, lengths: Any) -> Any:
         (left, right), (top, bottom) = self.around
         rows = x.shape[2]
         x = ops.pad(x, ((0, 0), *self.around, (0, 0)))
@@ -247,12 +251,12 @@ class NoiseAround(layers.Layer):
         inside = ops.logical_and(inside, column < lengths[:, None, None, None])
         return ops.where(inside, x, noise)
 
-    def compute_output_spec(self, x, lengths):
+    def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         (left, right), (top, bottom) = self.around
         columns = None if x.shape[1] is None else x.shape[1] + left + right
         return keras.KerasTensor((x.shape[0], columns, x.shape[2] + top + bottom, x.shape[3]), x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "around": self.around}
 
 
@@ -267,11 +271,11 @@ class SamePadding(layers.Layer):
         fill: what is added, and set beyond each line's end; what stands there is taken for 0.
     """
 
-    def __init__(self, size, strides, fill=0.0, **kwargs):
+    def __init__(self, size: Sequence[int], strides: Sequence[int], fill: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size, self.strides, self.fill = tuple(size), tuple(strides), fill
 
-    def call(self, x, lengths):
+    def call(self, x: Any, lengths: Any) -> Any:
         size, stride = self.size[0], self.strides[0]
         count, (top, bottom) = ops.shape(x)[1], self._rows(x.shape[2])
         if self.fill:
@@ -287,11 +291,11 @@ class SamePadding(layers.Layer):
             found = ops.where(here, x[:, most - left : most - left + whole], found)
         return found
 
-    def compute_output_spec(self, x, lengths):
+    def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         rows = x.shape[2] + sum(self._rows(x.shape[2]))
         return keras.KerasTensor((x.shape[0], None, rows, x.shape[3]), x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size, "strides": self.strides, "fill": self.fill}
 
     def _rows(self, rows):
@@ -324,30 +328,30 @@ def _directed(layer, direction, name):
 class Directed(layers.Layer):
     """A recurrent layer over sequences of given lengths, forward or ``reverse``; it gives outputs alone."""
 
-    def __init__(self, layer, reverse=False, **kwargs):
+    def __init__(self, layer: Any, reverse: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.given, self.reverse = layer, reverse
         # Within, rather than derived from: exporters know a Recurrent and its lengths.
         self.layer = Recurrent(layer, name="layer")
 
-    def build(self, sequences_shape, lengths_shape=None):
+    def build(self, sequences_shape: tuple, lengths_shape: tuple | None = None) -> None:
         self.layer.build(sequences_shape)
 
-    def call(self, sequences, lengths, training=False):
+    def call(self, sequences: Any, lengths: Any, training: bool | None = False) -> Any:
         if self.reverse:
             sequences = reverse_by_length(sequences, lengths)
         outputs, _ = self.layer(sequences, lengths, training=training)
         return reverse_by_length(outputs, lengths) if self.reverse else outputs
 
-    def compute_output_spec(self, sequences, lengths, training=False):
+    def compute_output_spec(self, sequences: Any, lengths: Any, training: bool | None = False) -> Any:
         return keras.KerasTensor((*sequences.shape[:2], self.given.units), self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"layer": keras.saving.serialize_keras_object(self.given), "reverse": self.reverse}
         return {**super().get_config(), **own}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Directed:
         return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
@@ -361,7 +365,7 @@ class AlongRows(layers.Layer):
         last: keep what it says at its end: ``[batch, columns, 1, units]``; else what it says in each row.
     """
 
-    def __init__(self, layer, direction="f", last=False, **kwargs):
+    def __init__(self, layer: Any, direction: str = "f", last: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.given, self.direction, self.last = layer, direction, last
         config = layer.get_config()
@@ -370,11 +374,11 @@ class AlongRows(layers.Layer):
             for way in ("up" if up else "down" for up in _UP[direction])
         ]
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         for way in self.ways:
             way.build((None, *shape[2:]))
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool | None = False) -> Any:
         shape, found = ops.shape(x), []
         columns = ops.reshape(x, (-1, *x.shape[2:]))
         # Not by their names, which exporters change.
@@ -386,17 +390,17 @@ class AlongRows(layers.Layer):
         found = ops.concatenate(found, -1)
         return ops.reshape(found, (shape[0], shape[1], *found.shape[1:]))
 
-    def compute_output_spec(self, x, training=False):
+    def compute_output_spec(self, x: Any, training: bool | None = False) -> Any:
         rows = 1 if self.last else x.shape[2]
         units = len(self.ways) * self.given.units
         return keras.KerasTensor((*x.shape[:2], rows, units), self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"direction": self.direction, "last": self.last}
         return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.given), **own}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> AlongRows:
         return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
@@ -404,17 +408,17 @@ class AlongRows(layers.Layer):
 class GroupNormalization(layers.Layer):
     """Group normalisation (Wu & He 2018) of ``[batch, columns, rows, channels]`` within each line."""
 
-    def __init__(self, groups, **kwargs):
+    def __init__(self, groups: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.groups = groups
 
-    def build(self, x_shape, lengths_shape=None):
+    def build(self, x_shape: tuple, lengths_shape: tuple | None = None) -> None:
         if not self.groups or x_shape[-1] % self.groups:
             raise ValueError(f"{x_shape[-1]} channels cannot be parted into the {self.groups} groups of Gn")
         self.gamma = self.add_weight(shape=x_shape[-1:], initializer="ones", name="gamma")
         self.beta = self.add_weight(shape=x_shape[-1:], initializer="zeros", name="beta")
 
-    def call(self, x, lengths):
+    def call(self, x: Any, lengths: Any) -> Any:
         shape, channels = ops.shape(x), x.shape[-1]
         parts = ops.reshape(
             ops.cast(x, "float32"), (shape[0], shape[1], x.shape[2], self.groups, channels // self.groups)
@@ -430,10 +434,10 @@ class GroupNormalization(layers.Layer):
         found = ops.reshape(apart / ops.sqrt(variance + 1e-5), shape)
         return ops.cast(found * self.gamma + self.beta, x.dtype)
 
-    def compute_output_spec(self, x, lengths):
+    def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         return keras.KerasTensor(x.shape, x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "groups": self.groups}
 
 

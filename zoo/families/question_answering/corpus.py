@@ -14,11 +14,16 @@ How a model answers says what it can learn from: an answer of a list is any text
 story; a sentence is one that supports the answer, or where none is said to, one that the answer stands in.
 """
 
+from __future__ import annotations
+
 import itertools
 import json
+import os
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo import files
 from zoo.data.given import Given
@@ -28,6 +33,12 @@ from zoo.families.question_answering.vocabulary import COLUMNS, find_span, story
 from zoo.formats.tables import NAME, check_named, column, is_table, open_table, stem_of, with_columns
 from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import normalise_caption, normalise_sentence, split_sentences
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.data.prepared import Prepared
+    from zoo.families.question_answering.vocabulary import QuestionVocabulary
 
 CANDIDATES = {  # of tables with a candidate sentence a row
     "question": ("question", "query"),
@@ -47,11 +58,13 @@ class QuestionCorpus(LocalCorpus):
         columns: ``{what: name}`` of tables, where they are not among ``COLUMNS``; or None.
     """
 
-    def __init__(self, path, answers="list", columns=None):
+    def __init__(
+        self, path: str | os.PathLike, answers: str = "list", columns: dict[str, str] | None = None
+    ) -> None:
         super().__init__(path)
         self.answers, self.columns = answers, columns
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, Any]]:
         for sample in read_questions(self.path, self.answers, self.skipped, self.columns):
             yield {
                 "name": sample["name"],
@@ -64,14 +77,16 @@ class QuestionCorpus(LocalCorpus):
                 "task": sample["task"],
             }
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         return UserError(
             f"{self.path}: no question in it could be used ({reason}); give a table whose first line is "
             "context, question and answer, SQuAD's JSON, or bAbI's text."
         )
 
 
-def read_questions(path, answers, skipped, columns=None):
+def read_questions(
+    path: str | os.PathLike, answers: str, skipped: list[str] | None, columns: dict[str, str] | None = None
+) -> Iterator[dict[str, Any]]:
     """Iterate over the questions of a local corpus that a model can learn.
 
     Args:
@@ -350,34 +365,34 @@ class Questions(TextSamples):
     version = 1
     mode, named = "list", None  # how answers are given; `load_questions` makes a class for each other
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence[Prepared], chosen: Sequence[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.stories, self.answers, self.supports, self.spans, self.groups, self._tasks = map(
             self._strings, range(2, 8)
         )
 
     @property
-    def tasks(self):
+    def tasks(self) -> list[str]:
         pairs = zip(self._tasks, self.names, strict=True)
         return [task or name.partition("/")[0] for task, name in pairs]
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> QuestionCorpus:
         return QuestionCorpus(path, cls.mode, cls.named)
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> NoReturn:
         raise UserError(
             f"tfds:{builder.name}: questions are not read from there; give a table with context, question "
             "and answer, SQuAD's JSON, or bAbI's text."
         )
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list:
         return [sample[name] for name in ("story", "answers", "support", "span", "group", "task")]
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, Sequence[str]]:
         return {
             "text": self.texts,
             "story": self.stories,
@@ -402,7 +417,10 @@ class SentenceQuestions(Questions):
 _KINDS = {kind.mode: kind for kind in (Questions, SpanQuestions, SentenceQuestions)}
 
 
-def load_questions(corpora, answers, only=None, progress=False, columns=None):
+def load_questions(
+    corpora: Any, answers: str, only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Questions:  # fmt: skip
     """Prepare corpora (the first time) and give their questions as ``Questions``.
 
     Args:
@@ -422,12 +440,15 @@ def load_questions(corpora, answers, only=None, progress=False, columns=None):
 GIVEN = Given(("context", "question", "answer"))
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Questions:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     return load_questions(corpora, config["answers"], only, progress, columns)
 
 
-def unfit(corpus, vocabulary, answers):
+def unfit(corpus: Questions, vocabulary: QuestionVocabulary, answers: str) -> dict[str, str]:
     """Which questions are too long for a model: ``{name: sentence}``."""
     found = {}
     for name, question, story in zip(corpus.names, corpus.texts, corpus.stories, strict=True):
@@ -439,6 +460,6 @@ def unfit(corpus, vocabulary, answers):
     return found
 
 
-def answer_counts(corpus):
+def answer_counts(corpus: Questions) -> Counter:
     """How often each answer of a list is the right one, a Counter."""
     return Counter(answer.partition("\n")[0] for answer in corpus.answers)

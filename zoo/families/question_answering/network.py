@@ -11,7 +11,11 @@ each item -> hops -> scores of a list of answers, of the items, or of the items 
 a span (``network``), or their probabilities (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -24,6 +28,9 @@ from zoo.families.question_answering.vocabulary import QuestionVocabulary
 from zoo.layers import KINDS, Bidirectional, make_recurrent
 from zoo.layers.pooling import Pooling
 from zoo.layers.training import TrainingModel
+
+if TYPE_CHECKING:
+    from zoo.families.question_answering.corpus import Questions
 
 ANSWERS = ("list", "span", "sentence")
 ENCODERS = ("lstm", "positions")
@@ -78,7 +85,7 @@ class QuestionAnswering(Task):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         story = keras.Input((None, None), dtype="int32", name="story")
         lengths = keras.Input((), dtype="int32", name="lengths")
@@ -114,11 +121,11 @@ class QuestionAnswering(Task):
     # === Serving ===
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         return self.network.get_layer(f"reading_{self.config.hops}"), "call"
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         inputs = (
             TensorSpec(
                 "story",
@@ -182,15 +189,15 @@ class QuestionAnswering(Task):
 
     # === Training ===
 
-    def with_labels(self, labels):
+    def with_labels(self, labels: Sequence[str]) -> QuestionAnswering:
         """A model that reads as this one and has yet to learn these answers, a list of str."""
         return self.with_outputs(QuestionVocabulary(self.vocabulary.words, labels))
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its loss, for ``fit`` on the batches of ``zoo.data.pipeline``."""
         return Answering(self.network, self.config.support)
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it.
 
         ``story`` ``[items, words]``, ``question`` ``[words]``, ``support`` float ``[items, hops]``, ones for
@@ -230,7 +237,7 @@ class QuestionAnswering(Task):
             "answer" if mode == "list" else "right": tf.ensure_shape(right, shape),
         }
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """Some words become unknown."""
         import tensorflow as tf
 
@@ -247,21 +254,21 @@ class QuestionAnswering(Task):
             "question": without(sample["question"], seed + 1),
         }
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> bool:
         return True
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         import tensorflow as tf
 
         return tf.shape(sample["story"])[0]
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Questions) -> np.ndarray:
         if self.config.answers != "span":
             return np.array([story.count("\n") + 1 for story in corpus.stories])
         encode = self.vocabulary.encode
         return np.array([sum(len(encode(one)) for one in story.split("\n")) for story in corpus.stories])
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         import tensorflow as tf
 
@@ -299,7 +306,10 @@ class SentenceEncoder(layers.Layer):
         dropout: share of the values of words that is dropped.
     """
 
-    def __init__(self, rows, embedding, encoder, positions, cell, dropout, **kwargs):
+    def __init__(
+        self, rows: int, embedding: int, encoder: str, positions: int, cell: str, dropout: float,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.settings = {
             "rows": rows, "embedding": embedding, "encoder": encoder, "positions": positions, "cell": cell,
@@ -314,7 +324,7 @@ class SentenceEncoder(layers.Layer):
             self._recurrent = Bidirectional(make_recurrent(cell, units), **policy, name="recurrent")
             self._pool = Pooling("last_state", name="pooling")
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         size = self.settings["embedding"]
         self._embed.build(shape)
         if self.settings["encoder"] == "lstm":
@@ -327,7 +337,7 @@ class SentenceEncoder(layers.Layer):
             )
             self._dense.build((*shape[:-1], size))
 
-    def call(self, tokens, training=False):
+    def call(self, tokens: Any, training: bool | None = False) -> Any:
         vectors = self._drop(self._embed(tokens), training=training)
         words = ops.shape(tokens)[-1]
         if self.settings["encoder"] == "positions":
@@ -341,10 +351,10 @@ class SentenceEncoder(layers.Layer):
         ends = self._pool(self._recurrent(vectors, lengths, training=training), lengths)
         return self._dense(ops.reshape(ops.cast(ends, self.compute_dtype), (*before, ends.shape[-1])))
 
-    def compute_output_spec(self, tokens, training=False):
+    def compute_output_spec(self, tokens: Any, training: bool | None = False) -> Any:
         return keras.KerasTensor((*tokens.shape[:-1], self.settings["embedding"]), self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.settings}
 
 
@@ -356,27 +366,29 @@ class Fusion(layers.Layer):
     the hop before read, ``[batch, items, …]``, or None.
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
         self._items = layers.Dense(units, dtype=self.dtype_policy, name="items")
         self._asked = layers.Dense(units, use_bias=False, dtype=self.dtype_policy, name="asked")
 
-    def build(self, items_shape, asked_shape, memory_shape, read_shape=None):
+    def build(
+        self, items_shape: tuple, asked_shape: tuple, memory_shape: tuple, read_shape: tuple | None = None
+    ) -> None:
         more = read_shape[-1] if read_shape else 0
         self._items.build((*items_shape[:-1], 3 * items_shape[-1] + more))
         self._asked.build((None, asked_shape[-1] + memory_shape[-1]))
 
-    def call(self, items, asked, memory, read=None):
+    def call(self, items: Any, asked: Any, memory: Any, read: Any = None) -> Any:
         seen = [items, items * asked[:, None], items * memory[:, None]]
         seen += [] if read is None else [read]
         kept = self._asked(ops.concatenate([asked, memory], -1))
         return ops.relu(self._items(ops.concatenate(seen, -1)) + kept[:, None])
 
-    def compute_output_spec(self, items, asked, memory, read=None):
+    def compute_output_spec(self, items: Any, asked: Any, memory: Any, read: Any = None) -> Any:
         return keras.KerasTensor((*items.shape[:-1], self.units), self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units}
 
 
@@ -388,19 +400,19 @@ class Pointer(layers.Layer):
     ``[batch]``. What is beyond them scores -1e9.
     """
 
-    def __init__(self, units, ends=1, **kwargs):
+    def __init__(self, units: int, ends: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units, self.ends = units, ends
         self._items = layers.Dense(units, dtype=self.dtype_policy, name="items")
         self._memory = layers.Dense(units, use_bias=False, dtype=self.dtype_policy, name="memory")
         self._score = layers.Dense(ends, dtype=self.dtype_policy, name="score")
 
-    def build(self, read_shape, fused_shape, memory_shape, lengths_shape):
+    def build(self, read_shape: tuple, fused_shape: tuple, memory_shape: tuple, lengths_shape: tuple) -> None:
         self._items.build((*read_shape[:-1], read_shape[-1] + fused_shape[-1]))
         self._memory.build(memory_shape)
         self._score.build((*read_shape[:-1], self.units))
 
-    def call(self, read, fused, memory, lengths):
+    def call(self, read: Any, fused: Any, memory: Any, lengths: Any) -> Any:
         seen = self._items(ops.concatenate([read, fused], -1)) + self._memory(memory)[:, None]
         # In float32: float16 ends at 65504.
         scores = ops.cast(self._score(ops.tanh(seen)), "float32")
@@ -408,11 +420,11 @@ class Pointer(layers.Layer):
         scores -= 1e9 * ops.cast(beyond, "float32")[..., None]
         return scores[..., 0] if self.ends == 1 else ops.transpose(scores, (0, 2, 1))
 
-    def compute_output_spec(self, read, fused, memory, lengths):
+    def compute_output_spec(self, read: Any, fused: Any, memory: Any, lengths: Any) -> Any:
         shape = read.shape[:2] if self.ends == 1 else (read.shape[0], self.ends, read.shape[1])
         return keras.KerasTensor(shape, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "ends": self.ends}
 
 
@@ -423,12 +435,12 @@ class Attention(Pointer):
     Inputs as of ``Pointer``. Outputs: ``[batch, features]`` and float32 ``[batch, items]``.
     """
 
-    def call(self, read, fused, memory, lengths):
+    def call(self, read: Any, fused: Any, memory: Any, lengths: Any) -> tuple[Any, Any]:
         logs = ops.log_softmax(super().call(read, fused, memory, lengths))
         weights = ops.cast(ops.exp(logs), read.dtype)
         return ops.matmul(weights[:, None], read)[:, 0], logs
 
-    def compute_output_spec(self, read, fused, memory, lengths):
+    def compute_output_spec(self, read: Any, fused: Any, memory: Any, lengths: Any) -> tuple[Any, Any]:
         found = keras.KerasTensor((read.shape[0], read.shape[2]), self.compute_dtype)
         return found, super().compute_output_spec(read, fused, memory, lengths)
 
@@ -446,11 +458,14 @@ class Answering(TrainingModel):
         support: what the attention's part is multiplied by.
     """
 
-    def __init__(self, network, support):
+    def __init__(self, network: keras.Model, support: Any) -> None:
         super().__init__(network)
         self.support = support
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool | None = True,
+    ) -> Any:  # fmt: skip
         logits, usable = self.usable(y_pred["logits"])
         logs = ops.log_softmax(logits)
         if "answer" in y:
@@ -471,7 +486,7 @@ class Answering(TrainingModel):
 _LEAST = -30.0  # of a logarithm of a probability
 
 
-def look_in_turn(look, places):
+def look_in_turn(look: Any, places: Any) -> None:
     """Let hops look at the supporting sentences one after the other, as a chain of reasons goes.
 
     The last hop looks at all that are left; where there are more hops, they stay at the last sentence.

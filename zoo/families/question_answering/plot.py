@@ -1,5 +1,10 @@
 """A picture of a story: a line for each sentence, and how much each hop looked at it."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -10,7 +15,9 @@ CELL = 56  # pixels of a hop's cell, wide
 WIDEST = 1600  # pixels of a picture
 
 
-def draw_sentences(title, sentences, looked_at, path):
+def draw_sentences(
+    title: str, sentences: Sequence[str], looked_at: np.ndarray, path: str | os.PathLike
+) -> None:
     """Draws sentences below each other, before each a cell for each hop, the darker the more it got.
 
     Args:

@@ -12,9 +12,14 @@
 A model that learned no unknown words refuses a question or a story with one: its answer would mean nothing.
 """
 
+from __future__ import annotations
+
 import dataclasses
+import os
 import time
 import unicodedata
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,13 +31,16 @@ from zoo.metrics.confidence import judge
 from zoo.text.files import read_text
 from zoo.text.normalise import normalise_caption, normalise_sentence, split_sentences
 
+if TYPE_CHECKING:
+    from zoo.families.question_answering.corpus import Questions
+
 WINDOW = 1024  # questions held in memory and sorted by the length of their stories at a time
 BATCH = 64  # questions answered at a time by each thread
 WORDS = 1 << 15  # of these together
 SPAN_WORDS = 30  # of an answer that is a span, at most
 
 
-def read_story(path):
+def read_story(path: str | os.PathLike) -> list[str]:
     """The sentences of a story in a text file, plain or .gz: list of str.
 
     Raises:
@@ -65,11 +73,11 @@ class Answer:
     words: tuple | None = dataclasses.field(default=None, compare=False)
 
     @property
-    def line(self):
+    def line(self) -> str:
         """Answer and confidence, divided by a tab."""
         return f"{self.text}\t{self.confidence:.4f}"
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows: of sentences those that got a tenth or more."""
         weights = self.looked_at.mean(0)
         order = [place for place in np.argsort(-weights, kind="stable") if weights[place] >= 0.1]
@@ -100,7 +108,10 @@ class AnsweringReader(Reader):
     judges = True
     metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("f1", "F1 of words", "{:.3f}"))
 
-    def stream(self, questions, errors="raise", progress=False, story=None, n_best=None):
+    def stream(
+        self, questions: Any, errors: str = "raise", progress: bool = False, story: Any = None,
+        n_best: int | None = None,
+    ) -> Iterator[Answer | UserError]:  # fmt: skip
         """Iterate over the ``Answer`` to each question; they come ``WINDOW`` by ``WINDOW``.
 
         Args:
@@ -203,7 +214,9 @@ class AnsweringReader(Reader):
         hypotheses = [(names[row], self.sure(float(values[row]))) for row in order]
         return Answer(*hypotheses[0], hypotheses, list(sentences), looked, words)
 
-    def picture(self, item, path, story=None, n_best=None):
+    def picture(
+        self, item: Any, path: str | os.PathLike, story: Any = None, n_best: int | None = None
+    ) -> None:
         """Draws the story of one question, each sentence, or word, coloured by how much was looked at it.
 
         Args:
@@ -225,7 +238,9 @@ class AnsweringReader(Reader):
         else:
             draw(title, *found.words, path, "looked at")
 
-    def evaluate(self, corpus, progress=False, judged=None):
+    def evaluate(
+        self, corpus: Questions, progress: bool = False, judged: dict | None = None
+    ) -> dict[str, Any]:
         """The report on a corpus.
 
         Args:
@@ -275,7 +290,7 @@ class AnsweringReader(Reader):
             "confidence": judge(*sure, judged),
         }
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         tasks = report["tasks"].items() if len(report["tasks"]) > 1 else ()
         return [
             ("questions", str(report["questions"])),

@@ -1,7 +1,11 @@
 """What a model that answers knows of words and answers, and how a story and a question become its inputs."""
 
+from __future__ import annotations
+
 import functools
 import unicodedata
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +36,7 @@ class QuestionVocabulary(Labels):
     PAD, UNKNOWN = Words.PAD, Words.UNKNOWN
     unit = "questions"
 
-    def __init__(self, words, answers=()):
+    def __init__(self, words: Words, answers: Sequence[str] = ()) -> None:
         super().__init__(answers)
         self.words = words
         # Stories of a corpus have few sentences, again and again.
@@ -46,30 +50,30 @@ class QuestionVocabulary(Labels):
         same = isinstance(other, QuestionVocabulary) and self.words == other.words
         return same and self.labels == other.labels
 
-    def encode(self, text):
+    def encode(self, text: str) -> np.ndarray:
         """Text -> rows, int32 ``[words]``."""
         return self._rows_of(text)
 
-    def strange(self, text):
+    def strange(self, text: str) -> list[str]:
         """The words of a text that are not known, and its emoji, which stand for words: list of str."""
         words = [word for word, _, _ in located_words(text) if word not in self.words]
         return words + [one for one in text if unicodedata.category(one) == "So"]
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"answers": self.labels, **self.words.to_json()}
 
     @classmethod
-    def from_json(cls, data):
+    def from_json(cls, data: dict[str, Any]) -> QuestionVocabulary:
         """Raises ValueError or KeyError where ``data`` is damaged."""
         return cls(Words.from_json(data), data["answers"])
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What an exported file says of it."""
         return {"vocabulary": self.to_json(), "tokenizer": tokenizers.words(self.words)}
 
     # === Inputs ===
 
-    def question(self, text):
+    def question(self, text: str) -> np.ndarray:
         """A question -> rows, int32 ``[words]``.
 
         Raises:
@@ -82,7 +86,7 @@ class QuestionVocabulary(Labels):
             raise UserError(f"the question has {len(rows):,} words; ask one of up to {SENTENCE_WORDS}")
         return rows
 
-    def items(self, sentences, answers):
+    def items(self, sentences: Sequence[str], answers: str) -> np.ndarray:
         """A story as the network takes it.
 
         Args:
@@ -108,7 +112,7 @@ class QuestionVocabulary(Labels):
         return padded([row[:SENTENCE_WORDS] for row in rows])
 
 
-def padded(rows):
+def padded(rows: Sequence) -> np.ndarray:
     """Lists of rows as one array, int32 ``[rows, longest]``, padded with PAD."""
     found = np.full((len(rows), max(1, *map(len, rows))), QuestionVocabulary.PAD, np.int32)
     for place, row in zip(found, rows, strict=True):
@@ -116,7 +120,7 @@ def padded(rows):
     return found
 
 
-def story_words(sentences):
+def story_words(sentences: Sequence[str]) -> list[tuple[str, int, int, int]]:
     """The words of a story as a model for spans counts them.
 
     Returns:
@@ -129,7 +133,7 @@ def story_words(sentences):
     ]
 
 
-def find_span(words, answer):
+def find_span(words: Sequence, answer: str) -> tuple[int, int] | None:
     """Where an answer stands in a story first: ``(first, last)``, numbers of words; None if nowhere.
 
     Args:

@@ -9,7 +9,12 @@ ISO 15924 code. Where a file ``classes.txt`` lies in the corpus, its lines are t
 an epoch. ``zoo render --script`` writes such corpora.
 """
 
+from __future__ import annotations
+
+import os
 import posixpath
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -25,6 +30,9 @@ from zoo.images.lines import read_strip
 from zoo.text.files import decode_text, split_lines
 from zoo.text.scripts import CLASSES, COLUMNS, SYMBOLS
 
+if TYPE_CHECKING:
+    from zoo.data.prepared import Prepared
+
 
 class ColumnCorpus(LocalCorpus):
     """Reads one local corpus.
@@ -34,7 +42,7 @@ class ColumnCorpus(LocalCorpus):
     """
 
     @property
-    def features(self):
+    def features(self) -> dict[str, Any]:
         return {
             "image": tfds.features.Image(shape=(None, None, 1), dtype=np.uint8),
             "columns": tfds.features.Tensor(shape=(None,), dtype=np.uint8, encoding="zlib"),
@@ -42,11 +50,11 @@ class ColumnCorpus(LocalCorpus):
             "name": tfds.features.Text(),
         }
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, Any]]:
         for name, pixels, columns, names in read_tagged(self.path, self.skipped):
             yield {"image": pixels, "columns": columns, "text": "\n".join(names), "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         reason = reason.removeprefix(f"{self.path}: ")
         return UserError(
             f"{self.path}: no line in it could be used ({reason}); give images, each with a file "
@@ -54,7 +62,7 @@ class ColumnCorpus(LocalCorpus):
         )
 
 
-def read_tagged(path, skipped):
+def read_tagged(path: str | os.PathLike, skipped: list[str] | None) -> Iterator[tuple]:
     """Iterate over the lines of a corpus.
 
     Args:
@@ -167,13 +175,13 @@ class TaggedLines(Samples):
     noun = "line"
     suffixes = (*IMAGE_SUFFIXES, COLUMNS)
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence[Prepared], chosen: Sequence[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.shapes = np.stack([self._numbers(2), self._numbers(3)], axis=1)
         self.occurring = [names.split("\n") for names in self._strings(4)]
 
     @property
-    def classes(self):
+    def classes(self) -> list[str]:
         """The names of all classes that occur, in the order of the corpora; numbers come first."""
         found = {name for own in self.occurring for name in own}
         listed = dict.fromkeys(name for text in dict.fromkeys(self.texts) for name in text.split("\n"))
@@ -181,18 +189,18 @@ class TaggedLines(Samples):
         return sorted(filter(str.isdecimal, found), key=int) + named
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> NoReturn:
         raise UserError(
             f"tfds:{builder.name} has no class for each pixel column; give a folder or archive of images, "
             f"each with NAME{COLUMNS} beside it."
         )
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list:
         names = sample["text"].split("\n")
         return [*sample["image"].shape[:2], "\n".join(names[i] for i in np.unique(sample["columns"]))]
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[np.ndarray], list[np.ndarray]]]:
         """Iterate over ``(images, columns)``, lists of up to ``size`` uint8 images and arrays of names."""
         for batch in self._batches(size):
             names = [sample["text"].decode().split("\n") for sample in batch]
@@ -202,7 +210,7 @@ class TaggedLines(Samples):
             )
 
 
-def load_tagged(corpora, only=None, progress=False):
+def load_tagged(corpora: Any, only: str | None = None, progress: bool = False) -> TaggedLines:
     """Prepare corpora (the first time) and give their lines as ``TaggedLines``.
 
     Args:
@@ -232,7 +240,10 @@ def _write(folder, rows, about, config):
 GIVEN = Given(("image", "columns"), "image", write=_write)
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> TaggedLines:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration.
 
     Raises:

@@ -12,8 +12,12 @@ The way of a line: image -> grey -> height-normalised ink, columns first ``[colu
 image as it was given (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,7 +61,7 @@ class ScriptTaggerConfig:
     dropout: float = 0.1
 
     @property
-    def columns_per_frame(self):
+    def columns_per_frame(self) -> int:
         """Columns of the height-normalised image that one step of the recurrent layers stands for."""
         return int(np.prod([along for along, _ in self.pools]))
 
@@ -79,7 +83,7 @@ class ScriptTagger(OfLines, Task):
 
     # === Preprocessing: TensorFlow operations, run by tf.data in training and by the graph when served ===
 
-    def preprocess(self, image, size, round_to=1):
+    def preprocess(self, image: Any, size: Any, round_to: int = 1) -> tuple[Any, Any]:
         """What ``zoo.images.normalise.normalise_height`` makes of a batch, and the columns of each line.
 
         Args:
@@ -97,7 +101,7 @@ class ScriptTagger(OfLines, Task):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         image = keras.Input((None, config.height, 1), name="image")
         columns = keras.Input((), dtype="int32", name="columns")
@@ -132,13 +136,13 @@ class ScriptTagger(OfLines, Task):
         return keras.Model({"image": image, "columns": columns}, logits, name=self.name)
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         return self.network.get_layer(f"lstm_{len(self.config.units) - 1}"), "call"
 
     # === Serving ===
 
     @property
-    def outputs(self):
+    def outputs(self) -> tuple[TensorSpec, TensorSpec]:
         return (
             TensorSpec(
                 "probabilities",
@@ -149,7 +153,7 @@ class ScriptTagger(OfLines, Task):
             TensorSpec("lengths", "int32", ("batch",), "how many columns count: the width of each image"),
         )
 
-    def answer(self, logits, columns, inputs):
+    def answer(self, logits: Any, columns: Any, inputs: Any) -> dict[str, Any]:
         """The probabilities of each pixel column, and the width of each image.
 
         Each has the scores of the nearest height-normalised column. What is beyond the width has no meaning.
@@ -165,15 +169,15 @@ class ScriptTagger(OfLines, Task):
 
     # === Training ===
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""
         return _Framewise(self.network)
 
-    def with_classes(self, names):
+    def with_classes(self, names: Sequence[str]) -> ScriptTagger:
         """A tagger that sees as this one and has yet to learn these classes."""
         return self.with_outputs(Classes(names))
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it: ``image``, and ``columns`` as rows of the output."""
         import tensorflow as tf
 
@@ -186,15 +190,15 @@ class ScriptTagger(OfLines, Task):
         columns = tf.numpy_function(rows, [sample["columns"], sample["text"]], tf.int32, stateful=False)
         return {"image": sample["image"], "columns": tf.ensure_shape(columns, (None,))}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """A sample as another scan might show it."""
         image, columns = augment_line(sample["image"], seed, sample["columns"])
         return sample | {"image": image, "columns": columns}
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> bool:
         return True
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         import tensorflow as tf
 
@@ -215,10 +219,10 @@ class ScriptTagger(OfLines, Task):
 class HighestRow(layers.Layer):
     """The maximum over the rows of each column: ``[batch, columns, rows, channels]`` without the rows."""
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.max(x, 2)
 
-    def compute_output_spec(self, x):
+    def compute_output_spec(self, x: Any) -> Any:
         return keras.KerasTensor((*x.shape[:2], x.shape[3]), x.dtype)
 
 

@@ -1,8 +1,19 @@
 """A line image over a band with a colour for each pixel column, and what its segments are."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageDraw
 
 from zoo.plots.drawing import open_font, save, scaled_line
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.families.script_tagger.reader import Tagging
 
 LEAST = 420  # pixels of a picture at least, so that there is room for words
 FONT = 18  # pixels
@@ -11,7 +22,7 @@ BAND = 10  # pixels that the coloured columns are high
 COLOURS = ("#1f77b4", "#e6781e", "#7f7f7f", "#2ca02c", "#9467bd", "#d62728", "#17becf", "#bcbd22")
 
 
-def draw(pixels, tagging, names, path):
+def draw(pixels: np.ndarray, tagging: Tagging, names: Sequence[str], path: str | os.PathLike) -> None:
     """Draws a line image and the class of each of its columns, as a PNG file.
 
     Args:

@@ -12,10 +12,14 @@ A segment is what is of one class from a column to another, gaps between words i
 read alone, and the texts are put in reading order by the Unicode Bidirectional Algorithm (UAX #9).
 """
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
 import itertools
 import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -32,6 +36,9 @@ from zoo.images.lines import read_strip
 from zoo.metrics.confidence import judge
 from zoo.metrics.text import answers
 from zoo.text.scripts import line_direction, reading_text
+
+if TYPE_CHECKING:
+    from zoo.families.script_tagger.corpus import TaggedLines
 
 WINDOW = 512  # images held in memory and sorted by width at a time
 BATCH = 8  # lines tagged at a time by each thread, those of similar width together
@@ -62,7 +69,7 @@ class Segment:
     text: str | None = None
     text_confidence: float | None = None
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         about = {"script": self.script, "first": self.first, "last": self.last}
         about["confidence"] = round(self.confidence, 4)
         if self.text is None:
@@ -88,20 +95,20 @@ class Tagging:
     reading: str | None = None
 
     @property
-    def text(self):
+    def text(self) -> str:
         """What was read, or without readers the scripts of the segments from the left."""
         if self.reading is not None:
             return self.reading
         return " ".join(segment.script for segment in self.segments)
 
     @property
-    def line(self):
+    def line(self) -> str:
         """What was read, or without readers the segments with their columns."""
         if self.reading is not None:
             return self.reading
         return ", ".join(f"{s.script} {s.first}-{s.last} ({s.confidence:.2f})" for s in self.segments)
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         about = {"text": self.text, "confidence": round(self.confidence, 4)}
         return about | {"segments": [segment.to_json() for segment in self.segments]}
@@ -110,17 +117,17 @@ class Tagging:
 class SegmentTsv(Tsv):
     """A row for each segment: input, script, first and last column, confidence, and with readers its text."""
 
-    def lines(self, result):
+    def lines(self, result: Tagging) -> list[str]:
         return ["\t".join(row) for row in _rows(result)]
 
 
 class SegmentCsv(Csv):
     """The same with a header. What could not be read is there with nothing beside it."""
 
-    def add(self, item, result):
+    def add(self, item: Any, result: Tagging) -> None:
         self._write(*((item, *row) for row in _rows(result)))
 
-    def fail(self, item, error):
+    def fail(self, item: Any, error: UserError | str) -> None:
         self._write((item, "", "", "", "", ""))
 
     def _write(self, *rows):
@@ -137,7 +144,7 @@ def _rows(result):
     return cells or [("", "", "", "", "")]
 
 
-def open_readers(given):
+def open_readers(given: Any) -> dict[str, Any]:
     """Readers by the scripts that they read: ``{class: zoo.contract.reader.Reader}``.
 
     Args:
@@ -194,7 +201,10 @@ class TagReader(Reader):
         Metric("accuracy", "accuracy of columns", "{:.2%}"), Metric("segment_f1", "F1 of segments", "{:.2%}"),
     )  # fmt: skip
 
-    def stream(self, images, errors="raise", progress=False, readers=None, direction=None):
+    def stream(
+        self, images: Any, errors: str = "raise", progress: bool = False, readers: Any = None,
+        direction: str | None = None,
+    ) -> Iterator[Tagging | UserError]:  # fmt: skip
         """Iterate over the ``Tagging`` of each image; they come ``WINDOW`` by ``WINDOW``.
 
         Args:
@@ -252,7 +262,7 @@ class TagReader(Reader):
         sure = np.take_along_axis(probabilities, columns[:, None].astype(int), 1)[:, 0]
         return self.tagging_of(columns, sure)
 
-    def tagging_of(self, columns, sure=None):
+    def tagging_of(self, columns: np.ndarray, sure: np.ndarray | None = None) -> Tagging:
         """The ``Tagging`` of the classes of the columns of a line.
 
         Args:
@@ -297,7 +307,7 @@ class TagReader(Reader):
             for key, tagging in found.items()
         }
 
-    def picture(self, item, path, **decoding):
+    def picture(self, item: Any, path: str | os.PathLike, **decoding: Any) -> None:
         """Draws a line, each column in the colour of its class, and its segments.
 
         Args:
@@ -316,11 +326,13 @@ class TagReader(Reader):
 
     # === Measuring ===
 
-    def evaluate(self, corpus, progress=False, judged=None):
+    def evaluate(
+        self, corpus: TaggedLines, progress: bool = False, judged: dict | None = None
+    ) -> dict[str, Any]:
         """What ``evaluate_tagger`` gives."""
         return evaluate_tagger(lambda images: self(images, details=True), self, corpus, progress, judged)
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         lines = ("lines", f"{report['lines']} ({report['columns']} columns)")
         classes = [
             (name, f"precision {one['precision']:.2%}, recall {one['recall']:.2%}, {one['columns']} columns")
@@ -340,7 +352,7 @@ def _reading(segments, readers, direction, space):
     return reading_text(pieces, spaced, direction)
 
 
-def cut_out(pixels, segment, columns):
+def cut_out(pixels: np.ndarray, segment: Segment, columns: np.ndarray) -> np.ndarray:
     """A segment of a line image, as a reader of lines likes it: its columns, and the rows that have ink.
 
     Args:
@@ -370,7 +382,9 @@ def cut_out(pixels, segment, columns):
     return piece[max(0, top) : min(height, bottom)]
 
 
-def evaluate_tagger(tag, reader, corpus, progress=False, judged=None):
+def evaluate_tagger(
+    tag: Callable, reader: TagReader, corpus: TaggedLines, progress: bool = False, judged: dict | None = None
+) -> dict[str, Any]:
     """How well a function that tags line images finds the classes of a corpus's columns.
 
     Args:

@@ -1,5 +1,10 @@
 """The classes of pixel columns: what they are called, and by what a corpus may call them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 from zoo.contract.labels import Labels
 
 
@@ -16,13 +21,13 @@ class Classes(Labels):
     BACKGROUND = 0
     noun, unit = "class", "lines"
 
-    def __init__(self, names):
+    def __init__(self, names: Sequence[str]) -> None:
         super().__init__(names)
         if len(self) < 2:
             raise ValueError("Classes have two names or more.")
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """The names of all classes, the background first."""
         return self.labels
 
@@ -33,14 +38,14 @@ class Classes(Labels):
     def __eq__(self, other):
         return isinstance(other, Classes) and self.labels == other.labels
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"classes": self.labels}
 
     @classmethod
-    def from_json(cls, data):
+    def from_json(cls, data: dict[str, Any]) -> Classes:
         """Raises ValueError or KeyError where ``data`` is damaged."""
         return cls(data["classes"])
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What an exported file says of it."""
         return {"vocabulary": self.to_json()}

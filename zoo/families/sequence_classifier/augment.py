@@ -1,11 +1,17 @@
 """Augmentation of sequences in tf.data: the same movement made by another, elsewhere, at another speed."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+if TYPE_CHECKING:
+    from zoo.families.sequence_classifier.network import SequenceClassifierConfig
 
-def vary(values, config, seed):
+
+def vary(values: Any, config: SequenceClassifierConfig, seed: Any) -> Any:
     """A random variant of a sequence.
 
     Args:

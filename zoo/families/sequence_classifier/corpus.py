@@ -21,6 +21,8 @@ Files of several of these in one folder are read as they are. Subjects are the f
 (``SUBJECT/ID``), so that they are held out whole.
 """
 
+from __future__ import annotations
+
 import array
 import collections
 import contextlib
@@ -29,9 +31,12 @@ import functools
 import io
 import itertools
 import json
+import os
 import posixpath
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,6 +51,10 @@ from zoo.formats import numbers
 from zoo.formats.tables import ParquetFile, check_named, column, is_table, open_table, with_columns
 from zoo.formats.ts import read_ts
 from zoo.text.normalise import normalise_sentence
+
+if TYPE_CHECKING:
+    from zoo.data.prepared import Prepared
+    from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary
 
 COLUMNS = {  # what their names may be, best first
     "id": (
@@ -86,7 +95,7 @@ class SequenceCorpus(LocalCorpus):
     """
 
     @property
-    def features(self):
+    def features(self) -> dict[str, Any]:
         return {
             "values": tfds.features.Tensor(shape=(None, None), dtype=np.float32, encoding="bytes"),
             "channels": tfds.features.Text(),
@@ -94,11 +103,11 @@ class SequenceCorpus(LocalCorpus):
             "name": tfds.features.Text(),
         }
 
-    def __init__(self, path, columns=None):
+    def __init__(self, path: str | os.PathLike, columns: dict[str, str] | None = None) -> None:
         super().__init__(path)
         self.columns = columns
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, np.ndarray | str]]:
         taken = set()
         for one in read_sequences(self.path, self.skipped, self.columns):
             label = _WHOLE.sub(r"\1", normalise_sentence(one.label))
@@ -115,7 +124,7 @@ class SequenceCorpus(LocalCorpus):
                 channels = json.dumps(channels, ensure_ascii=False)
                 yield {"values": one.values, "channels": channels, "text": label, "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         return UserError(
             f"{self.path}: no labelled sequence in it could be used ({reason}); give labels.tsv with the "
             "columns id and label and ID.csv beside it, one table with the columns id and label, a .ts or an "
@@ -126,7 +135,9 @@ class SequenceCorpus(LocalCorpus):
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")  # pandas makes 1.0 of 1 where another label is missing
 
 
-def read_sequences(path, skipped, columns=None):
+def read_sequences(
+    path: str | os.PathLike, skipped: list[str] | None, columns: dict[str, str] | None = None
+) -> Iterator[tuple]:
     """Iterate over the sequences of a local corpus.
 
     Args:
@@ -419,42 +430,42 @@ class LabelledSequences(Samples):
     noun = "sequence"
     named = None  # columns that a person named; `load_sequences` makes a class for each such
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: list[Prepared], chosen: list[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.labels = self.texts
         self.lengths = self._numbers(2)
 
     @functools.cached_property
-    def channels(self):
+    def channels(self) -> list[tuple[str, ...]]:
         known = functools.cache(lambda text: tuple(json.loads(text)))
         return [known(text) for text in self._strings(3)]
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> SequenceCorpus:
         return SequenceCorpus(path, cls.named)
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path, str]:
         found, label = super().locate(path)
         return found, re.sub(r"(?i)\.(ts|npz|parquet)(\.gz)?$", "", label) if Path(path).is_file() else label
 
     @staticmethod
-    def stored(sample):
+    def stored(sample: dict[str, Any]) -> dict[str, Any]:
         return sample | {"label": sample["text"]}
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> Callable:
         return _public(builder)
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list[int | str]:
         return [len(sample["values"]), sample["channels"]]
 
     @staticmethod
-    def complaint(name, text, length, channels):
+    def complaint(name: str, text: str, length: int, channels: str) -> str | None:
         return None if text and length else f"{name} has no {'row' if text else 'label'}."
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[tuple[list[str], np.ndarray]], list[str]]]:
         """Iterate over ``(sequences, labels)``, up to ``size`` at a time: ``(channels, values)``; str."""
         for batch in self._batches(size):
             yield (
@@ -462,7 +473,7 @@ class LabelledSequences(Samples):
                 [sample["text"].decode() for sample in batch],
             )
 
-    def of_channels(self, vocabulary):
+    def of_channels(self, vocabulary: SequenceVocabulary) -> tuple[LabelledSequences, list[str]]:
         """The sequences that a model with these channels can read, and a sentence on each of the others."""
         skipped, known = [], {}
         for name, channels in zip(self.names, self.channels, strict=True):
@@ -525,7 +536,9 @@ def _is_number(feature):
     return np.dtype(feature.np_dtype).kind in "iuf" and not isinstance(feature, tfds.features.ClassLabel)
 
 
-def load_sequences(corpora, only=None, progress=False, columns=None):
+def load_sequences(
+    corpora: Any, only: str | None = None, progress: bool = False, columns: dict[str, str] | None = None
+) -> LabelledSequences:
     """Prepare corpora (the first time) and give their sequences as ``LabelledSequences``.
 
     Args:
@@ -544,6 +557,9 @@ def load_sequences(corpora, only=None, progress=False, columns=None):
 GIVEN = Given(("values", "label"), "numbers")
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> LabelledSequences:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     return load_sequences(corpora, only, progress, columns)

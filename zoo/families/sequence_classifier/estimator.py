@@ -7,10 +7,13 @@ model.score(X_test, y_test)
 model.task_.save("activity")                                                 # a task folder, to be exported
 """
 
+from __future__ import annotations
+
 import zoo.silent  # noqa: F401
 
 # isort: split
 import random
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,15 +49,16 @@ class SequenceEstimator(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, epochs=60, batch_size=16, learning_rate=3e-3, augment=True, class_weight=None,
-        random_state=None, config=None,
-    ):  # fmt: skip
+        self, epochs: int = 60, batch_size: int = 16, learning_rate: float = 3e-3, augment: bool = True,
+        class_weight: dict | str | None = None, random_state: int | np.random.RandomState | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
         self.augment, self.class_weight, self.random_state, self.config = (
             augment, class_weight, random_state, config,
         )  # fmt: skip
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> SequenceEstimator:
         if y is None:
             raise ValueError("A classifier requires y to be passed, but the target y is None.")
         series, y = self._series(X, y)
@@ -125,7 +129,7 @@ None: all series were learned, none held out. To measure it on others: `score`, 
         about = {"description": what, "licence": cards.NOT_STATED, "date": cards.today()}
         return about | {"training_command": command, "text": text}
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """float ``[cases, classes]``."""
         check_is_fitted(self)
         series, _ = self._series(X)
@@ -134,7 +138,7 @@ None: all series were learned, none held out. To measure it on others: `score`, 
         values = np.array([list(one.probabilities.values()) for one in found], np.float64)
         return values / values.sum(1, keepdims=True)
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(1)]
 

@@ -1,7 +1,15 @@
 """From the channels of a sequence to what the network sees of them, in the graph."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers, ops
+
+if TYPE_CHECKING:
+    from zoo.families.sequence_classifier.network import SequenceClassifierConfig
 
 CLIP = 20.0  # deviations from the mean; what is further off counts as so far
 
@@ -18,12 +26,12 @@ class Features(layers.Layer):
         channels: int.
     """
 
-    def __init__(self, config, channels, **kwargs):
+    def __init__(self, config: SequenceClassifierConfig, channels: int, **kwargs: Any) -> None:
         super().__init__(dtype="float32", trainable=False, **kwargs)
         self.config, self.channels = config, channels
         self.points = channels // config.axes
 
-    def call(self, values, lengths, begin=None):
+    def call(self, values: Any, lengths: Any, begin: Any = None) -> Any:
         config, time = self.config, ops.shape(values)[1]
         counts = steps_between(time, lengths, begin)[:, :, None]
         values = ops.where(counts, values - config.zero, float("nan"))
@@ -62,18 +70,18 @@ class Features(layers.Layer):
         return ops.where(count > 0, total / ops.maximum(count, 1e-6), float("nan"))[..., 0]
 
     @property
-    def blocks(self):
+    def blocks(self) -> list[int]:
         """How many features there are of each kind, in their order: list of int."""
         config, blocks = self.config, [self.channels] * (1 + bool(self.config.gravity))
         blocks += [self.channels] * (bool(config.velocity) * (1 + config.acceleration))
         return blocks + [self.points] * config.magnitude
 
     @property
-    def count(self):
+    def count(self) -> int:
         """How many features there are."""
         return sum(self.blocks)
 
-    def compute_output_spec(self, values, lengths, begin=None):
+    def compute_output_spec(self, values: Any, lengths: Any, begin: Any = None) -> Any:
         return keras.KerasTensor((*values.shape[:2], self.count), "float32")
 
 
@@ -84,19 +92,19 @@ class Standardise(layers.Layer):
         mean, scale: lists of float, one for each feature.
     """
 
-    def __init__(self, mean, scale, **kwargs):
+    def __init__(self, mean: Sequence[float], scale: Sequence[float], **kwargs: Any) -> None:
         super().__init__(dtype="float32", trainable=False, **kwargs)
         self.mean, self.scale = mean, scale
 
-    def call(self, features):
+    def call(self, features: Any) -> Any:
         mean, scale = (ops.convert_to_tensor(x, "float32") for x in (self.mean, self.scale))
         return ops.clip(ops.where(ops.isnan(features), 0.0, (features - mean) / scale), -CLIP, CLIP)
 
-    def compute_output_spec(self, features):
+    def compute_output_spec(self, features: Any) -> Any:
         return keras.KerasTensor(features.shape, "float32")
 
 
-def steps_between(time, lengths, begin=None):
+def steps_between(time: Any, lengths: Any, begin: Any = None) -> Any:
     """bool ``[batch, time]``: the steps from ``begin`` (None: the first) to before ``lengths``."""
     steps = ops.arange(time, dtype="int32")[None, :]
     within = steps < lengths[:, None]

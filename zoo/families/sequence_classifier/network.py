@@ -13,8 +13,12 @@ In one direction (``directions="forward"``) nothing looks ahead: what has been r
 the graph and comes out of it, so that a sequence may be read in pieces of any size as it comes.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -122,7 +126,7 @@ class SequenceClassifierConfig:
             raise ValueError("acceleration is that of a velocity; set velocity, too")
 
     @property
-    def stride(self):
+    def stride(self) -> int:
         """Steps from one frame to the next."""
         return math.prod(self.strides)
 
@@ -142,7 +146,7 @@ class SequenceClassifier(Task):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config, vocabulary = self.config, self.vocabulary
         channels, labels = len(vocabulary), len(vocabulary.labels)
         _check_points(config, vocabulary)
@@ -207,7 +211,7 @@ class SequenceClassifier(Task):
             return x
         return x * ops.cast(steps_between(ops.shape(x)[1], lengths, begin)[:, :, None], x.dtype)
 
-    def with_statistics(self, corpus):
+    def with_statistics(self, corpus: Any) -> SequenceClassifier:
         """The same classifier with the means and scales of its features in a corpus; weights are as new."""
         parts = []
         for inputs, _ in corpus.chunks(64):
@@ -222,7 +226,7 @@ class SequenceClassifier(Task):
             scale = np.concatenate([np.full(len(one), np.sqrt(one.mean())) for one in shared])
         return type(self)(self.config, self.vocabulary.scaled(mean, scale), self.card, self.assets)
 
-    def features_of(self, values):
+    def features_of(self, values: np.ndarray) -> np.ndarray:
         """float32 ``[steps, channels]`` -> its features as NumPy, ``[steps, features]``, NaN if unknown."""
         lengths = np.array([len(values)], "int32")
         return ops.convert_to_numpy(self.derived(values[None], lengths))[0]
@@ -230,11 +234,11 @@ class SequenceClassifier(Task):
     # === Serving ===
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         return self._recurrent[-1], "call"
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         labels, state = len(self.vocabulary.labels), self.state_size
         inputs = [
             TensorSpec(
@@ -328,7 +332,7 @@ class SequenceClassifier(Task):
         return parts[0], parts[1], parts[2 : 2 + states], rest[:mean], rest[mean:]
 
     @property
-    def state_size(self):
+    def state_size(self) -> int:
         """Numbers of a state; 0 where there are both directions, and no state."""
         if self.config.directions == "both":
             return 0
@@ -355,16 +359,16 @@ class SequenceClassifier(Task):
 
     # === Training ===
 
-    def with_labels(self, labels):
+    def with_labels(self, labels: Sequence[str]) -> SequenceClassifier:
         """A classifier that reads as this one and has yet to learn these labels."""
         known = self.vocabulary
         return self.with_outputs(SequenceVocabulary(known.channels, labels, known.mean, known.scale))
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""
         return Labelling(self.network, self.label_weights, self.config.label_smoothing)
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it: ``values``, the model's channels, and ``label``."""
         import json
 
@@ -383,24 +387,24 @@ class SequenceClassifier(Task):
         values = tf.ensure_shape(found[0], (None, len(self.vocabulary)))
         return {"values": values, "label": tf.ensure_shape(found[1], ())}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """The same movement as another might have made it: see ``vary``."""
         from zoo.families.sequence_classifier.augment import vary
 
         return sample | {"values": vary(sample["values"], self.config, seed)}
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> bool:
         return True
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         import tensorflow as tf
 
         return tf.shape(sample["values"])[0]
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Any) -> np.ndarray:
         return np.minimum(corpus.lengths, self.config.window)
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         import tensorflow as tf
 

@@ -1,11 +1,21 @@
 """The picture of a sequence: its channels over time, and what was found above."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 POINTS = 8  # points that are drawn by themselves; of more those that move most
 
 
-def draw(title, values, channels, axes, moments, carried):
+def draw(
+    title: str, values: np.ndarray, channels: Sequence[str], axes: Sequence, moments: Sequence, carried: bool
+) -> Figure:
     """Draws channels over time and labels above them.
 
     Args:

@@ -13,10 +13,14 @@ row is what it says of the sequence up to it. Others read windows, which overlap
 of a longer sequence is the mean of its windows.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import itertools
 import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +31,9 @@ from zoo.families.sequence_classifier.vocabulary import SequenceVocabulary, unus
 from zoo.formats.numbers import SUFFIXES, Rows, as_numbers, read_numbers
 from zoo.metrics.text import answers
 from zoo.plots.drawing import save
+
+if TYPE_CHECKING:
+    from zoo.families.sequence_classifier.corpus import LabelledSequences
 
 WINDOW = 256  # sequences held in memory and sorted by length at a time
 BATCH = 64  # of these, read at a time by each thread, those of similar length together
@@ -45,7 +52,7 @@ class SequenceLabel(Classification):
 
     steps: int
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"steps": self.steps}
 
 
@@ -62,11 +69,11 @@ class Moment(Classification):
     end: int
 
     @property
-    def line(self):
+    def line(self) -> str:
         """The last row, label and confidence, divided by tabs."""
         return f"{self.end}\t{super().line}"
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"start": self.start, "end": self.end, **super().to_json()}
 
 
@@ -82,15 +89,17 @@ class SequenceReader(LabellingReader):
     follows = "labels over time of one recording, as its rows come"
     plots, plot_help = "one", "channels over time, and the labels above"
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._stride = int(np.prod(self.config["strides"], dtype=int))
         self._carries, self._window = self.config["directions"] == "forward", self.config["window"]
 
-    def several(self, inputs):
+    def several(self, inputs: Any) -> Iterable:
         return [inputs] if _is_table(inputs) else super().several(inputs)
 
-    def stream(self, inputs, errors="raise", progress=False, every=None):
+    def stream(
+        self, inputs: Any, errors: str = "raise", progress: bool = False, every: int | None = None
+    ) -> Iterator[SequenceLabel | UserError]:
         """Iterate over the ``SequenceLabel`` of each sequence; they come ``WINDOW`` by ``WINDOW``.
 
         Args:
@@ -191,7 +200,7 @@ class SequenceReader(LabellingReader):
 
     # === As it comes ===
 
-    def follow(self, rows, every=None):
+    def follow(self, rows: Any, every: int | None = None) -> Iterator[Moment]:
         """Iterate over the ``Moment`` of a recording, each as soon as its rows are there.
 
         Args:
@@ -289,7 +298,7 @@ class SequenceReader(LabellingReader):
 
     # === Picture ===
 
-    def picture(self, item, path):
+    def picture(self, item: Any, path: str | os.PathLike) -> None:
         """Draws the channels of a sequence over time, and its labels above.
 
         Args:
@@ -313,7 +322,10 @@ class SequenceReader(LabellingReader):
 
     # === Figures ===
 
-    def evaluate(self, corpus, progress=False, every=None, judged=None):
+    def evaluate(
+        self, corpus: LabelledSequences, progress: bool = False, every: int | None = None,
+        judged: dict | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """What ``zoo.contract.labels.label_report`` gives, and ``skipped``: sequences that cannot be used.
 
         Raises:
@@ -330,7 +342,7 @@ class SequenceReader(LabellingReader):
         return report | {"skipped": corpus.skipped + skipped}
 
 
-def state_size(config, channels):
+def state_size(config: dict[str, Any], channels: int) -> int:
     """Numbers of the state of a model that looks back alone.
 
     These are how many steps were read, the last of them, of each recurrent layer what it carries, and the
@@ -345,7 +357,7 @@ def state_size(config, channels):
     return 1 + context(config) * channels + config["units"] * (states + pooled)
 
 
-def context(config):
+def context(config: dict[str, Any]) -> int:
     """Steps before a piece, a multiple of the stride, that its frames look back upon.
 
     Argument as of ``state_size``.

@@ -1,5 +1,10 @@
 """What a sequence classifier knows of its input and output: channels by name, their scales, and labels."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
 from zoo.contract.labels import Labels
@@ -19,7 +24,10 @@ class SequenceVocabulary(Labels):
 
     unit = "sequences"
 
-    def __init__(self, channels, labels, mean=None, scale=None):
+    def __init__(
+        self, channels: Sequence[str], labels: Sequence[str], mean: Sequence[float] | None = None,
+        scale: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(labels)
         self.channels = list(channels)
         if not self.channels or len(set(self.channels)) != len(self.channels):
@@ -35,7 +43,7 @@ class SequenceVocabulary(Labels):
     def __eq__(self, other):
         return isinstance(other, SequenceVocabulary) and self.to_json() == other.to_json()
 
-    def pick(self, columns, values, name):
+    def pick(self, columns: Sequence[str] | None, values: np.ndarray, name: str) -> np.ndarray:
         """The channels of the model from a table's columns, by name, or by place where it has no names.
 
         Args:
@@ -61,7 +69,7 @@ class SequenceVocabulary(Labels):
         places = self.places(columns, name)
         return values[:, places]
 
-    def places(self, columns, name):
+    def places(self, columns: Sequence[str], name: str) -> list[int]:
         """Where the channels are among columns; UserError where one is missing."""
         lacking = [channel for channel in self.channels if channel not in columns]
         if lacking:
@@ -75,24 +83,24 @@ class SequenceVocabulary(Labels):
     def _named(self):
         return self.channels != default_names(len(self))
 
-    def scaled(self, mean, scale):
+    def scaled(self, mean: Sequence[float], scale: Sequence[float]) -> SequenceVocabulary:
         """The same with what was learned of the features."""
         return type(self)(self.channels, self.labels, mean, scale)
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"channels": self.channels, "labels": self.labels, "mean": self.mean, "scale": self.scale}
 
     @classmethod
-    def from_json(cls, data):
+    def from_json(cls, data: dict[str, Any]) -> SequenceVocabulary:
         """Raises ValueError or KeyError where ``data`` is damaged."""
         return cls(data["channels"], data["labels"], data["mean"], data["scale"])
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What an exported file says of it."""
         return {"vocabulary": self.to_json()}
 
 
-def unusable(values):
+def unusable(values: np.ndarray) -> str | None:
     """Why float ``[steps, channels]`` is no sequence, as the end of a sentence; None if it is one."""
     if len(values) < 2:
         return "has one row; give a sequence of two or more"
@@ -101,7 +109,7 @@ def unusable(values):
     return None
 
 
-def default_names(count):
+def default_names(count: int) -> list[str]:
     """The names of channels that have none: ``channel_1`` and so on."""
     return [f"channel_{i + 1}" for i in range(count)]
 
@@ -114,7 +122,7 @@ def _listed(names, most=8):
     return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")
 
 
-def statistics(parts):
+def statistics(parts: Iterable) -> tuple[np.ndarray, np.ndarray]:
     """Mean and scale of features.
 
     Args:

@@ -4,7 +4,10 @@ CTC spikes where a letter is; the likeliest path that spells the text says about
 half of the way is each one's; where a pause or the edge of the recording is, silence tells.
 """
 
+from __future__ import annotations
+
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +19,10 @@ _PAUSE = 0.04  # seconds; shorter silence within an utterance is a sound's own
 _SURE = -3.0  # mean log-probability of the letters below which a transcript is not that of its recording
 
 
-def symbol_durations(symbols, log_probs, labels, seconds, energy, hop, offset):
+def symbol_durations(
+    symbols: Sequence[str], log_probs: np.ndarray, labels: Sequence, seconds: float, energy: np.ndarray,
+    hop: int, offset: float,
+) -> tuple[int, np.ndarray] | None:  # fmt: skip
     """The frames of each symbol.
 
     Args:

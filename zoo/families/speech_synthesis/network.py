@@ -11,8 +11,12 @@ From the pitch follows where the harmonics are in each band: the decoder is told
 not learn to count periods.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -27,6 +31,9 @@ from zoo.contract.task import Task
 from zoo.layers import KINDS, Bidirectional, make_recurrent
 from zoo.layers.training import TrainingModel
 from zoo.layers.vocoder import GriffinLim
+
+if TYPE_CHECKING:
+    from zoo.data.speech import Speech
 
 PROSODY = 3  # numbers of a step: logarithm of the pitch, whether it has one, loudness
 _FIVE = keras.initializers.Constant(np.log(6.0))  # frames, which a symbol lasts before anything is learned
@@ -94,7 +101,7 @@ class SpeechSynthesis(Task):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         self.log_mel = log_mel_of(config)
         of_sound = config.sampling_rate, config.frame_length, config.hop, config.mels
@@ -164,7 +171,7 @@ class SpeechSynthesis(Task):
     # === Serving ===
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         inputs = (
             TensorSpec(
                 "symbols",
@@ -244,7 +251,7 @@ class SpeechSynthesis(Task):
         }
 
     @functools.cached_property
-    def compiled_serve(self):
+    def compiled_serve(self) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
         """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
         if keras.backend.backend() == "tensorflow":
             return super().compiled_serve
@@ -288,7 +295,7 @@ class SpeechSynthesis(Task):
 
     # === Training ===
 
-    def set_scale(self, samples):
+    def set_scale(self, samples: Iterable[dict[str, np.ndarray]]) -> None:
         """Mean and deviation of bands, pitch and loudness, of encoded samples, for the layer ``scale``."""
         mel = np.concatenate([sample["mel"] for sample in samples])
         prosody = np.concatenate([sample["prosody"] for sample in samples])
@@ -298,11 +305,11 @@ class SpeechSynthesis(Task):
         deviation = [*mel.std(0), pitch.std(), 1.0, prosody[:, 2].std()]
         self._scale.set(mean, deviation)
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its loss, for ``fit`` on the batches of ``zoo.data.pipeline``."""
         return Speaking(self.network, self._scale)
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it.
 
         ``symbols`` and ``durations`` int32 ``[symbols]``; ``mel`` float32 ``[frames, mels]``; ``prosody``
@@ -324,7 +331,7 @@ class SpeechSynthesis(Task):
             "prosody": tf.ensure_shape(prosody, (None, PROSODY)),
         }
 
-    def encode(self, audio, text):
+    def encode(self, audio: np.ndarray, text: str) -> tuple:
         """int16 ``[samples]`` and its transcript -> the arrays of ``encode_sample``."""
         symbols, first, durations = self.alignments[text, len(audio)]
         rows = np.array(self.vocabulary.encode(symbols), np.int32)
@@ -332,22 +339,22 @@ class SpeechSynthesis(Task):
         mel, prosody = analyse(audio / 32768.0, self.log_mel, per_step, first, count)
         return rows, durations, mel, prosody
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         return sample
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> bool:
         return True
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         import tensorflow as tf
 
         return tf.shape(sample["mel"])[0]
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Speech) -> np.ndarray:
         every = zip(corpus.texts, corpus.lengths.tolist(), strict=True)
         return np.array([self.alignments[text, samples][2].sum() for text, samples in every])
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         import tensorflow as tf
 
@@ -375,12 +382,14 @@ class SpeechSynthesis(Task):
         return inputs, labels
 
 
-def log_mel_of(config):
+def log_mel_of(config: SpeechSynthesisConfig) -> LogMel:
     """The ``LogMel`` that a voice speaks, as its configuration says."""
     return LogMel(config.sampling_rate, config.frame_length, config.hop, config.mels)
 
 
-def analyse(samples, log_mel, per_step, first=0, count=None):
+def analyse(
+    samples: np.ndarray, log_mel: LogMel, per_step: int, first: int = 0, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """What a voice is to say of a recording: ``mel`` ``[count, mels]``, ``prosody`` ``[steps, 3]``, unscaled.
 
     Args:
@@ -414,11 +423,11 @@ class Stretch(layers.Layer):
         per_step: frames in a step.
     """
 
-    def __init__(self, per_step, **kwargs):
+    def __init__(self, per_step: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.per_step = per_step
 
-    def call(self, values, durations, like=None, count=None):
+    def call(self, values: Any, durations: Any, like: Any = None, count: int | None = None) -> Any:
         ends = ops.cumsum(durations, 1)
         if like is not None:
             count = ops.shape(like)[1]
@@ -435,11 +444,13 @@ class Stretch(layers.Layer):
         places = ops.cast(ops.stack([0.1 * since, 0.1 * until, share], -1), values.dtype)
         return ops.concatenate([ops.matmul(chosen, values), places], -1)
 
-    def compute_output_spec(self, values, durations, like=None, count=None):
+    def compute_output_spec(
+        self, values: Any, durations: Any, like: Any = None, count: int | None = None
+    ) -> Any:
         steps = count if like is None else like.shape[1]
         return keras.KerasTensor((values.shape[0], steps, values.shape[-1] + 3), values.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "per_step": self.per_step}
 
 
@@ -453,29 +464,29 @@ class Scale(layers.Layer):
         mels: bands.
     """
 
-    def __init__(self, mels, **kwargs):
+    def __init__(self, mels: int, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.mels = mels
 
-    def build(self, *shapes):
+    def build(self, *shapes: Any) -> None:
         size = {"shape": (self.mels + PROSODY,), "trainable": False}
         self.mean = self.add_weight(initializer="zeros", name="mean", **size)
         self.deviation = self.add_weight(initializer="ones", name="deviation", **size)
 
-    def set(self, mean, deviation):
+    def set(self, mean: Sequence[float], deviation: Sequence[float]) -> None:
         """Both float ``[mels + 3]``: of the bands, of pitch, voicing and loudness."""
         self.mean.assign(np.asarray(mean, "float32"))
         self.deviation.assign(np.maximum(np.asarray(deviation, "float32"), 1e-2))
 
-    def call(self, values, kind, inverse=False):
+    def call(self, values: Any, kind: str, inverse: bool = False) -> Any:
         part = slice(0, self.mels) if kind == "mel" else slice(self.mels, None)
         mean, deviation = self.mean[part], self.deviation[part]
         return values * deviation + mean if inverse else (values - mean) / deviation
 
-    def compute_output_spec(self, values, kind, inverse=False):
+    def compute_output_spec(self, values: Any, kind: str, inverse: bool = False) -> Any:
         return keras.KerasTensor(values.shape, "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mels": self.mels}
 
 
@@ -490,20 +501,20 @@ class Comb(layers.Layer):
         frequencies: the middle of each band, Hz.
     """
 
-    def __init__(self, frequencies, **kwargs):
+    def __init__(self, frequencies: np.ndarray, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.frequencies = np.asarray(frequencies, "float32")
 
-    def call(self, prosody):
+    def call(self, prosody: Any) -> Any:
         hertz = ops.exp(ops.clip(prosody[..., :1], 3.0, 7.0))
         turns = self.frequencies / hertz
         turns = turns - ops.floor(turns)
         return ops.cos(2 * np.pi * turns) * prosody[..., 1:2]
 
-    def compute_output_spec(self, prosody):
+    def compute_output_spec(self, prosody: Any) -> Any:
         return keras.KerasTensor((*prosody.shape[:-1], len(self.frequencies)), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "frequencies": self.frequencies.tolist()}
 
 
@@ -516,11 +527,14 @@ class Speaking(TrainingModel):
         scale: its layer ``Scale``.
     """
 
-    def __init__(self, network, scale):
+    def __init__(self, network: keras.Model, scale: Any) -> None:
         super().__init__(network)
         self.scale = scale
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool | None = True,
+    ) -> Any:  # fmt: skip
         def mean(losses, lengths):
             within = ops.arange(ops.shape(losses)[1], dtype="int32")[None] < lengths[:, None]
             total = ops.sum(ops.where(within, losses, 0.0), 1)

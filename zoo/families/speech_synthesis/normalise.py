@@ -5,12 +5,18 @@ times, money, units, abbreviations, letters one by one) is in the table of a lan
 table has its plain numbers spelled.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
 from zoo.errors import UserError
 from zoo.text.normalise import lower, normalise_sentence
+
+if TYPE_CHECKING:
+    from zoo.text.plain import Characters
 
 START = "^"  # before the first letter
 ENDS, WITHIN = ".!?", ",;:"  # the marks that are symbols, those that end a sentence and others
@@ -304,7 +310,7 @@ def symbols(sentence: str) -> str:
     return START + "".join(map("".join, zip(words, marks, strict=True)))
 
 
-def known(text: str, vocabulary) -> tuple:
+def known(text: str, vocabulary: Characters) -> tuple:
     """Symbols in letters that a vocabulary has: é as e, where it has no é.
 
     Returns:

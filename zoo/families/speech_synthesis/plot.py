@@ -1,9 +1,18 @@
 """The picture of what is said."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(spoken):
+    from zoo.families.speech_synthesis.normalise import Spoken
+
+
+def draw(spoken: Spoken) -> Figure:
     """Draws waveform and spectrogram, and each word under its time.
 
     Args:
@@ -28,7 +37,7 @@ def draw(spoken):
     return figure
 
 
-def draw_wave(axes, audio, seconds):
+def draw_wave(axes: Any, audio: np.ndarray, seconds: float) -> None:
     """A waveform, float ``[samples]``."""
     columns = np.array_split(audio, min(len(audio), 2000))
     low, high = [c.min() for c in columns], [c.max() for c in columns]
@@ -37,7 +46,7 @@ def draw_wave(axes, audio, seconds):
     axes.set(ylabel="waveform", xlim=(0, seconds), ylim=(-1.1, 1.1))
 
 
-def draw_log_mel(axes, log_mel, seconds):
+def draw_log_mel(axes: Any, log_mel: np.ndarray, seconds: float) -> None:
     """A spectrogram, float ``[frames, mels]``, natural logarithms of power."""
     top = log_mel.max()
     axes.imshow(

@@ -12,14 +12,19 @@
 Numbers, dates and abbreviations are spelled out by num2words (``pip install "seqzoo[voice]"``).
 """
 
+from __future__ import annotations
+
 import argparse
 import concurrent.futures
 import dataclasses
 import importlib
 import itertools
 import math
+import os
 import time
 import typing
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,6 +37,10 @@ from zoo.families.speech_synthesis.normalise import known, sentences, spell, sym
 from zoo.metrics.speech import mel_distortion
 from zoo.text.characters import Vocabulary
 from zoo.text.normalise import normalise_transcript
+
+if TYPE_CHECKING:
+    from zoo.data.speech import Speech
+    from zoo.text.plain import Characters
 
 WINDOW = 32  # texts that are read together
 BATCH = 8  # sentences that each thread speaks at a time
@@ -70,10 +79,10 @@ class Spoken:
     confidence: float = 1.0
 
     @property
-    def seconds(self):
+    def seconds(self) -> float:
         return len(self.audio) / self.rate
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         words = [{"word": w, "start": round(s, 3), "end": round(e, 3)} for w, s, e in self.words]
         about = {"text": self.text, "confidence": self.confidence}
@@ -116,16 +125,19 @@ class VoiceReader(Reader):
     )
 
     @classmethod
-    def read_vocabulary(cls, metadata):
+    def read_vocabulary(cls, metadata: dict[str, str]) -> Characters:
         return cls.Vocabulary.from_metadata(metadata)
 
     @property
-    def rate(self):
+    def rate(self) -> int:
         return self.config["sampling_rate"]
 
     # === Speaking ===
 
-    def stream(self, texts, errors="raise", progress=False, speed=1.0, pause=PAUSE, recogniser=None):
+    def stream(
+        self, texts: Any, errors: str = "raise", progress: bool = False, speed: float = 1.0,
+        pause: float = PAUSE, recogniser: Any = None,
+    ) -> Iterator[Spoken | UserError]:  # fmt: skip
         """Iterate over the ``Spoken`` of each text.
 
         Args:
@@ -154,7 +166,7 @@ class VoiceReader(Reader):
         bar = {"desc": "speaking", "unit": " texts", "disable": not progress}
         return self.in_windows(texts, prepare, answer, WINDOW, errors, **bar)
 
-    def speak(self, text, speed=1.0, pause=PAUSE):
+    def speak(self, text: str, speed: float = 1.0, pause: float = PAUSE) -> Iterator[Spoken]:
         """Iterate over the ``Spoken`` of each sentence, with the pause behind it, as soon as it is there.
 
         Arguments and errors are those of ``stream``, but that a text may be of any length.
@@ -250,13 +262,13 @@ class VoiceReader(Reader):
         said = " ".join(texts), np.concatenate(audio), self.rate, words, np.concatenate(mels)
         return Spoken(*said, confidence=float(bool(words)))
 
-    def writer(self, path):
+    def writer(self, path: str | os.PathLike) -> SoundWriter:
         """A ``zoo.audio.files.SoundWriter`` of what is spoken, with a pause between texts."""
         return SoundWriter(path, self.rate, 2 * PAUSE)
 
     # === Picture ===
 
-    def picture(self, item, path, **decoding):
+    def picture(self, item: Any, path: str | os.PathLike, **decoding: Any) -> None:
         """Draws what is said of one text: waveform, spectrogram and words.
 
         Args:
@@ -275,7 +287,9 @@ class VoiceReader(Reader):
 
     # === Figures ===
 
-    def evaluate(self, corpus, progress=False, speed=1.0, recogniser=None):
+    def evaluate(
+        self, corpus: Speech, progress: bool = False, speed: float = 1.0, recogniser: Any = None
+    ) -> dict[str, Any]:
         """The report on a corpus of recordings: their texts are spoken, and compared with them.
 
         Args:
@@ -349,7 +363,7 @@ class VoiceReader(Reader):
         texts = [normalise_transcript(spoken.text) for _, _, spoken in good]
         return list(zip(texts, voices, recordings, strict=True))
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         rows = [("texts", str(report["texts"]))]
         if "recogniser" in report:
             rows += [

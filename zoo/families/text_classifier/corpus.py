@@ -14,12 +14,17 @@ A corpus is one of these; every file may be gzipped, and `PATH@3` shows a small 
 ``LabelledTexts.without_duplicates`` and ``without_overlap`` keep what is validated out of what is learned.
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
+import os
 import posixpath
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 from zoo import files
 from zoo.data.given import Given
@@ -40,6 +45,11 @@ from zoo.formats.tables import (
 from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import normalise_sentence, normalise_text
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.data.prepared import Prepared
+
 COLUMNS = {  # what their names may be, best first
     "text": TEXT,
     "label": ("label", "labels", "class", "category", "sentiment", "intent", "target", "rating", "stars"),
@@ -56,22 +66,24 @@ class LabelledCorpus(LocalCorpus):
         columns: ``{"text": name, "label": name}`` of tables, where they are not among ``COLUMNS``; or None.
     """
 
-    def __init__(self, path, columns=None):
+    def __init__(self, path: str | os.PathLike, columns: dict[str, str] | None = None) -> None:
         super().__init__(path)
         self.columns = columns
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, str]]:
         for name, text, label in read_labelled(self.path, self.skipped, self.columns):
             yield {"text": text, "label": label, "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         return UserError(
             f"{self.path}: no labelled text in it could be used ({reason}); give a table whose first line is "
             "label and text, or a folder of .txt files for each label."
         )
 
 
-def read_labelled(path, skipped, columns=None):
+def read_labelled(
+    path: str | os.PathLike, skipped: list[str] | None, columns: dict[str, str] | None = None
+) -> Iterator[tuple[str, str, str]]:
     """Iterate over the texts of a local corpus.
 
     Args:
@@ -239,42 +251,42 @@ class LabelledTexts(TextSamples):
     version = 4
     named = None  # columns that a person named; `load_labelled` makes a class for each such
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence[Prepared], chosen: Sequence[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.labels = self._strings(2)
 
     @functools.cached_property
-    def keys(self):
+    def keys(self) -> list[str]:
         return [" ".join(_words(text)) for text in self.texts]
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> LabelledCorpus:
         return LabelledCorpus(path, cls.named)
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path, str]:
         match = NAME.fullmatch(Path(path).name)
         if match and Path(path).is_file():
             return Path(path), match[1]
         return super().locate(path)
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> Callable:
         return _public(builder)
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list[str]:
         return [sample["label"]]
 
     @staticmethod
-    def complaint(name, text, label):
+    def complaint(name: str, text: str, label: str) -> str | None:
         return _empty(name, text, label)
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, Sequence[str]]:
         return {"text": self.texts, "label": self.labels}
 
-    def without_duplicates(self):
+    def without_duplicates(self) -> tuple[LabelledTexts, dict[str, int]]:
         """Each text once, and none that has two labels.
 
         Returns:
@@ -295,7 +307,7 @@ class LabelledTexts(TextSamples):
             seen.add(key)
         return self.select(kept.__contains__), dict(report)
 
-    def without_overlap(self, others):
+    def without_overlap(self, others: Any) -> LabelledTexts:
         """The texts that share no ``SHARED`` words in a row with one of ``others``, nor are the same.
 
         (Brown et al. 2020, appendix C, look for such overlaps between training and test texts.)
@@ -334,7 +346,9 @@ def _public(builder):
     return convert
 
 
-def load_labelled(corpora, only=None, progress=False, columns=None):
+def load_labelled(
+    corpora: Any, only: str | None = None, progress: bool = False, columns: dict[str, str] | None = None
+) -> LabelledTexts:
     """Prepare corpora (the first time) and give their texts as ``LabelledTexts``.
 
     Args:
@@ -353,6 +367,9 @@ def load_labelled(corpora, only=None, progress=False, columns=None):
 GIVEN = Given(("text", "label"))
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> LabelledTexts:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     return load_labelled(corpora, only, progress, columns)

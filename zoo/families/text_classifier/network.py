@@ -9,7 +9,11 @@ The way of a text: tokens ``[time]`` -> a vector of each ``[time, 2 * units]`` -
 labels (``network``), or their probabilities (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -23,6 +27,9 @@ from zoo.layers import KINDS, Bidirectional, make_recurrent
 from zoo.layers.next_token import Logits, NextToken, perplexity
 from zoo.layers.pooling import POOLING, Pooling
 from zoo.layers.training import Labelling
+
+if TYPE_CHECKING:
+    from zoo.families.text_classifier.corpus import LabelledTexts
 
 VOCABULARIES = ("words", "subwords")
 
@@ -77,7 +84,7 @@ class TextClassifier(Task):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config, labels = self.config, len(self.vocabulary.labels)
         self.label_weights = np.ones(labels, "float32")
         self.embed = layers.Embedding(len(self.vocabulary), config.embedding, name="embedding")
@@ -101,11 +108,11 @@ class TextClassifier(Task):
     # === Serving ===
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         return self.recurrent[-1], "call"
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         inputs = (
             TensorSpec(
                 "tokens",
@@ -155,15 +162,15 @@ class TextClassifier(Task):
 
     # === Training ===
 
-    def with_labels(self, labels):
+    def with_labels(self, labels: Sequence[str]) -> TextClassifier:
         """A classifier that reads as this one and has yet to learn these labels."""
         return self.with_outputs(TextVocabulary(self.vocabulary.tokens, labels))
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""
         return Labelling(self.network, self.label_weights)
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it: ``tokens``, the first of a long text, and ``label``."""
         import tensorflow as tf
 
@@ -176,7 +183,7 @@ class TextClassifier(Task):
         )
         return {"tokens": tf.ensure_shape(found[0], (None,)), "label": tf.ensure_shape(found[1], ())}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """Some tokens become unknown, and words are cut anew."""
         import tensorflow as tf
 
@@ -189,18 +196,18 @@ class TextClassifier(Task):
         kept |= (tokens == TextVocabulary.START) | (tokens == TextVocabulary.END)
         return sample | {"tokens": tf.where(kept, tokens, TextVocabulary.UNKNOWN)}
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> bool:
         return True
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         import tensorflow as tf
 
         return tf.size(sample["tokens"])
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: LabelledTexts) -> np.ndarray:
         return np.array([2 + min(LIMIT, len(self.vocabulary.encode(text))) for text in corpus.texts])
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         inputs = {"tokens": _padded(batch["tokens"], round_to), "lengths": batch["token_lengths"]}
         return inputs, {"label": batch["label"]}
@@ -224,7 +231,7 @@ class LanguageModels:
         task: the ``TextClassifier``.
     """
 
-    def __init__(self, task):
+    def __init__(self, task: TextClassifier) -> None:
         self.save, self.set_weights = task.save, task.set_weights
         self.encode_sample, self.corpus_lengths = task.encode_sample, task.corpus_lengths
         self.is_learnable, self.sample_length = task.is_learnable, task.sample_length
@@ -234,13 +241,13 @@ class LanguageModels:
         logits = Logits(len(task.vocabulary), task.embed, dtype="float32", name="next")(x)
         self.network = keras.Model({"tokens": tokens, "lengths": lengths}, logits, name="language_models")
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         return NextToken(self.network)
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         return sample
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """The tokens that follow, then those that precede, each with the batch's rows."""
         import tensorflow as tf
 
@@ -249,7 +256,7 @@ class LanguageModels:
         labels = {"target": target, "target_lengths": tf.tile(lengths - 1, (2,))}
         return {"tokens": tokens, "lengths": lengths}, labels
 
-    def perplexity(self, batches):
+    def perplexity(self, batches: Iterable) -> float:
         """The exponential of the mean cross-entropy of a token; ``batches`` as ``collate`` gives them."""
         return perplexity(self.network, batches)
 
@@ -264,11 +271,11 @@ class Directions(layers.Layer):
     ``[batch, time, 2 * units]`` -> ``[2 * batch, time - 1, units]``.
     """
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         units = x.shape[-1] // 2
         return ops.concatenate([x[:, :-1, :units], x[:, 1:, units:]], 0)
 
-    def compute_output_spec(self, x):
+    def compute_output_spec(self, x: Any) -> Any:
         return keras.KerasTensor((None, None, x.shape[-1] // 2), x.dtype)
 
 

@@ -11,6 +11,12 @@ A text of more than ``LIMIT`` tokens is classified in pieces, as equal as can be
 means of theirs.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from zoo.contract.labels import Classification, LabellingReader, label_report
@@ -19,6 +25,9 @@ from zoo.errors import UserError
 from zoo.families.text_classifier.vocabulary import LIMIT, TextVocabulary, bounded
 from zoo.formats.tables import TEXT
 from zoo.metrics.text import answers
+
+if TYPE_CHECKING:
+    from zoo.families.text_classifier.corpus import LabelledTexts
 
 WINDOW = 1024  # texts held in memory and sorted by length at a time
 BATCH = 64  # pieces classified at a time by each thread, those of similar length together
@@ -34,7 +43,9 @@ class ClassificationReader(LabellingReader):
     columns, columns_help = {"text": TEXT}, "text=COLUMN is the column with the texts, else text, review, …"
     plots, plot_help = "one", "each word coloured by how much it spoke for the label"
 
-    def stream(self, texts, errors="raise", progress=False):
+    def stream(
+        self, texts: Any, errors: str = "raise", progress: bool = False
+    ) -> Iterator[Classification | UserError]:
         """Iterate over the ``Classification`` of each text; they come ``WINDOW`` by ``WINDOW``.
 
         Args:
@@ -91,7 +102,7 @@ class ClassificationReader(LabellingReader):
             return Classification("", 0.0, {})
         return Classification.of(self.vocabulary.labels, self.calibrated(np.mean(parts, 0)))
 
-    def influence(self, text):
+    def influence(self, text: str) -> tuple[list[str], np.ndarray, Classification]:
         """How much each word spoke for the label that was found: gradient × input.
 
         That is what the log-odds of the label would gain, were all effects of the word linear: the derivative
@@ -132,7 +143,7 @@ class ClassificationReader(LabellingReader):
         odds = _log_odds(np.float64(logits), self.vocabulary.labels.index(found.label))
         return words, (odds[::2] - odds[1::2]) / (2 * STEP), found
 
-    def picture(self, item, path):
+    def picture(self, item: Any, path: str | os.PathLike) -> None:
         """Draws a text with each word coloured by its ``influence``.
 
         Args:
@@ -151,7 +162,9 @@ class ClassificationReader(LabellingReader):
             title += f" (the first {len(words)} of {count} words)"
         draw(title, words, influence, path, f"for {found.label}", "against it")
 
-    def evaluate(self, corpus, progress=False, judged=None):
+    def evaluate(
+        self, corpus: LabelledTexts, progress: bool = False, judged: dict | None = None
+    ) -> dict[str, Any]:
         """What ``evaluate_classifier`` gives."""
 
         def classify(texts):
@@ -177,7 +190,10 @@ def _log_odds(logits, row):
     return logits[:, row] - np.logaddexp.reduce(others, 1)
 
 
-def evaluate_classifier(classify, vocabulary, corpus, progress=False, judged=None):
+def evaluate_classifier(
+    classify: Callable, vocabulary: TextVocabulary, corpus: LabelledTexts, progress: bool = False,
+    judged: dict | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """How often a function that classifies texts finds the label of a corpus.
 
     Args:

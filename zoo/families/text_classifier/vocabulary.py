@@ -1,7 +1,11 @@
 """What a text classifier knows of texts and labels: tokens, and the pieces that long texts are read in."""
 
+from __future__ import annotations
+
 import functools
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 from zoo.contract.labels import Labels
 from zoo.text import tokenizers
@@ -23,7 +27,7 @@ class TextVocabulary(Labels):
     PAD, UNKNOWN, START, END = range(4)  # as both kinds of tokens have them
     unit = "texts"
 
-    def __init__(self, tokens, labels):
+    def __init__(self, tokens: Subwords | Words, labels: Sequence[str]) -> None:
         super().__init__(labels)
         self.tokens = tokens
 
@@ -35,7 +39,7 @@ class TextVocabulary(Labels):
         same = isinstance(other, TextVocabulary) and type(self.tokens) is type(other.tokens)
         return same and self.tokens == other.tokens and self.labels == other.labels
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """Text -> list of rows, without start and end."""
         return self.tokens.encode(normalise_text(text, self._language))
 
@@ -43,24 +47,24 @@ class TextVocabulary(Labels):
     def _language(self):
         return language_of(self.tokens.spellings())
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"labels": self.labels, **self.tokens.to_json()}
 
     @classmethod
-    def from_json(cls, data):
+    def from_json(cls, data: dict[str, Any]) -> TextVocabulary:
         """Raises ValueError or KeyError where ``data`` is damaged."""
         try:
             return cls((Words if "words" in data else Subwords).from_json(data), data["labels"])
         except RuntimeError as error:
             raise ValueError("no SentencePiece model") from error
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What an exported file says of it."""
         made = tokenizers.texts(self.tokens, (self.START, self.END), self._language == "tr")
         return {"vocabulary": self.to_json(), "tokenizer": made}
 
 
-def bounded(rows):
+def bounded(rows: Sequence[int]) -> list[list[int]]:
     """Rows -> with start and end, lists of up to ``LIMIT`` and these two; one if there are none."""
     count = max(1, -(-len(rows) // LIMIT))
     ends = [round(len(rows) * part / count) for part in range(count + 1)]

@@ -17,12 +17,16 @@ A corpus is one of these; every file may be gzipped:
 ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+from __future__ import annotations
+
 import html
 import itertools
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 from zoo import files
@@ -34,6 +38,12 @@ from zoo.formats.tables import NAME, TAB, check_named, column, is_table, open_ta
 from zoo.formats.xml import refuse_entities
 from zoo.text.files import Utf8Check, stream_lines
 from zoo.text.normalise import normalise_sentence
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.data.prepared import Prepared
+    from zoo.files import FileList
 
 _TXT = re.compile(r"(.+)\.txt(\.gz)?", re.IGNORECASE | re.DOTALL)  # a table without a name for it, as Anki's
 _TMX = re.compile(r"(.+)\.tmx(\.gz)?")
@@ -50,15 +60,17 @@ class ParallelCorpus(LocalCorpus):
         columns: ``{"source": name, "target": name}`` of tables whose languages do not name them; or None.
     """
 
-    def __init__(self, path, languages, columns=None):
+    def __init__(
+        self, path: str | os.PathLike, languages: tuple[str, str], columns: dict[str, str] | None = None
+    ) -> None:
         super().__init__(path)
         self.languages, self.columns = languages, columns
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, Any]]:
         for name, source, text in read_parallel(self.path, self.languages, self.skipped, self.columns):
             yield {"source": source, "text": text, "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         source, target = self.languages
         wanted = _conversion([self.path.name], self.languages) or (
             f"give PREFIX.{source} and PREFIX.{target} with a sentence on each line, a table or TMX"
@@ -81,7 +93,10 @@ _XLIFF = "XLIFF", "xliff2po {} {}.po; "
 _CONVERTED = {".po": ("gettext", ""), ".xlf": _XLIFF, ".xliff": _XLIFF}
 
 
-def read_parallel(path, languages, skipped, columns=None):
+def read_parallel(
+    path: str | os.PathLike, languages: tuple[str, str], skipped: list[str] | None,
+    columns: dict[str, str] | None = None,
+) -> Iterator[tuple[str, str, str]]:  # fmt: skip
     """Iterate over the pairs of a local corpus.
 
     Args:
@@ -521,16 +536,16 @@ class Parallel(TextSamples):
     named = None  # columns that a person named
     languages = None  # codes of source and target; `load_parallel` makes a class for each pair of them
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence[Prepared], chosen: Sequence[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.sources = self._strings(2)
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> ParallelCorpus:
         return ParallelCorpus(path, cls.languages, cls.named)
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path | FileList, str]:
         file = Path(path)
         if pair := _pair_of(file, cls.languages):
             return pair[1], pair[0].name
@@ -540,12 +555,12 @@ class Parallel(TextSamples):
         return super().locate(path)
 
     @classmethod
-    def depends_on(cls, path):
+    def depends_on(cls, path: str | os.PathLike) -> list[str]:
         pair = _pair_of(path, cls.languages)
         return [stamp(pair[2])] if pair else []
 
     @classmethod
-    def uniform(cls, builder):
+    def uniform(cls, builder: Any) -> Callable:
         pick = _public_sentence(builder, cls.languages)
 
         def convert(sample):
@@ -555,18 +570,18 @@ class Parallel(TextSamples):
         return convert
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list:
         return [sample["source"]]
 
     @classmethod
-    def complaint(cls, name, text, source):
+    def complaint(cls, name: str, text: str, source: str) -> str | None:
         return _empty(name, cls.languages, (source, text))
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, Sequence[str]]:
         return {"source": self.sources, "text": self.texts}
 
-    def clean(self, max_ratio=3.0, max_words=100):
+    def clean(self, max_ratio: float = 3.0, max_words: int = 100) -> tuple[Parallel, dict[str, int]]:
         """Leave out what would harm training.
 
         A pair is left out for the first of these reasons that holds; words are what blanks separate:
@@ -640,7 +655,10 @@ def _public_sentence(builder, languages):
     return pick
 
 
-def load_parallel(corpora, source, target, only=None, progress=False, columns=None):
+def load_parallel(
+    corpora: Any, source: str, target: str, only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Parallel:  # fmt: skip
     """Prepare corpora (the first time) and give their pairs as ``Parallel``.
 
     Args:
@@ -669,6 +687,9 @@ def load_parallel(corpora, source, target, only=None, progress=False, columns=No
 GIVEN = Given(("source", "target"))
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Parallel:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     return load_parallel(corpora, config["source"], config["target"], only, progress, columns)

@@ -9,7 +9,11 @@ The way of a sentence: subwords ``[source]`` -> the encoder's outputs and states
 subword, with the subwords before as given (``network``), or as found by beam search (``serving``).
 """
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -23,6 +27,9 @@ from zoo.layers import KINDS, Recurrent, make_recurrent, reverse_by_length
 from zoo.layers.attention import LuongAttention
 from zoo.layers.next_token import Logits, NextToken, perplexity
 from zoo.text.subwords import Subwords
+
+if TYPE_CHECKING:
+    from zoo.families.translator.corpus import Parallel
 
 CONTEXTS = ("initial_state", "every_step", "attention")
 
@@ -92,7 +99,7 @@ class Translator(Task):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         self._embed = layers.Embedding(len(self.vocabulary), config.embedding, name="embedding")
         self._drop = layers.Dropout(config.dropout, name="dropout")
@@ -165,11 +172,11 @@ class Translator(Task):
     # === Decoding ===
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str]:
         return self, "_encode"
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         attends = self.config.context == "attention"
         inputs = (
             TensorSpec(
@@ -262,11 +269,11 @@ class Translator(Task):
 
     # === Training ===
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its cross-entropy, for ``fit`` on the batches of ``zoo.data.pipeline``."""
         return NextToken(self.network, self.config.label_smoothing)
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it: ``source`` and ``target``, ended, int32."""
         import tensorflow as tf
 
@@ -278,7 +285,7 @@ class Translator(Task):
             name: tf.ensure_shape(row, (None,)) for name, row in zip(("source", "target"), rows, strict=True)
         }
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """The same sentences, their words cut anew."""
         from zoo.data.pipeline import vary_subwords
 
@@ -290,16 +297,16 @@ class Translator(Task):
             for i, (name, rows) in enumerate(sample.items())
         }
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> bool:
         return True
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         """Subwords of the longer side: what buckets go by."""
         import tensorflow as tf
 
         return tf.maximum(tf.size(sample["source"]), tf.size(sample["target"]))
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Parallel) -> np.ndarray:
         return np.array(
             [
                 1 + max(len(self.vocabulary.encode(source)), len(self.vocabulary.encode(target)))
@@ -307,7 +314,7 @@ class Translator(Task):
             ]
         )
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         import tensorflow as tf
 
@@ -320,7 +327,7 @@ class Translator(Task):
         inputs = {"source": source, "source_lengths": batch["source_lengths"], "target": before}
         return inputs, {"target": target, "target_lengths": batch["target_lengths"]}
 
-    def perplexity(self, batches):
+    def perplexity(self, batches: Iterable) -> float:
         """The exponential of the mean cross-entropy of a subword; ``batches`` as ``collate`` gives them."""
         return perplexity(self.network, batches)
 
@@ -329,10 +336,10 @@ class Translator(Task):
 class Reversed(layers.Layer):
     """Each sequence from its end, the padding left behind it: see ``zoo.layers.reverse_by_length``."""
 
-    def call(self, x, lengths):
+    def call(self, x: Any, lengths: Any) -> Any:
         return reverse_by_length(x, lengths)
 
-    def compute_output_spec(self, x, lengths):
+    def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         return keras.KerasTensor(x.shape, x.dtype)
 
 

@@ -1,9 +1,17 @@
 """The picture of what a translator looked at."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(title, source, target, weights):
+
+def draw(title: str, source: Sequence[str], target: Sequence[str], weights: np.ndarray) -> Figure:
     """Draws an attention matrix: the source's subwords above, the target's at the left.
 
     Args:

@@ -11,13 +11,18 @@ A sentence of more than ``LIMIT`` subwords is translated in pieces, which end wh
 does, where a clause, a word or at last a subword ends. Their translations are joined by blanks.
 """
 
+from __future__ import annotations
+
 import binascii
 import dataclasses
 import functools
 import itertools
 import json
 import math
+import os
 import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +35,9 @@ from zoo.metrics.text import answers
 from zoo.plots.drawing import save
 from zoo.text.normalise import normalise_sentence
 from zoo.text.subwords import Subwords
+
+if TYPE_CHECKING:
+    from zoo.families.translator.corpus import Parallel
 
 LIMIT = 128  # subwords translated as one sentence; few sentences have as many
 WINDOW = 1024  # sentences held in memory and sorted by length at a time
@@ -69,7 +77,7 @@ class Translation:
     sure: float | None = None
 
     @property
-    def confidence(self):
+    def confidence(self) -> float:
         """How near it comes to what a person would write, 0 to 1; 0 where there was nothing to read.
 
         It is chrF as expected, where the model was calibrated, else the (geometric) mean probability of its
@@ -79,7 +87,7 @@ class Translation:
             return self.sure
         return math.exp(self.score / len(self.target)) if self.target else 0.0
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         return {"text": self.text, "score": round(self.score, 4), "confidence": round(self.confidence, 4)}
 
@@ -104,26 +112,28 @@ class TranslationReader(Reader):
     metrics = (Metric("bleu", "BLEU", "{:.1f}"), Metric("chrf", "chrF", "{:.1f}"))
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, tuple[str, ...]]:
         code = self.config["source"]
         return {"source": (code, "source", "src", f"text_{code}", f"translation.{code}", *TEXT)}
 
     @classmethod
-    def read_vocabulary(cls, metadata):
+    def read_vocabulary(cls, metadata: dict[str, str]) -> Subwords:
         text = metadata["vocabulary"]
         try:  # files of format 1 have the model alone
             return Subwords.from_json(json.loads(text) if text[:1] == "{" else {"sentencepiece": text})
         except (binascii.Error, RuntimeError) as error:
             raise ValueError("no SentencePiece model") from error
 
-    def __call__(self, inputs, details=False, errors="raise", progress=False, **search):
+    def __call__(
+        self, inputs: Any, details: bool = False, errors: str = "raise", progress: bool = False, **search: Any
+    ) -> list:
         """As of ``Reader``; with ``details`` each ``Translation`` has its attention."""
         return super().__call__(inputs, details, errors, progress, attention=details, **search)
 
     def stream(
-        self, sentences, errors="raise", progress=False, beam_width=None, n_best=1, length_penalty=None,
-        attention=False,
-    ):  # fmt: skip
+        self, sentences: Any, errors: str = "raise", progress: bool = False, beam_width: int | None = None,
+        n_best: int = 1, length_penalty: float | None = None, attention: bool = False,
+    ) -> Iterator[Translation | UserError]:  # fmt: skip
         """Iterate over the ``Translation`` of each sentence; they come ``WINDOW`` by ``WINDOW``.
 
         Args:
@@ -219,7 +229,7 @@ class TranslationReader(Reader):
             found.append(Translation(*hypotheses[0], hypotheses, *both, weights))
         return found
 
-    def picture(self, item, path, **search):
+    def picture(self, item: Any, path: str | os.PathLike, **search: Any) -> None:
         """Draws where a translation's subwords looked to; of a sentence in pieces, the first.
 
         Args:
@@ -245,7 +255,9 @@ class TranslationReader(Reader):
         figure = draw(title, found.source, found.target, found.attention)
         save(figure, path)
 
-    def evaluate(self, corpus, progress=False, judged=None, **search):
+    def evaluate(
+        self, corpus: Parallel, progress: bool = False, judged: dict | None = None, **search: Any
+    ) -> dict[str, Any]:
         """What ``evaluate_translator`` gives, with ``beam_width`` and ``length_penalty``."""
         used = self._search(
             **{"beam_width": None, "n_best": 1, "length_penalty": None} | search, attention=False
@@ -255,7 +267,7 @@ class TranslationReader(Reader):
         )
         return report | {"beam_width": used.beam_width, "length_penalty": used.length_penalty}
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         return [
             ("sentences", str(report["sentences"])),
             ("search", f"beam width {report['beam_width']}, length penalty {report['length_penalty']:g}"),
@@ -312,7 +324,9 @@ def _join(parts):
     return Translation(*hypotheses[0], hypotheses, source, target)
 
 
-def evaluate_translator(translate, corpus, progress=False, judged=None):
+def evaluate_translator(
+    translate: Callable, corpus: Parallel, progress: bool = False, judged: dict | None = None
+) -> dict[str, Any]:
     """BLEU and chrF of a function that translates sentences, over a whole corpus.
 
     Args:

@@ -17,6 +17,12 @@ Videos are named relative to the list, or by the end of their path. So is such a
 list of videos. ``PATH@3`` shows a small corpus three times an epoch.
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from zoo.data import listed
@@ -27,6 +33,12 @@ from zoo.data.samples import LocalCorpus, feature_of
 from zoo.errors import UserError
 from zoo.formats.tables import check_named, with_columns
 from zoo.images.videos import FRAME_SUFFIXES, VIDEO_SUFFIXES, frames_of, read_features, read_video
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zoo.data.listed import Kind
+    from zoo.files import FileList
 
 _VIDEO_COLUMNS = (
     "video", "video_name", "file_name", "filename", "video_path", "file", "path", "video_id", "videoid",
@@ -61,7 +73,7 @@ class VideoCorpus(LocalCorpus):
         kind: ``KIND``, perhaps with columns that a person named.
     """
 
-    def __init__(self, path, size, most, width, kind=KIND):
+    def __init__(self, path: str | os.PathLike, size: int, most: int, width: int, kind: Kind = KIND) -> None:
         super().__init__(path)
         self.size, self.most, self.width, self.kind = size, most, width, kind
         seen = tfds.features.Tensor(shape=(None, size, size, 3), dtype=np.uint8, encoding="bytes")
@@ -70,7 +82,7 @@ class VideoCorpus(LocalCorpus):
         name = "features" if width else "video"
         self.features = {name: seen, "text": tfds.features.Text(), "name": tfds.features.Text()}
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, Any]]:
         def read(data, name):
             if self.width:
                 return {"features": read_features(data, self.width, self.most, name)}
@@ -81,7 +93,7 @@ class VideoCorpus(LocalCorpus):
         for name, seen, captions in read_captioned(self.path, read, self.skipped, self.kind):
             yield seen | {"text": "\n".join(captions), "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         wanted = "give videos and captions.csv, whose first line is video,caption"
         return listed.unusable(self.path, self.kind, "captioned videos", reason, wanted)
 
@@ -99,18 +111,18 @@ class VideoSamples(CaptionedSamples):
     size = most = width = None  # as of ``VideoCorpus``; `load_videos` makes a class for each
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> VideoCorpus:
         return VideoCorpus(path, cls.size, cls.most, cls.width, KIND.naming(cls.named))
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path | FileList, str]:
         return listed.located(path, KIND.naming(cls.named)) or super().locate(path)
 
     @classmethod
-    def uniform(cls, builder):
+    def uniform(cls, builder: Any) -> Callable:
         return _public(builder, cls.size, cls.most)
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[np.ndarray], list[list[str]]]]:
         """Iterate over ``(videos, references)``: lists of up to ``size`` arrays and lists of str."""
         name = "features" if self.width else "video"
         for batch in self._batches(size):
@@ -144,7 +156,10 @@ def _public(builder, size, most):
     return convert
 
 
-def load_videos(corpora, only=None, progress=False, size=56, most=10, width=0, columns=None):
+def load_videos(
+    corpora: Any, only: str | None = None, progress: bool = False, size: int = 56, most: int = 10,
+    width: int = 0, columns: dict[str, str] | None = None,
+) -> VideoSamples:  # fmt: skip
     """Prepare corpora (the first time) and give their videos as ``VideoSamples``.
 
     Args:
@@ -167,7 +182,10 @@ def load_videos(corpora, only=None, progress=False, size=56, most=10, width=0, c
 GIVEN = Given(("video", "caption"), "video", KIND.image_columns)
 
 
-def load_corpus(corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> VideoSamples:  # fmt: skip
     """Corpora as a model reads them; ``config``, a dict, is its configuration."""
     size, most, width = config["frame_size"], config["frames"], config["features"]
     return load_videos(corpora, only, progress, size, most, width, columns)

@@ -10,8 +10,11 @@ directions of time -> scores of the next word, with the words before as given (`
 drawn (``serving``). Or features of frames that another program made come in.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -108,7 +111,7 @@ class VideoCaptioner(Describer):
 
     # === Network ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         config = self.config
         before = keras.Input((None, None), dtype="int32", name="before")
         lengths = keras.Input((), dtype="int32", name="lengths")
@@ -166,7 +169,7 @@ class VideoCaptioner(Describer):
     # === Decoding ===
 
     @property
-    def sees(self):
+    def sees(self) -> tuple[TensorSpec, TensorSpec]:
         lengths = TensorSpec(
             "lengths", "int32", ("batch",), "frames of each video, without padding, 1 or more"
         )
@@ -188,7 +191,7 @@ class VideoCaptioner(Describer):
             "frames behind",
         ), lengths
 
-    def seen(self, inputs):
+    def seen(self, inputs: Any) -> tuple:
         """The states of frames of any size; of each video as many as ``lengths`` says."""
         lengths = inputs["lengths"]
         if self.encoder is None:
@@ -199,14 +202,14 @@ class VideoCaptioner(Describer):
         video = ops.image.resize(video, (side, side), interpolation="bilinear")
         return self._states(self._see(ops.reshape(video, (-1, frames, side, side, 3))), lengths)
 
-    def looks(self, weights):
+    def looks(self, weights: Any) -> Any:
         if not self._tracks:
             return weights
         tracks = self.encoder.output.shape[-1]
         shape = ops.shape(weights)
         return ops.sum(ops.reshape(weights, (shape[0], shape[1], shape[2] // tracks, tracks)), -1)
 
-    def sees_example(self, batch, seed):
+    def sees_example(self, batch: int, seed: int) -> dict[str, np.ndarray]:
         random, side = np.random.default_rng(seed), self.config.frame_size
         lengths = random.integers(2, 7, batch).astype("int32")
         time = lengths.max()
@@ -222,7 +225,7 @@ class VideoCaptioner(Describer):
 
     # === Training ===
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """What is to be trained with its cross-entropy, for ``fit`` on the pipeline's batches."""
         if self.encoder is not None:
             for layer in self.encoder.layers:
@@ -231,7 +234,7 @@ class VideoCaptioner(Describer):
         return super().training_model()
 
     @property
-    def learns(self):
+    def learns(self) -> keras.Model:
         return self.network if self._sees_frames else self._telling
 
     @property
@@ -253,7 +256,7 @@ class VideoCaptioner(Describer):
             "float16"
         )
 
-    def encode_seen(self, sample):
+    def encode_seen(self, sample: dict[str, Any]) -> dict[str, Any]:
         """The ``video``, or the ``features`` of its frames, where those are what is learned from."""
         import tensorflow as tf
 
@@ -262,11 +265,11 @@ class VideoCaptioner(Describer):
         features = tf.numpy_function(self._features, [sample["video"]], tf.float16, stateful=False)
         return {"features": tf.ensure_shape(features, self._telling.input["features"].shape[1:])}
 
-    def augment_sample(self, sample, seed):
+    def augment_sample(self, sample: dict[str, Any], seed: Any) -> dict[str, Any]:
         """Lights videos anew, all frames alike; features are as they are."""
         return sample | {"video": vary_video(sample["video"], seed)} if "video" in sample else sample
 
-    def collate_seen(self, batch, round_to):
+    def collate_seen(self, batch: dict[str, Any], round_to: int) -> dict[str, Any]:
         import tensorflow as tf
 
         name = "video" if "video" in batch else "features"
@@ -284,14 +287,14 @@ class UnfoldFrames(layers.Layer):
     The second input is ``[batch, frames, ...]``, the videos.
     """
 
-    def call(self, x, video):
+    def call(self, x: Any, video: Any) -> Any:
         return ops.reshape(x, (ops.shape(video)[0], ops.shape(video)[1], int(np.prod(x.shape[1:]))))
 
-    def compute_output_spec(self, x, video):
+    def compute_output_spec(self, x: Any, video: Any) -> Any:
         return keras.KerasTensor((*video.shape[:2], int(np.prod(x.shape[1:]))), x.dtype)
 
 
-def with_differences(x):
+def with_differences(x: Any) -> Any:
     """``[batch, time, features]`` with, behind them, how they differ from those of the step before."""
     return ops.concatenate([x, x - ops.concatenate([x[:, :1], x[:, :-1]], 1)], -1)
 
@@ -308,14 +311,14 @@ class ReadTracks(layers.Layer):
         layer: as of ``zoo.layers.Bidirectional``.
     """
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._read = Bidirectional(layer, name="each")
 
-    def build(self, x_shape, lengths_shape=None):
+    def build(self, x_shape: tuple, lengths_shape: tuple | None = None) -> None:
         self._read.build((None, None, 8))
 
-    def call(self, x, lengths, training=False):
+    def call(self, x: Any, lengths: Any, training: bool | None = False) -> Any:
         batch, time, points = ops.shape(x)[0], ops.shape(x)[1], x.shape[2] // 4
         x = ops.transpose(ops.reshape(x, (batch, time, 4, points)), (0, 3, 1, 2))
         x = with_differences(ops.reshape(x, (-1, time, 4)))
@@ -326,21 +329,21 @@ class ReadTracks(layers.Layer):
         states = ops.concatenate([states, which], -1)
         return ops.reshape(states, (batch, time * points, depth + points))
 
-    def compute_output_spec(self, x, lengths, training=False):
+    def compute_output_spec(self, x: Any, lengths: Any, training: bool | None = False) -> Any:
         points = x.shape[2] // 4
         depth = 2 * self._read.forward_layer.units + points
         return keras.KerasTensor((x.shape[0], None, depth), self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         layer = keras.saving.serialize_keras_object(self._read.forward_layer)
         return {**super().get_config(), "layer": layer}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> ReadTracks:
         return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
-def vary_video(video, seed):
+def vary_video(video: Any, seed: Any) -> Any:
     """A video with other colours and contrast, the same in all frames; where things are stays.
 
     Args:

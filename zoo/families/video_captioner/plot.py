@@ -1,6 +1,11 @@
 """Contact sheets of videos: some frames of each with their caption, or one as it was looked at."""
 
+from __future__ import annotations
+
 import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,10 +13,13 @@ from zoo.errors import UserError
 from zoo.images.videos import evenly
 from zoo.plots.sheets import attention_sheet, contact_sheet
 
+if TYPE_CHECKING:
+    from zoo.contract.descriptions import Caption
+
 SHOWN = 9  # frames of a video that are drawn, as a square
 
 
-def draw(seen, found, path):
+def draw(seen: Sequence[np.ndarray], found: Sequence[Caption], path: str | os.PathLike) -> None:
     """Draws videos with their captions; a single one for each word, light where the model looked to write it.
 
     Args:

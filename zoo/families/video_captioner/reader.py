@@ -9,11 +9,19 @@
     reader.picture(paths, "sheet.png")
 """
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from zoo.contract.descriptions import DescribingReader
 from zoo.contract.reader import Metric
 from zoo.images.videos import FRAME_SUFFIXES, VIDEO_SUFFIXES, read_features, read_video
+
+if TYPE_CHECKING:
+    from zoo.contract.descriptions import Caption
 
 
 class VideoReader(DescribingReader):
@@ -29,18 +37,18 @@ class VideoReader(DescribingReader):
     metrics = (Metric("exact", "right word for word", "{:.1%}"), *DescribingReader.metrics)
     window, most = 16, 8
 
-    def __init__(self, *arguments, **options):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._size, self._width = self.config["frame_size"], self.config["features"]
         self._most = self.config["frames"]
         self.axes = 2 if self._width else 4
 
-    def read(self, item, name):
+    def read(self, item: Any, name: str) -> np.ndarray:
         if self._width:
             return read_features(item, self._width, self._most, name)
         return read_video(item, self._size, self._most, name)
 
-    def batch(self, seen):
+    def batch(self, seen: list[np.ndarray]) -> dict[str, np.ndarray]:
         """Those with fewer frames are padded with zeros."""
         lengths = np.array([len(one) for one in seen], np.int32)
         padded = np.zeros((len(seen), lengths.max(), *seen[0].shape[1:]), seen[0].dtype)
@@ -49,14 +57,14 @@ class VideoReader(DescribingReader):
         return {"features" if padded.ndim == 3 else "video": padded, "lengths": lengths}
 
     @staticmethod
-    def nearness(text, references):
+    def nearness(text: str, references: list[str]) -> float:
         """Whether a caption is right, word for word."""
         return float(text in references)
 
-    def looks(self, attention, seen):
+    def looks(self, attention: np.ndarray, seen: np.ndarray) -> np.ndarray:
         return attention[:, : len(seen)]
 
-    def sheet(self, seen, found, path):
+    def sheet(self, seen: list[np.ndarray], found: list[Caption], path: str | os.PathLike) -> None:
         from zoo.families.video_captioner.plot import draw
 
         draw(seen, found, path)
