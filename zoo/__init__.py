@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import typing
+from collections.abc import Iterable
+from typing import Any
 
 if typing.TYPE_CHECKING:
     from zoo.contract.model import Model
@@ -23,8 +25,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def train(
-    family: str, corpus, output: str | os.PathLike | None = None, validation=None, callbacks=(),
-    columns: dict[str, str] | None = None, **options,
+    family: str, corpus: Any, output: str | os.PathLike | None = None, validation: Any = None,
+    callbacks: Iterable[Any] = (), columns: dict[str, str] | None = None, **options: Any,
 ) -> tuple[Task, list[dict]]:  # fmt: skip
     """Train a model of a family from nothing, as ``zoo train FAMILY`` does.
 

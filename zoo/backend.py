@@ -1,15 +1,18 @@
 """What computes: TensorFlow, loaded in silence; the GPU, and who may use it."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Iterator
 
 from zoo.errors import UserError
 
 
-def has_tensorflow():
+def has_tensorflow() -> bool:
     """Whether TensorFlow is installed; it is not imported for that."""
     try:
         return importlib.util.find_spec("tensorflow") is not None
@@ -17,7 +20,7 @@ def has_tensorflow():
         return False
 
 
-def import_tensorflow():
+def import_tensorflow() -> None:
     """Import TensorFlow without the several lines on devices that are not there, and keep its C++ silent.
 
     What fails there raises an exception, too. TF_CPP_MIN_LOG_LEVEL=0 shows the lines that it writes later.
@@ -40,7 +43,7 @@ def import_tensorflow():
     hide_gpu()
 
 
-def use_threads(count):
+def use_threads(count: int) -> None:
     """Let Keras compute on so many processor cores.
 
     Raises:
@@ -61,7 +64,7 @@ def use_threads(count):
         ) from error
 
 
-def hide_gpu():
+def hide_gpu() -> None:
     """Hide the GPU from TensorFlow where Keras runs on JAX and TensorFlow only feeds it.
 
     The first operation of TensorFlow would take nearly all of the GPU's memory.
@@ -75,14 +78,14 @@ def hide_gpu():
             tensorflow.config.set_visible_devices([], "GPU")
 
 
-def visible_gpus():
+def visible_gpus() -> list:
     """The GPUs that TensorFlow may use, which are none where it only feeds JAX."""
     import tensorflow as tf
 
     return tf.config.get_visible_devices("GPU")
 
 
-def on_jax_gpu():
+def on_jax_gpu() -> bool:
     """Whether Keras computes with JAX on a GPU."""
     import keras
 
@@ -93,7 +96,7 @@ def on_jax_gpu():
     return jax.default_backend() == "gpu"
 
 
-def gpu_precision():
+def gpu_precision() -> str | None:
     """The dtype policy that the first GPU is made for, or None where Keras computes on no GPU.
 
     The cores for products of matrices take float16 from compute capability 7 on (V100, T4), and bfloat16,
@@ -118,7 +121,7 @@ def gpu_precision():
 
 
 @contextlib.contextmanager
-def quiet_logging(level):
+def quiet_logging(level: int) -> Iterator[None]:
     """Let no logger of Python's say anything up to a level, such as ``logging.WARNING``."""
     before = logging.root.manager.disable
     logging.disable(level)

@@ -1,7 +1,10 @@
 """What a recurrent model remembers: the influence of each input step on the last output, an LSTM's gates."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +16,7 @@ from zoo.layers import Bidirectional, Recurrent
 PROBES = 16
 
 
-def influence(model, batch, lengths=None, seed=0):
+def influence(model: keras.Model, batch: Any, lengths: Any = None, seed: int = 0) -> np.ndarray:
     """The norm of the gradient of a model's last output with respect to each input step.
 
     By Hochreiter 1991 and Bengio, Simard, Frasconi 1994 ("Learning Long-Term Dependencies with Gradient
@@ -64,7 +67,7 @@ def _directions(count, seed):
     return (signs / PROBES**0.5).astype("float32")
 
 
-def over_lag(norms, lengths=None):
+def over_lag(norms: np.ndarray, lengths: Any = None) -> np.ndarray:
     """The curve of ``influence``: its mean over a batch by the lag, float32 ``[time]``, the last step first.
 
     Args:
@@ -79,7 +82,7 @@ def over_lag(norms, lengths=None):
     return np.nanmean(rows, axis=0).astype("float32")
 
 
-def lstm_gates(layer, sequences):
+def lstm_gates(layer: keras.layers.Layer, sequences: Any) -> dict[str, np.ndarray]:
     """How far the gates of an LSTM stand open, step by step.
 
     Args:

@@ -1,7 +1,10 @@
 """The one error a user is shown, and what other exceptions say."""
 
+from __future__ import annotations
+
 import contextlib
 import re
+from collections.abc import Iterator
 
 
 class UserError(Exception):
@@ -12,7 +15,7 @@ class UserError(Exception):
     """
 
 
-def reason(error):
+def reason(error: BaseException) -> str:
     """What an exception says, in one line: that of a layer's code rather than Keras's words around it."""
     lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
     lines = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
@@ -20,7 +23,7 @@ def reason(error):
 
 
 @contextlib.contextmanager
-def train_extra():
+def train_extra() -> Iterator[None]:
     """Turn the failed import of what only an extra brings into a UserError that says which."""
     try:
         yield

@@ -8,6 +8,8 @@ for name, data in open_members("lines.tar.xz"):         # or a folder or zip: th
     ...
 """
 
+from __future__ import annotations
+
 import bz2
 import contextlib
 import ctypes
@@ -28,7 +30,9 @@ import tempfile
 import time
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path, PureWindowsPath
+from typing import IO, Any
 
 from zoo.errors import UserError
 
@@ -46,7 +50,7 @@ _GZIP = b"\x1f\x8b"  # how such a file begins
 
 
 @contextlib.contextmanager
-def atomic_write(path, text=False):
+def atomic_write(path: str | os.PathLike, text: bool = False) -> Iterator[IO]:
     """Open a file that appears under ``path`` only when it is complete and on the disk.
 
     The bytes go to a hidden file in the same folder (created if missing), which takes the name
@@ -79,7 +83,9 @@ def atomic_write(path, text=False):
 
 
 @contextlib.contextmanager
-def atomic_folder(path, marker="config.json", keep=False):
+def atomic_folder(
+    path: str | os.PathLike, marker: str | None = "config.json", keep: bool = False
+) -> Iterator[Path]:
     """Yield an empty folder that takes the name ``path`` only when all its files are on the disk.
 
     Args:
@@ -114,7 +120,7 @@ def atomic_folder(path, marker="config.json", keep=False):
         _sync(path.parent)
 
 
-def recover(path):
+def recover(path: str | os.PathLike) -> None:
     """Give a folder its name back that a kill took away in the middle of ``atomic_folder``."""
     path = Path(path)
     old = _old(path)
@@ -206,7 +212,7 @@ def _why(error):
 # === Reading ===
 
 
-def sha256(path):
+def sha256(path: str | os.PathLike) -> str:
     """The SHA-256 of a file, as 64 lower-case hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -220,7 +226,7 @@ class FileList:
         title: what messages call it.
     """
 
-    def __init__(self, members, title):
+    def __init__(self, members: dict[str, str | os.PathLike], title: str) -> None:
         self.members = {name: Path(path) for name, path in members.items()}
         self.title = str(title)
 
@@ -235,12 +241,12 @@ class NoArchive(UserError):
         content: what it is: "WAV audio".
     """
 
-    def __init__(self, path, content):
+    def __init__(self, path: str | os.PathLike, content: str) -> None:
         self.content = content
         super().__init__(f"{path}: this is {content}, neither a folder nor a tar or zip; check the name")
 
 
-def corpus_name(path):
+def corpus_name(path: str | os.PathLike) -> str:
     """What a corpus is called: the name of its file or folder, without suffixes of archives and tables."""
     return re.sub(_CORPUS_SUFFIXES, "", Path(path).name)
 
@@ -248,7 +254,9 @@ def corpus_name(path):
 _CORPUS_SUFFIXES = r"(?i)\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(zip|csv|tsv|json|jsonl|parquet)$"
 
 
-def open_members(path, wanted=None, skipped=None):
+def open_members(
+    path: str | os.PathLike, wanted: Callable[[str], bool] | None = None, skipped: list[str] | None = None
+) -> Iterator[tuple[str, Any]]:
     """Iterate over the files of a folder, a tar or a zip, in the order of their names.
 
     A corpus gives the same names, bytes and order whether it is a folder, a zip or a tar of it, plain or
@@ -283,14 +291,14 @@ def open_members(path, wanted=None, skipped=None):
     return _read_members(members, wanted or (lambda name: True), skipped)
 
 
-def member_path(path, name):
+def member_path(path: str | os.PathLike, name: str) -> Path | None:
     """Where the file ``name`` of ``open_members`` lies on the disk; None if it is in an archive."""
     if isinstance(path, FileList):
         return path.members[name]
     return Path(path, name) if os.path.isdir(path) else None
 
 
-def stamps(path):
+def stamps(path: str | os.PathLike) -> list[str]:
     """What tells, without reading it, that a file, folder or ``FileList`` is still the same: list of str."""
     if isinstance(path, FileList):
         found = path.members.items()
@@ -299,7 +307,7 @@ def stamps(path):
     return sorted(f"{name}:{stamp(file)}" for name, file in found)
 
 
-def stamp(file):
+def stamp(file: str | os.PathLike) -> str:
     """Size and time of a file, which stand for its content; of one that is not there, nothing."""
     try:
         found = os.stat(file)
@@ -308,7 +316,7 @@ def stamp(file):
     return f"{found.st_size}:{found.st_mtime_ns}"
 
 
-def names_in(folder):
+def names_in(folder: str | os.PathLike) -> list[str]:
     """The names of a folder's files and of those below, sorted, with "/"; hidden ones are left out.
 
     Raises:
@@ -317,7 +325,7 @@ def names_in(folder):
     return sorted(name for name, _ in _walk(folder, None))
 
 
-def extract(archive, folder):
+def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
     """Unpack a tar or zip into a folder that is there, with the refusals of ``open_members``."""
     for name, data in open_members(archive):
         target = Path(folder, name)
@@ -328,7 +336,7 @@ def extract(archive, folder):
             raise UserError(f"{archive}: {name!r} is a file and a folder in it; pack it again") from error
 
 
-def gunzip(data, name):
+def gunzip(data: bytes, name: str) -> bytes:
     """The bytes of a file as they are, unpacked where they are gzip by their beginning.
 
     Raises:
@@ -340,7 +348,7 @@ def gunzip(data, name):
         return b"".join(_unpacked(gzip.GzipFile(fileobj=io.BytesIO(data)), len(data), name))
 
 
-def read_at_most(path, most, mend):
+def read_at_most(path: str | os.PathLike, most: int, mend: str) -> bytes:
     """The bytes of a file that has no more than ``most``; ``mend`` ends the sentence on one that has.
 
     Raises:
@@ -356,7 +364,7 @@ def read_at_most(path, most, mend):
     return data
 
 
-def read_chunks(path):
+def read_chunks(path: str | os.PathLike) -> Iterator[bytes]:
     """Iterate over the bytes of a file, some at a time, unpacked where they are gzip by their beginning.
 
     Raises:

@@ -6,6 +6,8 @@ programs (``zoo.contract.card``), and the sha256 of every other file. Names are 
 (``zoo/presets/``), then in ``$ZOO_HOME/presets/`` (``~/.cache/seqzoo`` where that is not set).
 """
 
+from __future__ import annotations
+
 import difflib
 import hashlib
 import http.client
@@ -15,6 +17,7 @@ import re
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from zoo import __version__, files
 from zoo.contract.card import worded
@@ -45,12 +48,12 @@ _TYPES = {
 }
 
 
-def home():
+def home() -> Path:
     """The folder of downloads and of the user's own presets."""
     return Path(os.environ.get("ZOO_HOME") or "~/.cache/seqzoo").expanduser()
 
 
-def names():
+def names() -> list[str]:
     """The names of all presets, sorted."""
     found = set()
     for place in (PACKAGED, home() / "presets"):
@@ -58,7 +61,7 @@ def names():
     return sorted(name for name in found if re.fullmatch(_NAME, name))
 
 
-def find(name):
+def find(name: str | os.PathLike) -> Path:
     """The task folder of a model, after every file in it was checked.
 
     Args:
@@ -83,7 +86,7 @@ def find(name):
     return root
 
 
-def info(path):
+def info(path: str | os.PathLike) -> dict[str, Any]:
     """What ``preset.json`` says of a task folder, as a dict.
 
     Raises:
@@ -116,7 +119,7 @@ def _wrong(about):
     return None
 
 
-def card(path):
+def card(path: str | os.PathLike) -> str:
     """The model card, Markdown; from ``preset.json`` where a model was trained and has no card yet."""
     file = Path(path) / "card.md"
     if file.is_file():
@@ -136,14 +139,14 @@ def card(path):
     return "\n".join(lines) + "\n"
 
 
-def title(path):
+def title(path: str | os.PathLike) -> str:
     """What to call the model of a task folder: a run's by the run's folder, as each has a ``best``."""
     path = Path(path)
     name = info(path).get("name") or path.name
     return path.resolve().parent.name if name == "best" else name
 
 
-def folder(name):
+def folder(name: str) -> Path | None:
     """The folder of a preset by its name alone, unchecked; None where there is none."""
     if not re.fullmatch(_NAME, name):
         return None

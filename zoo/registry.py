@@ -5,9 +5,19 @@ A family is the folder ``zoo/families/NAME`` with ``network.py`` (its ``zoo.cont
 ``corpus.py`` with a function ``load_corpus``, and the recipe ``recipes/NAME.py`` with a function ``main``.
 """
 
+from __future__ import annotations
+
 import importlib
+import os
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.contract.reader import Reader
+    from zoo.contract.task import Task
+    from zoo.data.given import Given
+    from zoo.data.samples import Samples
 
 FAMILIES = {  # name: what its models do
     "line_ocr": "reads images of single lines of text",
@@ -25,7 +35,7 @@ FAMILIES = {  # name: what its models do
 }
 
 
-def task_class(name):
+def task_class(name: str) -> type[Task]:
     """The ``zoo.contract.task.Task`` of a family; this loads Keras.
 
     Raises:
@@ -34,7 +44,7 @@ def task_class(name):
     return _module(name, "network").TASK
 
 
-def reader_class(name):
+def reader_class(name: str) -> type[Reader]:
     """The ``zoo.contract.reader.Reader`` of a family; this loads neither Keras nor TensorFlow.
 
     Raises:
@@ -43,7 +53,10 @@ def reader_class(name):
     return _module(name, "reader").READER
 
 
-def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
+def load_corpus(
+    name: str, corpora: Any, config: dict[str, Any], only: str | None = None, progress: bool = False,
+    columns: dict[str, str] | None = None,
+) -> Samples:  # fmt: skip
     """Corpora of a family, as ``zoo.data.samples.Samples``; where TensorFlow is installed, this loads it.
 
     Args:
@@ -67,7 +80,7 @@ def load_corpus(name, corpora, config, only=None, progress=False, columns=None):
     return found
 
 
-def import_model(name, path, licence):
+def import_model(name: str, path: str | os.PathLike, licence: str | None) -> tuple[Task, bool]:
     """Another tool's model as a task of a family, and whether its weights were in 8 bits; this loads Keras.
 
     Args:
@@ -81,7 +94,7 @@ def import_model(name, path, licence):
     return _module(name, "importing").import_model(path, licence)
 
 
-def given(name):
+def given(name: str) -> Given:
     """What makes paths of corpora of a family that a program holds, a ``zoo.data.given.Given``."""
     return _module(name, "corpus").GIVEN
 

@@ -1,9 +1,13 @@
 """Speech as another speaker in another room might say it, in tf.data."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import tensorflow as tf
 
 
-def augment_speech(audio, seed, rate=16000):
+def augment_speech(audio: Any, seed: Any, rate: int = 16000) -> Any:
     """Vary one recording at random: speed and pitch, room, noise, level, and where it begins.
 
     Each of them happens with its own probability, and mildly. The speed is changed by resampling (Ko et al.

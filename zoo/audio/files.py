@@ -1,10 +1,14 @@
 """Audio files and arrays of any kind as mono float32 samples at one rate, whole or as a stream."""
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
 import struct
 import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -40,7 +44,7 @@ class _File(soundfile.SoundFile):
         return False  # soundfile seeks after each read: MP3, and FLAC without a length, come out damaged
 
 
-def read_audio(item, name=None, rate=RATE):
+def read_audio(item: Any, name: str | None = None, rate: int = RATE) -> np.ndarray:
     """Read one recording.
 
     Args:
@@ -65,7 +69,7 @@ def read_audio(item, name=None, rate=RATE):
         return np.concatenate(list(_checked(_frames(file, name), file.samplerate, rate, name)))
 
 
-def blocks(path, seconds, rate=RATE):
+def blocks(path: str | os.PathLike, seconds: float, rate: int = RATE) -> Iterator[np.ndarray]:
     """Stream a recording without holding it whole.
 
     Args:
@@ -91,13 +95,13 @@ def blocks(path, seconds, rate=RATE):
             yield waiting
 
 
-def duration(path):
+def duration(path: str | os.PathLike) -> float:
     """Length of a recording in seconds, from its header where that tells it for certain."""
     with _opened(path, None) as (file, name):
         return (file.promised or sum(map(len, _frames(file, name)))) / file.samplerate
 
 
-def pad_audio(recordings):
+def pad_audio(recordings: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """A list of float32 ``[samples]`` -> float32 ``[batch, samples]``, zero padded, and int32 ``[batch]``."""
     lengths = np.array([len(one) for one in recordings], np.int32)
     padded = np.zeros((len(recordings), lengths.max(initial=0)), np.float32)
@@ -290,7 +294,7 @@ class SoundWriter:
         UserError: the suffix is another, standard output is a terminal, or the file cannot be written.
     """
 
-    def __init__(self, path, rate, pause=0.0):
+    def __init__(self, path: str | os.PathLike, rate: int, pause: float = 0.0) -> None:
         self.path, self.rate = str(path), rate
         self._silence = np.zeros(round(pause * rate), np.float32)
         self._stack, self._file = contextlib.ExitStack(), None
@@ -300,7 +304,7 @@ class SoundWriter:
         elif os.path.splitext(self.path)[1].lower() not in WRITES:
             raise UserError(f"{self.path}: sound is written as {', '.join(WRITES)}; give such a name")
 
-    def add(self, result):
+    def add(self, result: Any) -> None:
         """Write what has an ``audio``, float ``[samples]`` in -1..1."""
         if self._file is None:
             self._open()

@@ -1,9 +1,11 @@
 """Log-mel spectrograms by NumPy, and the fixed matrices of which they are made."""
 
+from __future__ import annotations
+
 import numpy as np
 
 
-def fourier(frame_length, fft_length):
+def fourier(frame_length: int, fft_length: int) -> np.ndarray:
     """``[frame, 2 * bins]``: cosines and sines, weighted by the periodic Hann window."""
     n = np.arange(frame_length)[:, None]
     angle = 2 * np.pi / fft_length * (n * np.arange(fft_length // 2 + 1) % fft_length)
@@ -11,7 +13,9 @@ def fourier(frame_length, fft_length):
     return (window * np.concatenate([np.cos(angle), -np.sin(angle)], axis=1)).astype("float32")
 
 
-def triangles(sampling_rate, fft_length, mels, fmin=20.0, fmax=None):
+def triangles(
+    sampling_rate: int, fft_length: int, mels: int, fmin: float = 20.0, fmax: float | None = None
+) -> np.ndarray:
     """``[bins, mels]``: the weight of each frequency of a transform in each band.
 
     Raises:
@@ -48,12 +52,14 @@ class LogMel:
         bands: what ``triangles`` gives.
     """
 
-    def __init__(self, sampling_rate, frame_length, hop, mels, floor=1e-5):
+    def __init__(
+        self, sampling_rate: int, frame_length: int, hop: int, mels: int, floor: float = 1e-5
+    ) -> None:
         self.sampling_rate, self.frame_length, self.hop, self.floor = sampling_rate, frame_length, hop, floor
         self.kernel = fourier(frame_length, frame_length)
         self.bands = triangles(sampling_rate, frame_length, mels)
 
-    def __call__(self, samples):
+    def __call__(self, samples: np.ndarray) -> np.ndarray:
         """float ``[samples]`` in -1..1, with silence up to a whole frame -> float32 ``[frames, mels]``."""
         samples = np.asarray(samples, np.float32)
         samples = np.pad(samples, (0, max(0, self.frame_length - len(samples))))
@@ -63,7 +69,7 @@ class LogMel:
         return np.log(np.maximum(power, self.floor))
 
     @property
-    def peaks(self):
+    def peaks(self) -> np.ndarray:
         """The middle frequency of each band, Hz: float32 ``[mels]``."""
         bins = np.linspace(0, self.sampling_rate / 2, len(self.bands))
         return (bins @ self.bands / self.bands.sum(0)).astype("float32")

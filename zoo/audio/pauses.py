@@ -1,6 +1,9 @@
 """Cutting recordings at pauses, while they are read."""
 
+from __future__ import annotations
+
 import typing
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -24,7 +27,7 @@ class Piece(typing.NamedTuple):
     heard: bool
 
 
-def split(parts, rate=RATE):
+def split(parts: Iterable[np.ndarray], rate: int = RATE) -> Iterator[Piece]:
     """Cuts a recording at its pauses while it streams by.
 
     A recording of up to ``LIMIT`` seconds stays whole. In a longer one the cut falls into the first pause

@@ -5,6 +5,8 @@ frame, divided by that of its window, is highest at the period; of several candi
 path is taken.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 LOWEST, HIGHEST = 75.0, 450.0  # Hz
@@ -15,7 +17,7 @@ _JUMP, _TURN = 0.35, 0.2  # what an octave's jump costs, and a change from voice
 _BLOCK = 2048  # frames at a time
 
 
-def pitch(samples, rate, hop, frames, centre):
+def pitch(samples: np.ndarray, rate: int, hop: int, frames: int, centre: int) -> np.ndarray:
     """The fundamental frequency of each frame.
 
     Args:
@@ -34,7 +36,7 @@ def pitch(samples, rate, hop, frames, centre):
     return np.where(path > 0, rate / found, 0.0).astype(np.float32)
 
 
-def contour(found):
+def contour(found: np.ndarray) -> np.ndarray:
     """The natural logarithm of a pitch, straight from one voiced frame to the next; float32 ``[frames]``."""
     voiced = np.flatnonzero(found)
     if not len(voiced):

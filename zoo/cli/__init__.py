@@ -6,6 +6,8 @@ A command is a module with ``add_arguments(parser, arguments)`` and ``run(option
 TensorFlow nor Keras, which are imported inside the commands that need them.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import importlib
@@ -35,7 +37,7 @@ COMMANDS = {  # name: (module, what it does)
 }
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Args:

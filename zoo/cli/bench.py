@@ -1,14 +1,20 @@
 """``zoo bench``."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 from zoo.cli.export import use_tensorflow
 from zoo.contract.model import is_file
 from zoo.contract.options import positive
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import argparse
 
-def add_arguments(parser, arguments):
+
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="preset name, task or run folder, or .keras file; .onnx for --profile"
     )
@@ -21,7 +27,7 @@ def add_arguments(parser, arguments):
     )  # fmt: skip
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     if options.profile:
         _profile(options)
         return

@@ -1,13 +1,19 @@
 """``zoo cache``: what lies in ``$ZOO_HOME``, and how to be rid of it."""
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import json
 import os
 import shutil
+from typing import TYPE_CHECKING
 
 from zoo import hub
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import argparse
 
 KINDS = {
     "corpora": "copies of corpora",
@@ -16,7 +22,7 @@ KINDS = {
 }
 
 
-def add_arguments(parser, arguments):
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     parser.description = (
         f"{parser.description} Corpora are read once, and a copy is kept in {hub.home()}; nothing of it "
         "leaves this computer."
@@ -35,7 +41,7 @@ def add_arguments(parser, arguments):
     )  # fmt: skip
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     found = list(_kept())
     if options.action == "clear":
         return _clear(found, options.what)

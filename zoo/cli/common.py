@@ -1,9 +1,13 @@
 """What several commands share: finding the model that is meant, and the options of its reader."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import zoo
 from zoo import hub, registry
@@ -13,14 +17,18 @@ from zoo.contract.options import positive
 from zoo.contract.reader import Reader
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    from zoo.contract.model import Model
+    from zoo.contract.options import Option
+
 MODEL = "preset name, task or run folder, address with sha256, or .onnx file"
 
 
-def complain(problem):
+def complain(problem: UserError | str) -> None:
     print(f"zoo: {problem}", file=sys.stderr)
 
 
-def load(model, threads=None, provider=None):
+def load(model: str | os.PathLike, threads: int | None = None, provider: str | None = None) -> Model:
     """The ``zoo.contract.model.Model`` of what a person calls it; arguments as of ``zoo.load``."""
     if not is_file(model):
         hub.find(model)  # so that a wrong name is told at once, and where there is no TensorFlow, too
@@ -28,7 +36,7 @@ def load(model, threads=None, provider=None):
     return zoo.load(model, threads, provider)
 
 
-def add_model(parser, arguments, runs=False):
+def add_model(parser: argparse.ArgumentParser, arguments: list[str], runs: bool = False) -> type[Reader]:
     """The argument MODEL; the class of its reader, which tells its options, or ``Reader`` without one.
 
     With ``runs`` there are ``--threads`` and ``--provider``, too. The options hold that class as ``reader``,
@@ -62,18 +70,21 @@ def add_model(parser, arguments, runs=False):
     return kind
 
 
-def loaded(options):
+def loaded(options: argparse.Namespace) -> Model:
     """The model that the options of ``add_model`` name."""
     return options.loaded or load(options.model, **reading(options))
 
 
-def measure(model, corpora, only=None, columns=None, **decoding):
+def measure(
+    model: Model, corpora: Sequence, only: str | None = None, columns: dict[str, str] | None = None,
+    **decoding: Any,
+) -> dict[str, Any]:  # fmt: skip
     """``model.evaluate``, which says what it prepares and, to a person who looks on, how far it is."""
     corpus = registry.load_corpus(model.name, corpora, model.reader.config, only, True, columns)
     return model.reader.evaluate(corpus, sys.stderr.isatty(), **decoding)
 
 
-def reading(options):
+def reading(options: argparse.Namespace) -> dict[str, Any]:
     """The arguments of ``load`` that were given."""
     given = ((name, getattr(options, name, None)) for name in ("threads", "provider"))
     return {name: value for name, value in given if value is not None}
@@ -85,14 +96,14 @@ def _names_model(text):
     return any(os.path.isfile(os.path.join(text, *best, "preset.json")) for best in ((), ("best",)))
 
 
-def add_options(parser, reader, evaluates):
+def add_options(parser: argparse.ArgumentParser, reader: type[Reader], evaluates: bool) -> None:
     """The options of a class of readers, for ``zoo predict`` or, with ``evaluates``, ``zoo evaluate``."""
     options = [option for option in reader.options if (option.evaluates if evaluates else option.predicts)]
     if options:
         add_group(parser, f"options of models that read {reader.reads}", options)
 
 
-def add_group(parser, title, options):
+def add_group(parser: argparse.ArgumentParser, title: str, options: Sequence[Option]) -> None:
     """A group of ``zoo.contract.options.Option``."""
     group = parser.add_argument_group(title)
     for option in options:
@@ -104,13 +115,13 @@ def add_group(parser, title, options):
         )
 
 
-def given(options, reader):
+def given(options: argparse.Namespace, reader: type[Reader]) -> dict[str, Any]:
     """The options of a reader that were given, as keyword arguments of its ``stream``."""
     values = ((option.name, getattr(options, option.name, None)) for option in reader.options)
     return {name: value for name, value in values if value is not None}
 
 
-def refuse(options, further):
+def refuse(options: argparse.Namespace, further: Any) -> NoReturn:
     """UserError on an option that the model's reader does not have."""
     flag = next((text.partition("=")[0] for text in further if text.startswith("-")), further[0])
     own, others = options.reader, []

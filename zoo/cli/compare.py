@@ -1,25 +1,32 @@
 """``zoo compare RUN RUN …``: runs of training beside each other, from what their folders tell of them."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zoo.data.given import named
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import argparse
 
 # Settings that are told elsewhere, or too long.
 _ASIDE = ("recipe", "action", "preset", "data", "characters", "told")
 
 
-def add_arguments(parser, arguments):
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", help="run folder of `zoo train` or `zoo finetune`")
     parser.add_argument("--format", choices=("text", "csv", "json"), default="text", help="default: text")
     parser.add_argument("--plot", metavar="FILE.png", help="draw the metric and the losses of all runs")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     found = [read_run(folder) for folder in options.runs]
     families = {run["family"]: run for run in found}
     if len(families) > 1:
@@ -41,7 +48,7 @@ def run(options):
         print(_text(rows), end="")
 
 
-def read_run(folder):
+def read_run(folder: str | os.PathLike) -> dict[str, Any]:
     """What a run folder tells: ``run``, ``family``, ``settings`` and ``history``, a list of dicts.
 
     Raises:
@@ -69,12 +76,12 @@ def read_run(folder):
     return {"run": str(folder), "family": family, "settings": settings, "history": history}
 
 
-def metric_of(history):
+def metric_of(history: list[dict[str, Any]]) -> str:
     """The metric that chose the best epoch: the first after the losses."""
     return next(name for name in history[-1] if name not in ("epoch", "loss", "val_loss"))
 
 
-def table(runs):
+def table(runs: list[dict[str, Any]]) -> list[dict[str, str]]:
     """The rows of the table, a dict for each run; settings are those that differ among them."""
     settings = [_flat(one["settings"]) for one in runs]
     names = dict.fromkeys(name for one in settings for name in one)

@@ -1,20 +1,26 @@
 """``zoo evaluate``: measure a model on corpora."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from zoo.backend import has_tensorflow, import_tensorflow
 from zoo.cli import common
 from zoo.errors import UserError
 from zoo.formats.tables import COLUMNS_HELP, named_columns
 
+if TYPE_CHECKING:
+    import argparse
+
 refuse = common.refuse
 
 
-def add_arguments(parser, arguments):
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     kind = common.add_model(parser, arguments, runs=True)
     parser.add_argument(
         "--data", metavar="CORPUS", nargs="+", required=True, help="file, folder, tar or tfds:NAME"
@@ -36,7 +42,7 @@ def add_arguments(parser, arguments):
     parser.set_defaults(pages=False)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     with contextlib.redirect_stdout(sys.stderr):  # where tensorflow-datasets says what it prepares
         model = common.loaded(options)
         if has_tensorflow():  # in silence, before what reads corpora does

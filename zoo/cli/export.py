@@ -1,10 +1,13 @@
 """``zoo export``: write a model as one ONNX file or as a SavedModel."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import zoo
 from zoo import hub
@@ -14,10 +17,13 @@ from zoo.contract.model import is_file
 from zoo.contract.options import positive
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import argparse
+
 SLOWER = 1.1  # int8's time to float32's, from which it is said: less is the noise of a short measurement
 
 
-def add_arguments(parser, arguments):
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="preset name, task or run folder, address with sha256, or .keras file"
     )
@@ -39,7 +45,7 @@ def add_arguments(parser, arguments):
     parser.add_argument("--only", metavar="REGEX", help="just the samples whose CORPUS/NAME it matches")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     if is_file(options.model):
         raise UserError(
             f"{options.model}: this is exported already; give a preset, a task, run folder or .keras file"
@@ -100,7 +106,7 @@ def run(options):
         print(f"{about.sidecar(output)}: what it says of itself")
 
 
-def complaints(report):
+def complaints(report: dict) -> list[str]:
     """What in a report of ``export.to_onnx`` a user should know: list of str."""
     from export.recurrent import SCAN
 
@@ -121,7 +127,7 @@ def complaints(report):
     return found
 
 
-def use_tensorflow():
+def use_tensorflow() -> None:
     """Keras on TensorFlow for this command, whatever else it is set to; before Keras is imported."""
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         common.complain("this command needs Keras on TensorFlow; it runs there")

@@ -1,12 +1,14 @@
 """``zoo finetune PRESET``: what ``python -m recipes.FAMILY finetune --preset PRESET`` does."""
 
+from __future__ import annotations
+
 import argparse
 
 from zoo import hub
 from zoo.cli.train import run_recipe
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Run the recipe of the preset that stands first in ``arguments``; the others are its own."""
     parser = argparse.ArgumentParser(
         prog="zoo finetune", usage="zoo finetune PRESET --data CORPUS [CORPUS ...] --output RUN [options]",

@@ -1,12 +1,18 @@
 """``zoo import``: another tool's model as a task folder."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo import registry
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import argparse
 
-def add_arguments(parser, arguments):
+
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
@@ -22,7 +28,7 @@ def add_arguments(parser, arguments):
     )
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     output = Path(options.output)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output}: it exists already; give another --output, or remove it")

@@ -1,15 +1,21 @@
 """``zoo lm``: make a language model of words or characters, and put one into a model."""
 
+from __future__ import annotations
+
 import contextlib
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.contract.options import positive, whole
 from zoo.errors import UserError
 from zoo.text import ngrams, spelled
 
+if TYPE_CHECKING:
+    import argparse
 
-def add_arguments(parser, arguments):
+
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     about = "make a language model from text: of words, for speech, or of characters, for lines of text"
     build = commands.add_parser("build", help="from text", description=about)
@@ -47,7 +53,7 @@ def add_arguments(parser, arguments):
     attach.set_defaults(run_command=_attach)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     return options.run_command(options)
 
 

@@ -1,10 +1,13 @@
 """``zoo predict MODEL … --pages``: whole pages, and what is written of each."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import io
 import multiprocessing
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from export.runtime import cores
 from zoo.cli import common
@@ -15,13 +18,16 @@ from zoo.files import atomic_write
 from zoo.formats import streams
 from zoo.images.sheets import DESCRIBED, SUFFIXES, open_sheets
 
+if TYPE_CHECKING:
+    import argparse
+
 # What describes a page, and how files of it end.
 SUFFIX = {"alto": ".xml", "page": ".xml", "hocr": ".hocr", "pdf": ".pdf"}
 _WRITTEN = {"text": ".txt", "json": ".json", **SUFFIX}
 _BY_PAGE = ("alto", "page", "hocr")  # formats with one page in a file
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of whole pages, for a model that reads lines."""
     group = parser.add_argument_group("options of whole pages")
     group.add_argument(
@@ -34,7 +40,7 @@ def add_arguments(parser):
     group.add_argument(DEHYPHENATE.flag, action="store_true", default=None, help=DEHYPHENATE.help)
 
 
-def are_meant(options):
+def are_meant(options: argparse.Namespace) -> bool:
     """Whether the options of ``zoo predict`` are on whole pages."""
     if any(getattr(options, name, None) for name in ("pages", "output", "processes", "dehyphenate")):
         return True
@@ -43,7 +49,7 @@ def are_meant(options):
     )
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Exit status as of ``zoo predict``."""
     from tqdm import tqdm
 

@@ -1,8 +1,11 @@
 """``zoo predict``: read inputs with a model. Options, formats and plots are those of the model's reader."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import sys
+from typing import TYPE_CHECKING
 
 from zoo.cli import common, pages
 from zoo.cli.common import complain
@@ -10,6 +13,9 @@ from zoo.errors import UserError
 from zoo.formats import streams
 from zoo.formats.tables import named_columns
 from zoo.text.files import read_text
+
+if TYPE_CHECKING:
+    import argparse
 
 INPUTS = {
     "files": "paths of {}, folders, patterns, or - for standard input: a path a line, or the bytes of a file",
@@ -20,7 +26,7 @@ INPUTS = {
 refuse = common.refuse
 
 
-def add_arguments(parser, arguments):
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     kind = common.add_model(parser, arguments, runs=True)
     about = INPUTS[kind.takes].format(kind.reads) if kind.reads else "files, or lines of text files"
     parser.add_argument("inputs", metavar="INPUT", nargs="*", help=about)
@@ -42,7 +48,7 @@ def add_arguments(parser, arguments):
     parser.set_defaults(plot=None, n_best=None, follow=False, output=None, text=None)
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Exit status 0; 3 where some inputs could not be read, 2 where none could be."""
     if options.reader.reads_pages and pages.are_meant(options):
         if not options.inputs:

@@ -1,15 +1,22 @@
 """``zoo list``: of each preset its size, what it is for, and how much of what it says is wrong."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from zoo import hub
 from zoo.cli.common import complain
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import argparse
 
-def add_arguments(parser, arguments):
+
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     pass
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Exit status 0; 3 where some presets could not be read, 2 where none could be."""
     rows, failed = [], False
     if not hub.names():

@@ -1,7 +1,9 @@
 """``zoo render``: draw lines of text as scans, make lines with the script of every column, or ink."""
 
+from __future__ import annotations
 
-def main(arguments):
+
+def main(arguments: list[str]) -> int:
     given = {text.partition("=")[0] for text in arguments}
     if "--ink" in given:
         from zoo.images.render import ink

@@ -1,10 +1,16 @@
 """``zoo show``: the card of a preset or of a run, or what an exported file says of itself."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo import hub
 from zoo.contract.card import worded
 from zoo.contract.model import is_file, open_file
+
+if TYPE_CHECKING:
+    import argparse
 
 _FACTS = {  # key in the file: what it is called
     "preset": "model",
@@ -21,11 +27,11 @@ _FACTS = {  # key in the file: what it is called
 }
 
 
-def add_arguments(parser, arguments):
+def add_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
     parser.add_argument("model", metavar="MODEL", help="preset name, task or run folder, or .onnx file")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     text = _file(options.model) if is_file(options.model) else hub.card(hub.find(options.model))
     print(text, end="" if text.endswith("\n") else "\n")
 

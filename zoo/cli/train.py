@@ -1,5 +1,7 @@
 """``zoo train FAMILY``: what ``python -m recipes.FAMILY train`` does."""
 
+from __future__ import annotations
+
 import argparse
 import importlib
 
@@ -7,7 +9,7 @@ from zoo import registry
 from zoo.backend import import_tensorflow
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Run the recipe of the family that stands first in ``arguments``; the others are its own."""
     about = "\n".join(f"  {name:16} {text}" for name, text in registry.FAMILIES.items())
     parser = argparse.ArgumentParser(
@@ -21,7 +23,7 @@ def main(arguments):
     run_recipe(family, ["train", *arguments[1:]], f"zoo train {family}")
 
 
-def run_recipe(family, arguments, prog):
+def run_recipe(family: str, arguments: list[str], prog: str | None) -> None:
     """Run the recipe of a family; ``prog`` is what its help calls the command."""
     import_tensorflow()
     importlib.import_module(f"recipes.{family}").main(arguments, prog)

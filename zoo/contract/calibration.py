@@ -1,15 +1,22 @@
 """Calibrating a model on validation data: its asset that makes confidences true."""
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING
 
 from export.runtime import CONFIDENCE
 from zoo.contract.card import LOADED
 from zoo.metrics.confidence import confidence_report, fit, fit_power, out_of_sample, power_out_of_sample
 
+if TYPE_CHECKING:
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
+
 MOST = 4000  # samples that suffice for maps of three numbers
 
 
-def calibrated(task, corpus, progress=False):
+def calibrated(task: Task, corpus: Samples, progress: bool = False) -> tuple[Task, dict | None, dict | None]:
     """A task whose confidences are the probabilities that its results are right.
 
     Args:

@@ -6,9 +6,13 @@ and ``figures``; and ``text``, which is ``card.md``. In memory a card that was l
 name of its model, and the digest of the weights that it is about.
 """
 
+from __future__ import annotations
+
 import datetime
 import os
 import re
+from collections.abc import Callable
+from typing import Any
 
 from zoo import __version__, registry
 
@@ -17,7 +21,7 @@ NOT_STATED = "not stated"
 NO_PRESET = "Not stated: no preset was begun with. What the terms of the data allow is yours to check."
 
 
-def true_of(card, digest):
+def true_of(card: dict[str, Any], digest: Callable[[], str]) -> dict[str, Any]:
     """A card without ``loaded``, or another one where the weights are no longer those that it is about.
 
     So figures are never those of another model, whatever changed the weights: ``fit`` by hand, other labels.
@@ -36,7 +40,7 @@ def true_of(card, digest):
     return derived(f"Taught further by hand from {name}; not measured.", how, name, card.get("licence"))
 
 
-def derived(description, how, made_from, licence):
+def derived(description: str, how: str, made_from: str, licence: str | None) -> dict[str, str]:
     """The card of a model that was made from another one and has no figures.
 
     Args:
@@ -59,7 +63,7 @@ def derived(description, how, made_from, licence):
     return about | {"made_from": made_from, "date": today(), "text": text}
 
 
-def how_made(origin, command):
+def how_made(origin: str, command: str) -> str:
     """The section of a card's text that tells how its model was made, today.
 
     Args:
@@ -76,14 +80,14 @@ def how_made(origin, command):
 """
 
 
-def inherited(licence, made_from):
+def inherited(licence: str | None, made_from: str) -> str:
     """What a card says of the licence of a model that was made from another one."""
     if not licence or licence == NOT_STATED:
         return f"Not stated: {made_from} states none."
     return f"{licence}, inherited from {made_from}. Data learned since may have terms of their own."
 
 
-def with_section(text, title, body):
+def with_section(text: str, title: str, body: str) -> str:
     """A card's text with ``## title`` and ``body`` under it, in place of a section that is called so."""
     section = f"## {title}\n\n{body}\n"
     parts = re.split(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", text, maxsplit=1, flags=re.M | re.S)
@@ -92,7 +96,7 @@ def with_section(text, title, body):
     return parts[0] + section + (f"\n{parts[1]}" if parts[1] else "")
 
 
-def worded(figure, task):
+def worded(figure: dict[str, Any], task: str | None) -> str:
     """A figure as a person reads it: "character error rate 1.40% (before 4.35%)".
 
     Args:
@@ -109,7 +113,7 @@ def worded(figure, task):
         return f"{title} {figure['value']}"
 
 
-def today():
+def today() -> str:
     """The day in UTC; that of ``SOURCE_DATE_EPOCH``, as reproducible builds have it, where it is set."""
     seconds = os.environ.get("SOURCE_DATE_EPOCH")
     now = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC) if seconds else None

@@ -1,12 +1,23 @@
 """What a task computes, such as what it serves, compiled as the backend can."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import keras
 import numpy as np
 
 from zoo.backend import hide_gpu
 
+if TYPE_CHECKING:
+    from zoo.contract.serving import TensorSpec
 
-def compiled(network, function, inputs, outputs=(), rounded=None, static=()):
+
+def compiled(
+    network: keras.Model, function: Callable, inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec] = (), rounded: dict[str, int] | None = None, static: Sequence[str] = (),
+) -> Callable:  # fmt: skip
     """A function of dicts of tensors, on dicts of NumPy arrays.
 
     TensorFlow compiles it once. JAX compiles anew for each shape, so that sizes are rounded up there, and for
@@ -36,7 +47,7 @@ def compiled(network, function, inputs, outputs=(), rounded=None, static=()):
     return tf.function(function, input_signature=[signature], autograph=False)
 
 
-def after_preprocessing(network, prepare, answer):
+def after_preprocessing(network: keras.Model, prepare: Callable, answer: Callable) -> Callable:
     """A function of dicts of NumPy arrays, where preprocessing is TensorFlow's and Keras runs on JAX.
 
     JAX compiles the network alone, once for each of the few lengths that ``prepare`` rounds to.

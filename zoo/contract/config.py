@@ -1,7 +1,11 @@
 """What a config dataclass says of its fields: the values that each may have, and what each means."""
 
+from __future__ import annotations
+
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import Any
 
 
 class NotAChoice(ValueError):
@@ -12,19 +16,19 @@ class NotAChoice(ValueError):
         choices: those values.
     """
 
-    def __init__(self, field, choices, value):
+    def __init__(self, field: str, choices: Sequence, value: Any) -> None:
         self.field, self.choices = field, tuple(choices)
         super().__init__(f"{field} is one of {', '.join(self.choices)}, not {value!r}")
 
 
-def check_choices(config, **choices):
+def check_choices(config: Any, **choices: Any) -> None:
     """Raise ``NotAChoice`` where a field of a config has none of the values given for it by its name."""
     for name, values in choices.items():
         if getattr(config, name) not in values:
             raise NotAChoice(name, values, getattr(config, name))
 
 
-def choices_of(cls, field):
+def choices_of(cls: type, field: str) -> Sequence | None:
     """The values that ``check_choices`` allows a field of a config dataclass; None where it checks it not."""
     try:
         cls(**{field: object()})
@@ -35,7 +39,7 @@ def choices_of(cls, field):
     return None
 
 
-def sentences_of(cls):
+def sentences_of(cls: type) -> dict[str, str | None]:
     """``{field: sentence}`` of a dataclass: the first one on each under ``Attributes:`` in its docstring.
 
     What is not there is looked for in the docstrings of its bases; references to papers are left out.

@@ -4,6 +4,11 @@ What was seen, as features of places, is given to a ``DescribingDecoder``, which
 says END; searched with a beam or drawn at random when served, with the words before as given in training.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from keras import ops
 
@@ -12,6 +17,9 @@ from zoo.contract.task import Task
 from zoo.decoding import search as decoding
 from zoo.layers.next_token import NextToken, perplexity
 from zoo.text.words import Words
+
+if TYPE_CHECKING:
+    from zoo.data.samples import Samples
 
 MAX_LENGTH = 30  # words of a sentence that is learned, END included
 
@@ -40,7 +48,7 @@ class Describer(Task):
     # === Decoding ===
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         inputs = (
             *self.sees,
             TensorSpec("beam_width", "int32", (), "hypotheses that the search keeps, 1 or more"),
@@ -101,7 +109,7 @@ class Describer(Task):
             served["attention"] = self.looks(self.decoder.attended(memory, states, before))
         return served
 
-    def step(self, memory):
+    def step(self, memory: Any) -> Callable:
         """The step that ``zoo.decoding.search`` takes, after ``decoder.begin``."""
         # A sentence says words: that one is not known is no answer.
         unsaid = -1e9 * np.isin(np.arange(len(self.vocabulary)), [Words.PAD, Words.UNKNOWN, Words.START])
@@ -125,15 +133,15 @@ class Describer(Task):
 
     # === Training ===
 
-    def training_model(self):
+    def training_model(self) -> NextToken:
         """What is to be trained with its cross-entropy, for ``fit`` on the pipeline's batches."""
         return NextToken(self.learns, self.config.label_smoothing)
 
-    def perplexity(self, batches):
+    def perplexity(self, batches: Iterable) -> float:
         """The exponential of the mean cross-entropy of a word; ``batches`` as ``collate`` gives them."""
         return perplexity(self.learns, batches)
 
-    def encode_sample(self, sample):
+    def encode_sample(self, sample: dict[str, Any]) -> dict[str, Any]:
         """A corpus sample as the pipeline keeps it.
 
         ``captions`` int32 ``[captions, time]``, each ended, then padded; and what ``encode_seen`` gives.
@@ -151,16 +159,16 @@ class Describer(Task):
         captions = tf.numpy_function(encode, [sample["text"]], tf.int32, stateful=False)
         return {"captions": tf.ensure_shape(captions, (None, None))} | self.encode_seen(sample)
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> Any:
         return True
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         """Words of the longest caption: what buckets go by."""
         import tensorflow as tf
 
         return tf.shape(sample["captions"])[1]
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Samples) -> np.ndarray:
         return np.array(
             [
                 min(MAX_LENGTH, 1 + max(len(self.vocabulary.encode(caption)) for caption in captions))
@@ -168,7 +176,7 @@ class Describer(Task):
             ]
         )
 
-    def collate(self, batch, round_to):
+    def collate(self, batch: dict[str, Any], round_to: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """A padded batch of samples -> ``(inputs, labels)`` of ``training_model``."""
         import tensorflow as tf
 

@@ -3,12 +3,16 @@
 What images and videos have in common; see ``zoo.contract.describer`` for the tasks.
 """
 
+from __future__ import annotations
+
 import concurrent.futures
 import dataclasses
 import functools
 import itertools
 import math
 import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +33,9 @@ from zoo.metrics.confidence import judge
 from zoo.metrics.text import answers
 from zoo.text.normalise import normalise_caption
 from zoo.text.words import Words
+
+if TYPE_CHECKING:
+    from zoo.data.captions import CaptionedSamples
 
 MAX_LENGTH = 30  # words of a caption
 BEAMS = 160  # hypotheses searched at a time by each thread, each with scores of all words
@@ -59,7 +66,7 @@ class Caption:
     sure: float | None = None
 
     @property
-    def confidence(self):
+    def confidence(self) -> float:
         """How near it comes to what a person says of it, 0 to 1; 0 where nothing is said.
 
         That is what ``DescribingReader.nearness`` tells, as expected, where the model was calibrated, else
@@ -71,7 +78,7 @@ class Caption:
             return 0.0
         return math.exp(self.score / (len(self.words) + 1))
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         return {"text": self.text, "score": round(self.score, 4), "confidence": round(self.confidence, 4)}
 
@@ -121,16 +128,18 @@ class DescribingReader(Reader):
     )
     window, most = 64, 16
 
-    def read(self, item, name):
+    def read(self, item: Any, name: str) -> Any:
         raise NotImplementedError
 
-    def batch(self, seen):
+    def batch(self, seen: list) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
-    def sheet(self, seen, found, path):
+    def sheet(self, seen: list, found: list[Caption], path: str | os.PathLike) -> None:
         raise NotImplementedError
 
-    def stream(self, inputs, errors="raise", progress=False, **decoding):
+    def stream(
+        self, inputs: Any, errors: str = "raise", progress: bool = False, **decoding: Any
+    ) -> Iterator[Any]:
         """Iterate over the ``Caption`` of each input; they come ``window`` by ``window``.
 
         Args:
@@ -203,7 +212,7 @@ class DescribingReader(Reader):
         return found
 
     @staticmethod
-    def nearness(text, references):
+    def nearness(text: str, references: list[str]) -> float:
         """How near a caption comes to its references, 0 to 1: ROUGE-L, all normalised."""
         return captions.rouge_l([references], [text])
 
@@ -233,7 +242,7 @@ class DescribingReader(Reader):
             found.append(Caption(*hypotheses[0], hypotheses, texts[0].split(), weights))
         return found
 
-    def looks(self, attention, seen):
+    def looks(self, attention: np.ndarray, seen: Any) -> np.ndarray:
         """Float ``[words, ...]``, the attention of a batch, as that of one that was seen in it."""
         return attention
 
@@ -257,7 +266,9 @@ class DescribingReader(Reader):
             found.append(Caption(text, float(score), [(text, float(score))], text.split()))
         return found
 
-    def picture(self, inputs, path, found=None, **decoding):
+    def picture(
+        self, inputs: Any, path: str | os.PathLike, found: list[Caption] | None = None, **decoding: Any
+    ) -> None:
         """Draws inputs with their captions; a single one with what was looked at for each word.
 
         Args:
@@ -280,7 +291,9 @@ class DescribingReader(Reader):
             found = list(self.stream(seen, **decoding))
         self.sheet(seen, found, path)
 
-    def evaluate(self, corpus, progress=False, judged=None, **decoding):
+    def evaluate(
+        self, corpus: CaptionedSamples, progress: bool = False, judged: dict | None = None, **decoding: Any
+    ) -> dict[str, Any]:
         """What ``evaluate_describer`` gives, with how captions were found.
 
         That is ``beam_width`` and ``length_penalty``, or ``temperature``, ``top_k`` (0 for all) and ``seed``.
@@ -297,7 +310,7 @@ class DescribingReader(Reader):
         del settings["n_best"]
         return report | settings
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         if "temperature" in report:
             limit = f", top {report['top_k']} words" if report["top_k"] else ""
             how = "sampling", f"temperature {report['temperature']:g}{limit}, seed {report['seed']}"
@@ -316,7 +329,10 @@ def _is_plain(seen):
     return seen.dtype == np.uint8 and bool(np.ptp(seen.reshape(-1, seen.shape[-1]), 0).max() < PLAIN)
 
 
-def evaluate_describer(describe, corpus, noun, progress=False, nearness=None, judged=None):
+def evaluate_describer(
+    describe: Callable[[list], list], corpus: CaptionedSamples, noun: str, progress: bool = False,
+    nearness: Callable[[str, list[str]], float] | None = None, judged: dict | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """BLEU, ROUGE-L and CIDEr-D of a function that captions, over a whole corpus.
 
     Args:

@@ -4,7 +4,11 @@ Lists, tuples, generators, pandas Series and NumPy arrays of names or texts are 
 pixels, samples or numbers is one, a stack of them several.
 """
 
+from __future__ import annotations
+
 import collections.abc
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +16,13 @@ from zoo.errors import UserError
 from zoo.formats import held
 from zoo.formats.tables import column, flat
 
+if TYPE_CHECKING:
+    from zoo.contract.reader import Reader
+
 _USUAL = ("file_name", "filename", "file", "path")  # of columns that name files
 
 
-def inputs_of(given, reader):
+def inputs_of(given: Any, reader: Reader) -> Iterable:
     """An iterable of inputs, made of several or of one.
 
     Args:
@@ -43,7 +50,7 @@ def inputs_of(given, reader):
     return (_item(item, reader) for item in given)
 
 
-def wrong(item, number, reader):
+def wrong(item: Any, number: int, reader: Reader) -> UserError | None:
     """The UserError for input ``number`` that is of no kind that could be read, such as None; or None."""
     if reader.takes == "files":
         refused = (int, float) if reader.part_suffixes else (int, float, list)

@@ -1,6 +1,10 @@
 """What families that give a label share: its names, the result, the metrics, and the report on a corpus."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +26,7 @@ class Labels:
     noun = "label"  # what a name is called in messages
     unit = "samples"  # what has one, in the plural
 
-    def __init__(self, labels):
+    def __init__(self, labels: list[str]) -> None:
         self.labels = list(labels)
         self._rows = {label: row for row, label in enumerate(self.labels)}
         if len(self._rows) != len(self.labels) or not all(self.labels):
@@ -33,7 +37,7 @@ class Labels:
     def __contains__(self, label):
         return label in self._rows
 
-    def row(self, label):
+    def row(self, label: str | int) -> int:
         """The output row of a label, which a corpus may also name by its number from 0.
 
         Raises:
@@ -62,23 +66,23 @@ class Classification:
     probabilities: dict
 
     @classmethod
-    def of(cls, labels, probabilities, *more):
+    def of(cls, labels: list[str], probabilities: np.ndarray, *more: Any) -> Classification:
         """Of names and float ``[labels]``; ``more`` are the fields of a derived class."""
         values = np.asarray(probabilities).tolist()
         best = int(np.argmax(values))
         return cls(labels[best], values[best], dict(zip(labels, values, strict=True)), *more)
 
     @property
-    def text(self):
+    def text(self) -> str:
         """The label."""
         return self.label
 
     @property
-    def line(self):
+    def line(self) -> str:
         """Label and confidence, divided by a tab; nothing for an empty input."""
         return f"{self.label}\t{self.confidence:.4f}" if self.label else ""
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         rounded = {label: round(value, 4) for label, value in self.probabilities.items()}
         return {"label": self.label, "confidence": round(self.confidence, 4), "probabilities": rounded}
@@ -90,11 +94,11 @@ class LabellingReader(Reader):
     judges = True
     metrics = (Metric("accuracy", "accuracy", "{:.1%}"), Metric("macro_f1", "macro F1", "{:.3f}"))
 
-    def calibrated(self, probabilities):
+    def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
         """Float ``[..., labels]`` as calibrated; see ``zoo.metrics.confidence.tempered``."""
         return tempered(probabilities, self.maps.get("power"))
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         def shown(figures):
             return (
                 f"precision {figures['precision']:.1%}, recall {figures['recall']:.1%}, "
@@ -109,7 +113,10 @@ class LabellingReader(Reader):
         ]
 
 
-def label_report(labels, expected, found, seconds, unit, judged=None):
+def label_report(
+    labels: list[str], expected: Sequence[int], found: list, seconds: float, unit: str,
+    judged: dict | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """How often the label of something was found.
 
     Args:

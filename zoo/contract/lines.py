@@ -1,6 +1,10 @@
 """What tasks share whose input is images of single lines: how these come to the network, on every backend."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -8,6 +12,9 @@ import numpy as np
 from zoo.contract.compiled import after_preprocessing
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.images.normalise import columns_at_height
+
+if TYPE_CHECKING:
+    from zoo.data.samples import Samples
 
 _INPUTS = (
     TensorSpec(
@@ -36,7 +43,7 @@ class OfLines:
     shows_ranges = False  # see ``zoo.contract.serving.Serving``
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         return Serving(_INPUTS, self.outputs, self._serve, self._example, shows_ranges=self.shows_ranges)
 
     def _serve(self, inputs):
@@ -57,7 +64,7 @@ class OfLines:
         return {"image": image, "size": size}
 
     @functools.cached_property
-    def compiled_serve(self):
+    def compiled_serve(self) -> Callable:
         """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
         if keras.backend.backend() == "tensorflow":
             return super().compiled_serve
@@ -72,12 +79,12 @@ class OfLines:
 
         return after_preprocessing(self.network, prepare, answer)
 
-    def sample_length(self, sample):
+    def sample_length(self, sample: dict[str, Any]) -> Any:
         """Columns of the height-normalised image: what buckets go by."""
         import tensorflow as tf
 
         shape = tf.shape(sample["image"])
         return tf.cast(columns_at_height(shape[0], shape[1], self.config.height), tf.int32)
 
-    def corpus_lengths(self, corpus):
+    def corpus_lengths(self, corpus: Samples) -> np.ndarray:
         return columns_at_height(*corpus.shapes.T, self.config.height).numpy().astype(int)

@@ -1,7 +1,17 @@
 """Models as their user has them: a ``Task`` on Keras, or a file exported from one. Both read alike."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NoReturn
+
 from zoo import registry
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from zoo.contract.pages import PageReader
 
 
 class Model:
@@ -16,8 +26,9 @@ class Model:
     reader = None
 
     def predict(
-        self, inputs, details: bool = False, errors: str = "raise", progress: bool = False, **decoding
-    ) -> list:
+        self, inputs: Any, details: bool = False, errors: str = "raise", progress: bool = False,
+        **decoding: Any,
+    ) -> list:  # fmt: skip
         """What a person has -> what a person reads, as ``zoo predict`` does it.
 
         Args:
@@ -34,8 +45,8 @@ class Model:
         return self.reader(inputs, details, errors, progress, **decoding)
 
     def evaluate(
-        self, corpora, only: str | None = None, progress: bool = False,
-        columns: dict[str, str] | None = None, **decoding,
+        self, corpora: Any, only: str | None = None, progress: bool = False,
+        columns: dict[str, str] | None = None, **decoding: Any,
     ) -> dict:  # fmt: skip
         """What ``zoo evaluate`` prints, as a dict: the field's metrics on corpora.
 
@@ -54,7 +65,7 @@ class Model:
         return self.reader.evaluate(corpus, progress, **decoding)
 
     @property
-    def pages(self):
+    def pages(self) -> PageReader:
         """What reads whole pages with a model of lines: a ``zoo.contract.pages.PageReader``.
 
         ``model.pages(["scan.jpg", "book.pdf"], details=True)`` gives their text, lines, words and places.
@@ -88,7 +99,10 @@ class ExportedModel(Model):
         UserError: see ``export.runtime.open_file``.
     """
 
-    def __init__(self, path, threads=None, provider=None, profile=None):
+    def __init__(
+        self, path: str | os.PathLike, threads: int | None = None, provider: str | None = None,
+        profile: str | None = None,
+    ) -> None:  # fmt: skip
         from export import runtime
 
         self.session, self.metadata = open_file(path, provider, profile)
@@ -101,16 +115,18 @@ class ExportedModel(Model):
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: its metadata is damaged ({error}); export it again") from error
 
-    def features(self, inputs):
+    def features(self, inputs: Any) -> NoReturn:
         """See ``zoo.contract.task.Task.features``; an exported file has none."""
         raise UserError("an exported file gives no features; the task does: zoo.load(NAME).features")
 
-    def finetune(self, corpus, **options):
+    def finetune(self, corpus: Any, **options: Any) -> NoReturn:
         """See ``zoo.contract.task.Task.finetune``; an exported file cannot learn."""
         raise UserError("an exported file cannot learn; finetune the task: zoo.load(NAME).finetune")
 
 
-def open_file(path, provider=None, profile=None):
+def open_file(
+    path: str | os.PathLike, provider: str | None = None, profile: str | None = None
+) -> tuple[onnxruntime.InferenceSession, dict[str, str]]:
     """``export.runtime.open_file`` with a UserError where that raises ReaderError."""
     from export import runtime
 
@@ -120,6 +136,6 @@ def open_file(path, provider=None, profile=None):
         raise UserError(error) from error
 
 
-def is_file(name):
+def is_file(name: str | os.PathLike) -> bool:
     """Whether this is the name of an exported file."""
     return str(name).lower().endswith(".onnx")

@@ -4,11 +4,14 @@ A reader lists its own in ``Reader.options``; those that several families share 
 turns them into arguments, so that ``zoo predict MODEL --help`` shows those of that model.
 """
 
+from __future__ import annotations
+
 import argparse
 import collections.abc
 import dataclasses
 import math
 import secrets
+from typing import Any
 
 from zoo.errors import UserError
 
@@ -87,7 +90,10 @@ TOP_K = Option("top_k", "draw each from the N likeliest alone", positive, "N")
 SEED = Option("seed", "draws the same again; without one, each run draws anew", whole, "N")
 
 
-def checked_search(config, results, n_best=1, beam_width=None, length_penalty=None):
+def checked_search(
+    config: dict[str, Any], results: str, n_best: int = 1, beam_width: int | None = None,
+    length_penalty: float | None = None,
+) -> tuple[int, float]:  # fmt: skip
     """What a beam search is to be, by default as a model's configuration says.
 
     Args:
@@ -116,7 +122,9 @@ def checked_search(config, results, n_best=1, beam_width=None, length_penalty=No
     return beam_width, length_penalty
 
 
-def checked_sampling(classes, temperature, top_k=None, seed=None):
+def checked_sampling(
+    classes: int, temperature: float, top_k: int | None = None, seed: int | None = None
+) -> tuple[float, int, int]:
     """What sampling is to be.
 
     Args:

@@ -3,9 +3,14 @@
 A page's lines are those that its XML tells, or what ``zoo.images.detector`` finds.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+import os
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +22,9 @@ from zoo.images import layout
 from zoo.images.cutting import cut_lines
 from zoo.images.sheets import SUFFIXES, open_sheets
 from zoo.images.words import words_of
+
+if TYPE_CHECKING:
+    from zoo.images.sheets import Sheet
 
 SAMPLE = 8  # lines that are read once more to see whether a page is upside down
 UNSURE = 0.9  # how sure characters are of a page that surely stands upright
@@ -45,10 +53,10 @@ class Document:
     text: str
 
     @property
-    def confidence(self):
+    def confidence(self) -> float:
         return _sure([line for page in self.pages for line in page.lines])
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows."""
         about = {"text": self.text, "confidence": round(self.confidence, 4)}
         return about | {"pages": [page.to_json() for page in self.pages]}
@@ -64,13 +72,16 @@ class PageReader(Reader):
     reads, one, suffixes = "pages", "page", SUFFIXES
     plots, plot_help = "one", "the page, and the order, places and doubtful words of its lines"
 
-    def __init__(self, lines):
+    def __init__(self, lines: Reader) -> None:
         about = lines.assets, lines.metadata, lines.threads
         super().__init__(lines.run, lines.config, lines.vocabulary, *about)
         self.lines, self.options = lines, (*lines.options, DEHYPHENATE)
         self.single, self.axes = lines.single, lines.axes
 
-    def stream(self, inputs, errors="raise", progress=False, dehyphenate=False, **decoding):
+    def stream(
+        self, inputs: Any, errors: str = "raise", progress: bool = False, dehyphenate: bool = False,
+        **decoding: Any,
+    ) -> Iterator[Document | UserError]:  # fmt: skip
         """Iterate over the ``Document`` of each input.
 
         Args:
@@ -110,7 +121,7 @@ class PageReader(Reader):
             raise problems[0]
         return Document(pages, sheets, problems, "\f".join(text_of(page, dehyphenate) for page in pages))
 
-    def read_sheet(self, sheet, **decoding):
+    def read_sheet(self, sheet: Sheet, **decoding: Any) -> Page:
         """A ``zoo.images.sheets.Sheet`` as a ``zoo.formats.pages.Page``. Raises UserError."""
         if sheet.page is not None:
             return self._read(sheet.pixels, sheet.page, sheet.name, decoding)[0]
@@ -171,7 +182,9 @@ class PageReader(Reader):
         page = Page(page.image, page.size or pixels.shape[1::-1], regions)
         return page, _legibility(page.lines)
 
-    def picture(self, item, path, found=None, **decoding):
+    def picture(
+        self, item: Any, path: str | os.PathLike, found: Document | None = None, **decoding: Any
+    ) -> None:
         """Draws the first page of an input and what was read in it, as a PNG file.
 
         Args:
@@ -202,7 +215,7 @@ def _legibility(lines):
     return float(np.mean(found)) if found else 0.0
 
 
-def text_of(page, dehyphenate=False):
+def text_of(page: Page, dehyphenate: bool = False) -> str:
     """The text of a page: its lines, and a blank line between regions."""
     regions = [[line.text for line in region.lines if line.text] for region in page.regions]
     regions = [lines for lines in regions if lines]

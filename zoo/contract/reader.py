@@ -4,6 +4,8 @@ A family's reader is the one way to use its models: ``Task.predict``, ``Task.eva
 and ``zoo.load("model.onnx")`` all go through it. It needs neither Keras nor TensorFlow.
 """
 
+from __future__ import annotations
+
 import collections
 import concurrent.futures
 import dataclasses
@@ -13,9 +15,18 @@ import json
 import math
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UserError
 from zoo.formats.streams import Csv, Json, Jsonl, Text, Tsv
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    import onnxruntime
+
+    from zoo.data.samples import Samples
 
 _WRITTEN = {"labels", "tokens", "sampled_tokens"}  # outputs that are rows of a vocabulary
 FIRST = 32  # inputs that are read first, of however many
@@ -102,25 +113,30 @@ class Reader:
     plots = plot_help = None
     metrics = ()
 
-    def __init__(self, run, config, vocabulary, assets=None, metadata=None, threads=1):
+    def __init__(
+        self, run: Callable[[dict], dict] | None, config: dict[str, Any], vocabulary: Any,
+        assets: dict[str, str] | None = None, metadata: dict[str, str] | None = None, threads: int = 1,
+    ) -> None:  # fmt: skip
         self.run, self.config, self.vocabulary = run, config, vocabulary
         self.assets, self.metadata, self.threads = assets or {}, metadata or {}, threads
 
     @functools.cached_property
-    def maps(self):
+    def maps(self) -> dict[str, list[float]]:
         """What makes confidences true, from the model's asset; see ``export.runtime.calibrated``."""
         from export import runtime  # whose NumPy what lists models has no need of
 
         return json.loads(self.assets.get(runtime.CONFIDENCE, "{}"))
 
-    def sure(self, raw, what="text", searched=False):
+    def sure(self, raw: float, what: str = "text", searched: bool = False) -> float:
         """A raw confidence as the probability that a "text", or a "word", is right."""
         from export import runtime
 
         return runtime.calibrated(raw, runtime.map_of(self.maps, what, searched))
 
     @classmethod
-    def of_session(cls, session, metadata, threads):
+    def of_session(
+        cls, session: onnxruntime.InferenceSession, metadata: dict[str, str], threads: int
+    ) -> Reader:
         """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``.
 
         Raises:
@@ -146,11 +162,14 @@ class Reader:
         return cls(run, config, vocabulary, assets, metadata, threads)
 
     @classmethod
-    def read_vocabulary(cls, metadata):
+    def read_vocabulary(cls, metadata: dict[str, str]) -> Any:
         """The vocabulary of a file's metadata. Raises ValueError or KeyError where it is damaged."""
         return cls.Vocabulary.from_json(json.loads(metadata["vocabulary"]))
 
-    def __call__(self, inputs, details=False, errors="raise", progress=False, **decoding):
+    def __call__(
+        self, inputs: Any, details: bool = False, errors: str = "raise", progress: bool = False,
+        **decoding: Any,
+    ) -> list:  # fmt: skip
         """Reads inputs.
 
         Args:
@@ -186,17 +205,19 @@ class Reader:
         found += waiting
         return [item if details or isinstance(item, UserError) else item.text for item in found]
 
-    def several(self, inputs):
+    def several(self, inputs: Any) -> Iterable:
         """Inputs as an iterable, where there may be one alone; see ``zoo.contract.inputs``."""
         from zoo.contract.inputs import inputs_of  # which loads NumPy
 
         return inputs_of(inputs, self)
 
-    def stream(self, inputs, errors="raise", progress=False, **decoding):
+    def stream(
+        self, inputs: Any, errors: str = "raise", progress: bool = False, **decoding: Any
+    ) -> Iterator[Any]:
         """Iterate over the results, in the order of the inputs. Arguments as in a call."""
         raise NotImplementedError
 
-    def writer(self, path):
+    def writer(self, path: str | os.PathLike) -> AbstractContextManager:
         """What writes results into a file; see ``writes``.
 
         A context manager with ``add(result)``; the file is there when it ends, if there was a result.
@@ -206,7 +227,7 @@ class Reader:
         """
         raise NotImplementedError
 
-    def picture(self, item, path, **decoding):
+    def picture(self, item: Any, path: str | os.PathLike, **decoding: Any) -> None:
         """Draw how an input was read, as a PNG file.
 
         Where ``plots`` is "all", ``item`` is a list of inputs, and ``found``, which is not among
@@ -214,11 +235,11 @@ class Reader:
         """
         raise NotImplementedError
 
-    def evaluate(self, corpus, progress=False, **decoding):
+    def evaluate(self, corpus: Samples, progress: bool = False, **decoding: Any) -> dict[str, Any]:
         """The report on a loaded corpus of the family: a dict with the ``metrics`` and ``skipped``."""
         raise NotImplementedError
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         """A report as a person reads it: list of ``(name, text)``."""
         figures = [(metric.name, metric.form.format(report[metric.name])) for metric in self.metrics]
         from zoo.metrics.confidence import confidence_rows
@@ -227,7 +248,10 @@ class Reader:
         sure = confidence_rows(report["confidence"], unit) if "confidence" in report else []
         return [*figures, *sure, ("skipped", str(len(report["skipped"])))]
 
-    def in_windows(self, inputs, prepare, answer, size, errors, first=0, **bar):
+    def in_windows(
+        self, inputs: Iterable, prepare: Callable, answer: Callable, size: int, errors: str, first: int = 0,
+        **bar: Any,
+    ) -> Iterator[Any]:  # fmt: skip
         """Iterate over the results of inputs, of which up to ``size`` at a time are in memory.
 
         Args:
@@ -275,11 +299,11 @@ class SpellingReader(Reader):
     metrics = (Metric("cer", "character error rate", "{:.2%}"), Metric("wer", "word error rate", "{:.2%}"))
     judges = True
 
-    def search(self, **decoding):
+    def search(self, **decoding: Any) -> Any:
         """What searches, by the decoding arguments of ``stream``; None where nothing does."""
         return None
 
-    def words(self, characters, searched):
+    def words(self, characters: Iterable[tuple], searched: bool) -> Iterator[tuple]:
         """Iterate over the words of what was read, which blanks divide.
 
         Args:
@@ -295,10 +319,10 @@ class SpellingReader(Reader):
                 yield letters, self.sure(math.prod(one[-1] for one in letters), "word", searched)
 
     @classmethod
-    def read_vocabulary(cls, metadata):
+    def read_vocabulary(cls, metadata: dict[str, str]) -> Any:
         return cls.Vocabulary.from_metadata(metadata)
 
-    def rows(self, report):
+    def rows(self, report: dict) -> list[tuple[str, str]]:
         rows = [(self.unit, f"{report['lines']} ({report['characters']} characters)"), *super().rows(report)]
         if "word_confidence" in report:
             from zoo.metrics.confidence import confidence_rows
@@ -311,7 +335,7 @@ class SpellingReader(Reader):
         return rows
 
 
-def windows(inputs, size):
+def windows(inputs: Iterable, size: int) -> Iterator[list]:
     """Iterate over lists of the next inputs, up to ``size`` of them.
 
     Of inputs that arrive over time, which have a method ``waiting`` such as ``zoo.formats.streams.Feed``, the
@@ -331,12 +355,12 @@ def windows(inputs, size):
         most = min(2 * most, size)
 
 
-def is_waiting(inputs):
+def is_waiting(inputs: Iterator) -> bool:
     """Whether the next input of an iterator, or its end, is there to be had at once; see ``windows``."""
     return getattr(inputs, "waiting", lambda: True)()
 
 
-def check_utf8(text, number):
+def check_utf8(text: str, number: int) -> None:
     """UserError where line ``number`` was not UTF-8, and so came with surrogates."""
     bad = _SURROGATE.search(text)
     if bad:

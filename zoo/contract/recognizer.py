@@ -5,7 +5,10 @@ The way of a sample is input -> frames of class scores (the network, whose last 
 of it; labels, loss and the move to another alphabet are here.
 """
 
+from __future__ import annotations
+
 import json
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -17,6 +20,10 @@ from zoo.contract.task import Task
 from zoo.decoding.ctc import ctc_loss, frames_needed
 from zoo.layers.training import TrainingModel
 from zoo.text.characters import BLANK
+
+if TYPE_CHECKING:
+    from zoo.data.samples import Samples
+    from zoo.text.characters import Vocabulary
 
 # What every recogniser serves of what it spelled, and of its frames.
 LABEL_LENGTHS = TensorSpec("label_lengths", "int32", ("batch",), "how many labels count")
@@ -45,7 +52,7 @@ class Recognizer(Task):
     - ``sample_length(sample)`` in tf.data, and ``corpus_lengths(corpus)``, the same of a whole corpus.
     """
 
-    def calibrated(self, confidence):
+    def calibrated(self, confidence: Any) -> Any:
         """As ``export.runtime.calibrated`` with the task's own map, in the graph; float32 ``[batch]``."""
         weights = json.loads(self.assets.get(CONFIDENCE, b"{}")).get("text")
         if weights is None:
@@ -57,11 +64,11 @@ class Recognizer(Task):
 
     # === Training ===
 
-    def training_model(self):
+    def training_model(self) -> keras.Model:
         """The network with its CTC loss, for ``fit`` on the batches of ``zoo.data.pipeline``."""
         return _CtcTraining(self.network, self.logit_lengths)
 
-    def with_vocabulary(self, vocabulary):
+    def with_vocabulary(self, vocabulary: Vocabulary) -> Recognizer:
         """The same recogniser for another alphabet: the output rows of characters in both are kept.
 
         A new character begins as the mean of the old ones, as in ``Task.with_vocabulary``.
@@ -80,7 +87,7 @@ class Recognizer(Task):
         new.set_weights(weights)
         return new
 
-    def encode_labels(self, text):
+    def encode_labels(self, text: Any) -> Any:
         """A tf.string in the pipeline -> int32 ``[labels]``."""
         import tensorflow as tf
 
@@ -90,7 +97,7 @@ class Recognizer(Task):
         labels = tf.numpy_function(encode, [text], tf.int32, stateful=False)
         return tf.ensure_shape(labels, (None,))
 
-    def is_learnable(self, sample):
+    def is_learnable(self, sample: dict[str, Any]) -> Any:
         """Whether the sample's frames suffice for its labels, blanks between equal ones included."""
         import tensorflow as tf
 
@@ -98,7 +105,7 @@ class Recognizer(Task):
         needed = tf.size(labels) + tf.reduce_sum(tf.cast(labels[1:] == labels[:-1], tf.int32))
         return tf.logical_and(needed > 0, needed <= self.frames(self.sample_length(sample)))
 
-    def too_long(self, corpus):
+    def too_long(self, corpus: Samples) -> dict[str, str]:
         """``{name: sentence}`` for the samples whose transcript is longer than the network's output."""
         found = {}
         every = zip(corpus.names, corpus.texts, self.frames(self.corpus_lengths(corpus)), strict=True)

@@ -1,6 +1,9 @@
 """What exporters know of a task: its tensors, and the function from raw input to decoded output."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +19,7 @@ class TensorSpec:
     doc: str = ""
 
 
-def hypotheses(end):
+def hypotheses(end: str) -> tuple[TensorSpec, TensorSpec, TensorSpec]:
     """What a beam search serves, three ``TensorSpec``; ``end`` is what the token 3 is called."""
     beam = ("batch", "beam")
     tokens = f"token ids of each hypothesis, the best first; behind token_lengths comes 3 ({end}), then 0"
@@ -27,7 +30,7 @@ def hypotheses(end):
     )
 
 
-def attention(*shape):
+def attention(*shape: Any) -> TensorSpec:
     """What a model that attends serves of that; its shape without the batch."""
     what = "what the best hypothesis looked at to write each token"
     return TensorSpec("attention", "float32", ("batch", *shape), what)

@@ -6,6 +6,8 @@ task's assets, such as a language model.
 Nothing in it is executed when it is loaded.
 """
 
+from __future__ import annotations
+
 import zoo.silent  # noqa: F401
 
 # isort: split
@@ -15,7 +17,9 @@ import hashlib
 import importlib
 import json
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -27,6 +31,10 @@ from zoo.contract.compiled import compiled
 from zoo.contract.model import Model
 from zoo.errors import UserError
 from zoo.text.characters import Vocabulary
+
+if TYPE_CHECKING:
+    from zoo.contract.reader import Reader
+    from zoo.contract.serving import Serving
 
 
 class Task(Model):
@@ -49,7 +57,10 @@ class Task(Model):
     source = None  # what ``zoo.load`` was given
     rounded, static = {}, ()  # see ``zoo.contract.compiled.compiled``
 
-    def __init__(self, config, vocabulary, card=None, assets=None):
+    def __init__(
+        self, config: Any, vocabulary: Any, card: dict[str, Any] | None = None,
+        assets: dict[str, bytes] | None = None,
+    ) -> None:  # fmt: skip
         self.config = config
         self.vocabulary = vocabulary
         self.card = dict(card or {})
@@ -58,11 +69,11 @@ class Task(Model):
 
     # === Weights ===
 
-    def weights(self):
+    def weights(self) -> dict[str, np.ndarray]:
         """``{path: float32 array}`` of everything the network learned."""
         return {variable.path: np.array(variable, "float32") for variable in self.network.weights}
 
-    def weights_sha256(self):
+    def weights_sha256(self) -> str:
         """The sha256 of all weights as float32, whatever type a file stores them in."""
         found = hashlib.sha256()
         for name, value in sorted(self.weights().items()):
@@ -70,7 +81,7 @@ class Task(Model):
             found.update(value.astype("<f4").tobytes())
         return found.hexdigest()
 
-    def own_card(self):
+    def own_card(self) -> dict[str, Any]:
         """The card that is true of the weights as they are: without figures where others were measured."""
         return cards.true_of(self.card, self.weights_sha256)
 
@@ -90,7 +101,7 @@ class Task(Model):
         if CONFIDENCE in self.assets and self.is_changed():
             self.uncalibrate()
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: dict[str, np.ndarray]) -> None:
         """Assign ``{path: array}``; every variable must be there in its own shape."""
         for variable in self.network.weights:
             if variable.path not in weights:
@@ -103,7 +114,7 @@ class Task(Model):
                 )
             variable.assign(value.astype("float32"))
 
-    def with_vocabulary(self, vocabulary):
+    def with_vocabulary(self, vocabulary: Any) -> Task:
         """The same model for a vocabulary that has further tokens behind those of the present one.
 
         Their scores begin as the mean of the old ones' (Hewitt 2021, "Initializing New Word Embeddings for
@@ -120,14 +131,14 @@ class Task(Model):
         new.set_weights(weights)
         return new
 
-    def with_outputs(self, vocabulary):
+    def with_outputs(self, vocabulary: Any) -> Task:
         """A model that reads as this one and has yet to learn what a vocabulary has it say: ``logits``."""
         new = type(self)(self.config, vocabulary, self.card, self.assets)
         learned = {path: value for path, value in self.weights().items() if not path.startswith("logits/")}
         new.set_weights(new.weights() | learned)
         return new
 
-    def become(self, other):
+    def become(self, other: Task) -> None:
         """Be another task of the same family: with its weights, vocabulary and configuration."""
         source = self.source
         vars(self).clear()
@@ -137,11 +148,11 @@ class Task(Model):
     # === What the encoder says ===
 
     @property
-    def feature_call(self):
+    def feature_call(self) -> tuple[Any, str] | None:
         """``(layer, "call")``, whose outputs ``features`` gives, called with lengths; or None."""
         return None
 
-    def features(self, inputs) -> list[np.ndarray]:
+    def features(self, inputs: Any) -> list[np.ndarray]:
         """What the last recurrent layer before the logits makes of inputs: what another model may learn from.
 
         Args:
@@ -204,8 +215,8 @@ class Task(Model):
     # === Training ===
 
     def finetune(
-        self, corpus, output: str | os.PathLike | None = None, validation=None, callbacks=(),
-        columns: dict[str, str] | None = None, **options,
+        self, corpus: Any, output: str | os.PathLike | None = None, validation: Any = None,
+        callbacks: Iterable[Any] = (), columns: dict[str, str] | None = None, **options: Any,
     ) -> list[dict]:  # fmt: skip
         """Train the task further, in place, as ``zoo finetune`` does; it ends with the best weights.
 
@@ -272,19 +283,19 @@ class Task(Model):
 
     # === What a subclass defines ===
 
-    def build_network(self):
+    def build_network(self) -> keras.Model:
         """A functional ``keras.Model``, usable on its own."""
         raise NotImplementedError
 
     @property
-    def serving(self):
+    def serving(self) -> Serving:
         """The ``Serving`` of this task."""
         raise NotImplementedError
 
     # === Reading ===
 
     @functools.cached_property
-    def compiled_serve(self):
+    def compiled_serve(self) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
         """``serving.function`` on a dict of NumPy arrays, compiled as the backend can."""
         serving = self.serving
         return compiled(
@@ -292,7 +303,7 @@ class Task(Model):
         )
 
     @functools.cached_property
-    def reader(self):
+    def reader(self) -> Reader:
         """What reads with this task: the family's ``zoo.contract.reader.Reader``."""
 
         def run(inputs):
@@ -331,7 +342,7 @@ def _write_json(path, data):
     Path(path).write_text(text + "\n", encoding="utf-8")
 
 
-def make_config(cls, values):
+def make_config(cls: type, values: dict[str, Any]) -> Any:
     """A config dataclass from JSON values: lists become tuples, unknown names are an error."""
 
     def freeze(value):
@@ -346,14 +357,14 @@ def make_config(cls, values):
     return cls(**{name: freeze(value) for name, value in values.items()})
 
 
-def load(name):
+def load(name: str | os.PathLike) -> Task:
     """Load a task from a preset's name, a task or run folder, or an address with its sha256."""
     task = load_folder(hub.find(name))
     task.source = name
     return task
 
 
-def load_folder(folder):
+def load_folder(folder: str | os.PathLike) -> Task:
     """Load a task from a verified task folder.
 
     Raises:

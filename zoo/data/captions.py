@@ -1,8 +1,13 @@
 """What corpora of captioned images and videos share: what is said of each, as its language has it."""
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
+import os
 import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from zoo.data import listed
 from zoo.data.samples import Samples
@@ -10,10 +15,15 @@ from zoo.errors import UserError
 from zoo.text.files import split_lines
 from zoo.text.normalise import language_of, normalise_caption
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.data.listed import Kind
+
 _FEW = 100  # images of a Parquet table tell its language
 
 
-def normalising(language=None):
+def normalising(language: str | None = None) -> dict[str, Callable]:
     """The fields of a ``Kind`` whose captions are of a language, as ``normalise_caption`` has it."""
 
     def clean(caption):
@@ -22,7 +32,9 @@ def normalising(language=None):
     return {"clean": clean, "parts": lambda text: list(map(clean, split_lines(text)))}
 
 
-def read_captioned(path, read, skipped, kind):
+def read_captioned(
+    path: str | os.PathLike, read: Callable, skipped: list[str] | None, kind: Kind
+) -> Iterator[tuple[str, Any, list[str]]]:
     """Iterate over the captioned things of a corpus, one in memory at a time.
 
     Args:
@@ -76,14 +88,14 @@ class CaptionedSamples(Samples):
 
     named = None  # columns that a person named
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence, chosen: Sequence[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.references = [text.split("\n") for text in self.texts]
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list:
         return []
 
     @staticmethod
-    def complaint(name, text):
+    def complaint(name: str, text: str) -> str | None:
         return None if text else f"{name} has no caption."

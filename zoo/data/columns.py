@@ -4,8 +4,12 @@ A column of texts is two files, ``0.utf8`` with all of them one after another an
 begins and, at last, where the last one ends; one of numbers is ``2.int``. Bounds and numbers are int64.
 """
 
+from __future__ import annotations
+
 import collections.abc
 import mmap
+import os
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,7 +24,7 @@ class Writer:
         kinds: what each column is, ``utf8`` or ``int``; empty as long as there is no row.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike) -> None:
         self.folder, self.count, self.kinds = folder, 0, []
         self._rows, self._files, self._ends = [], [], []
 
@@ -35,7 +39,7 @@ class Writer:
             for file in self._files:
                 file.close()
 
-    def add(self, row):
+    def add(self, row: Sequence[int | str | bytes]) -> None:
         """Add a row, a list of str and int; of each row, at the same places."""
         self._rows.append(row)
         self.count += 1
@@ -66,7 +70,7 @@ class Writer:
                 self._files[-1].write(bytes(8))
 
 
-def read(folder, kinds):
+def read(folder: str | os.PathLike, kinds: Sequence[str]) -> list:
     """The columns of a folder, as ``Writer`` has written them: ``Column`` of texts, int64 ``[rows]``."""
     return [
         Column(folder, number) if kind == "utf8" else _numbers(folder / f"{number}.int")
@@ -81,13 +85,13 @@ def _numbers(path):
 class Column:
     """A column of texts."""
 
-    def __init__(self, folder, number):
+    def __init__(self, folder: str | os.PathLike, number: int) -> None:
         self._bounds = _numbers(folder / f"{number}.bounds")
         with open(folder / f"{number}.utf8", "rb") as file:
             # What is mapped has no room in memory of its own, but an empty file cannot be.
             self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self._bounds[-1] else b""
 
-    def take(self, rows):
+    def take(self, rows: np.ndarray) -> list[str]:
         """The texts of some rows, int ``[rows]``: list of str."""
         places = zip(self._bounds[rows].tolist(), self._bounds[rows + 1].tolist(), strict=True)
         return [self._data[first:end].decode("utf-8", "surrogateescape") for first, end in places]
@@ -100,7 +104,7 @@ class Strings(collections.abc.Sequence):
         parts: a list of ``(column, rows, prefix)``: int64 ``[rows]``; what goes before each text.
     """
 
-    def __init__(self, parts):
+    def __init__(self, parts: Sequence) -> None:
         self._parts = [part for part in parts if len(part[1])]
         self._ends = np.cumsum([0, *(len(rows) for _, rows, _ in self._parts)])
 

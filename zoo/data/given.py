@@ -6,6 +6,8 @@ those of a file. It lies beside the copies of corpora (``zoo cache``) under a na
 that the same data is the same corpus the next time: it is not read again, and a run of training goes on.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import io
@@ -14,7 +16,9 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +47,7 @@ class Given:
     media: tuple = ()
     write: object = None
 
-    def paths(self, corpora, config, prefer=TESTED):
+    def paths(self, corpora: Any, config: dict[str, Any], prefer: Sequence[str] = TESTED) -> list[str]:
         """Corpora as paths.
 
         Args:
@@ -88,18 +92,18 @@ class Given:
         raise UserError(f"{type(first).__name__} {first!r:.40} is no corpus; give paths, tables or pairs.")
 
     @staticmethod
-    def told(sentence):
+    def told(sentence: str) -> str:
         """A sentence on a corpus without the path of what was given, which nobody chose."""
         return re.sub(rf"\S*/corpora/\w{{16}}/(?={_FILE})", "", sentence).replace(f"{_FILE}: {_FILE}", _FILE)
 
 
-def named(corpus):
+def named(corpus: str | os.PathLike) -> str:
     """A corpus by its path as given; one that was given in Python by what it is kept under."""
     place = Path(str(corpus))
     return f"{place.parent.name} (given in Python)" if place.stem == Path(_FILE).stem else str(corpus)
 
 
-def split_of(corpora, names):
+def split_of(corpora: Any, names: Sequence[str]) -> Any:
     """The table of a dict of splits that is called as one of ``names``, or None."""
     found = next((name for name in names if held.is_splits(corpora) and name in corpora), None)
     return None if found is None else corpora[found]
@@ -282,7 +286,7 @@ def _check_found(some):
         raise UserError(f"{files[0]['why']}; check the paths, or give them from the root on.")
 
 
-def encoded(value, holds, rate, row):
+def encoded(value: Any, holds: str, rate: int, row: int) -> bytes | None:
     """An image, a video or a sound as the bytes of a file; None where a value is something else.
 
     Raises:

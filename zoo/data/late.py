@@ -3,6 +3,8 @@
 Corpora are read and measured where there is no TensorFlow, too: it is needed to keep and to learn them.
 """
 
+from __future__ import annotations
+
 import importlib
 
 
@@ -13,7 +15,7 @@ class Late:
         name: as in ``import name``.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self._name = name
 
     def __getattr__(self, name):

@@ -6,8 +6,13 @@ of ``zoo.data.packed``, and ``NAME.gt.txt``, or without any such ``NAME.txt``, b
 ``NAME.bin.png`` and ``NAME.nrm.png`` one is read.
 """
 
+from __future__ import annotations
+
 import itertools
+import os
 import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +22,9 @@ from zoo.data.pages import DescribedPages
 from zoo.errors import UserError
 from zoo.images.lines import read_written
 from zoo.text.normalise import normalise
+
+if TYPE_CHECKING:
+    from zoo.data.listed import Kind
 
 TEXT = ".gt.txt"
 KIND = listed.Kind(
@@ -30,7 +38,9 @@ KIND = listed.Kind(
 )  # fmt: skip
 
 
-def read_pairs(path, skipped, kind=KIND):
+def read_pairs(
+    path: str | os.PathLike, skipped: list[str] | None, kind: Kind = KIND
+) -> Iterator[tuple[str, np.ndarray, str]]:
     """Iterate over the lines of a corpus.
 
     Args:

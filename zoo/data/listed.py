@@ -4,6 +4,8 @@ What is found in a corpus decides how it is read: files beside the images, lists
 Parquet, as Hugging Face has it, with the images in it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import os
@@ -11,6 +13,8 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from export.runtime import IMAGE_SUFFIXES
 from zoo import files
@@ -29,6 +33,9 @@ from zoo.errors import UserError
 from zoo.formats.tables import ParquetFile, column
 from zoo.images.named import FOLDER, on_disk, tails
 from zoo.text.files import decode_text, read_data, split_lines
+
+if TYPE_CHECKING:
+    from zoo.files import FileList
 
 _NOTED = 10_000
 _ROWS = 64  # of a Parquet table that are in memory at a time: each may hold an image
@@ -79,16 +86,16 @@ class Kind:
     part_suffixes: tuple = ()
 
     @property
-    def one(self):
+    def one(self) -> str:
         """The thing, for messages: "an image"."""
         return f"a{'n' * (self.thing[0] in 'aeiou')} {self.thing}"
 
     @property
-    def wanted(self):
+    def wanted(self) -> dict[str, tuple[str, ...]]:
         """``{what: names}``, what can be named of the columns of tables: the image and the text."""
         return {self.thing: self.image_columns, self.option: self.columns}
 
-    def naming(self, named):
+    def naming(self, named: dict[str, str] | None) -> Kind:
         """This kind with columns as a person named them, ``{what: column}``, or None."""
         if not named:
             return self
@@ -99,14 +106,14 @@ class Kind:
             self, image_columns=image_columns, columns=columns, header=f"{image},{text}"
         )
 
-    def key(self, member):
+    def key(self, member: str) -> str:
         """What the names of an image and of the file beside it have in common."""
         name = unicodedata.normalize("NFC", member)
         end = next((end for end in self._ends() if name.lower().endswith(end)), "")
         name = name[: len(name) - len(end)]
         return next((name.removesuffix(v) for v in self.variants if v and name.endswith(v)), name)
 
-    def rank(self, image):
+    def rank(self, image: str) -> tuple[int, str]:
         """How good an image is among those of its name; the lowest is best."""
         stem = posixpath.splitext(image)[0]
         found = next((v for v in self.variants if v and stem.endswith(v)), "")
@@ -146,7 +153,9 @@ class DescribedImages:
         images: ``{member: Found}``, without those of Parquet tables.
     """
 
-    def __init__(self, path, kind, skipped, others=()):
+    def __init__(
+        self, path: str | os.PathLike, kind: Kind, skipped: list[str] | None, others: Iterable = ()
+    ) -> None:
         self.path, self.kind, self.skipped = path, kind, skipped
         self.images, self._tables, self._unusable = {}, [], set()
         self._told, self._more = {}, Counter()
@@ -188,7 +197,7 @@ class DescribedImages:
             self._read_beside(text, image, texts[text])
         self._complain(by_key, pairs, strong or [t for t in weak if used and pairs and not NOTE.search(t)])
 
-    def read(self):
+    def read(self) -> Iterator[tuple[Found, bytes]]:
         """Iterate over ``(found, data)``: a ``Found`` and the image's bytes, one in memory at a time.
 
         The bytes of what has parts are ``{member: bytes}`` of these.
@@ -368,7 +377,7 @@ class DescribedImages:
             self.skipped += told(self.path, say, those, self._more[form])
 
 
-def told(path, form, those, more=0):
+def told(path: str | os.PathLike, form: str, those: Sequence, more: int = 0) -> list[str]:
     """A sentence for each of the first things of a corpus that cannot be used, and how many others there are.
 
     Args:
@@ -422,7 +431,9 @@ def _base(member):
     return unicodedata.normalize("NFC", posixpath.basename(member))
 
 
-def find_image(reference, folder, split, by_name):
+def find_image(
+    reference: str, folder: str | os.PathLike, split: str | None, by_name: dict[str, list[str]]
+) -> tuple[str, bool] | None:
     """The file that a list in ``folder`` means by ``reference``, and whether it is named exactly; or None.
 
     Args:
@@ -474,7 +485,7 @@ def _without_a_folder(key):
 # === A list alone ===
 
 
-def located(path, kind):
+def located(path: str | os.PathLike, kind: Kind) -> tuple[FileList, str] | None:
     """A list given as a file: ``(FileList, label)`` of it and the images that it names; None of other files.
 
     A text file that names images alone, one on each line, stands for these and the files beside them.
@@ -532,7 +543,7 @@ def located(path, kind):
 # === Where nothing fits ===
 
 
-def unusable(path, kind, unit, reason, wanted):
+def unusable(path: str | os.PathLike, kind: Kind, unit: str, reason: str, wanted: str) -> UserError:
     """The UserError on a corpus of which nothing could be used: what lies there, and what would do.
 
     Args:

@@ -10,6 +10,8 @@ A list is known by what it says:
 Images may be named without their suffix.
 """
 
+from __future__ import annotations
+
 import codecs
 import dataclasses
 import functools
@@ -18,11 +20,16 @@ import json
 import posixpath
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from zoo import files
 from zoo.errors import UserError
 from zoo.formats.tables import column, open_table
 from zoo.text.files import decode_text, split_lines
+
+if TYPE_CHECKING:
+    from zoo.data.listed import Kind
 
 _SUFFIXES = (".txt", ".token", ".csv", ".tsv", ".json", ".jsonl")
 _JSON = (".json", ".jsonl")
@@ -43,7 +50,10 @@ class Entry:
     split: str | None = None
 
 
-def entries_of(member, data, kind, where, skipped, is_image):
+def entries_of(
+    member: str, data: bytes, kind: Kind, where: str, skipped: list[str] | None,
+    is_image: Callable[[str], bool],
+) -> Iterable | None:  # fmt: skip
     """The entries of a list, an iterable; None where a file is none.
 
     Args:
@@ -68,24 +78,24 @@ def entries_of(member, data, kind, where, skipped, is_image):
     return found and (dataclasses.replace(entry, split=entry.split or split) for entry in found)
 
 
-def is_list(name):
+def is_list(name: str) -> bool:
     """Whether a file may be a list by its name."""
     return plain(name).endswith(_SUFFIXES)
 
 
-def plain(name):
+def plain(name: str) -> str:
     """A file's name in lower case, without ``.gz``."""
     return name.lower().removesuffix(".gz")
 
 
-def split_of(name):
+def split_of(name: str) -> str | None:
     """The part of a set that the name of a list tells: ``captions_val2017``, ``coco_karpathy_test``."""
     name = posixpath.basename(name)
     match = re.search(r"(?:^|[_.-])(train|val|valid|validation|dev|test)\d*(?=$|[_.-])", name)
     return match and match[0].strip("_.-")
 
 
-def strings(value):
+def strings(value: Any) -> list[str]:
     """Texts in a value of JSON or Parquet, list of str: of a str, a number, an object or a list of these."""
     if isinstance(value, dict):
         if isinstance(value.get("tokens"), list) and "raw" not in value:
@@ -105,13 +115,13 @@ def strings(value):
 _TEXTS = ("raw", "text", "caption", "value", "gt_parse", "text_sequence")
 
 
-def path_of(image):
+def path_of(image: Any) -> str:
     """The path that a cell, or the object in it, names; "" where there is none."""
     path = image.get("path") if isinstance(image, dict) else image
     return path.replace("\\", "/") if isinstance(path, str) else ""
 
 
-def text_columns(titles, kind, like=True):
+def text_columns(titles: Sequence[str], kind: Kind, like: bool = True) -> list[int]:
     """Where the texts are: the column of such a name or, perhaps, the only one ``like`` it: ``gt_text``.
 
     Of a kind with several texts, columns that are numbered (``caption_1``, ``Caption 2``) are several.

@@ -5,20 +5,27 @@
   and ``transcripts`` of numbers, which ``codec`` turns into characters.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
 import posixpath
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo import files
 from zoo.errors import UserError, train_extra
 
+if TYPE_CHECKING:
+    from zoo.files import FileList
+
 SUFFIXES = (".arrow", ".h5", ".hdf5")
 
 
-def located(path):
+def located(path: str | os.PathLike) -> tuple[FileList, str] | None:
     """Such a file as a corpus: ``(FileList, label)``; None of other files."""
     name = os.path.basename(path)
     if not name.lower().endswith(SUFFIXES) or not os.path.isfile(path):
@@ -26,7 +33,7 @@ def located(path):
     return files.FileList({name: path}, path), os.path.splitext(name)[0]
 
 
-def read_packed(path, skipped):
+def read_packed(path: str | os.PathLike, skipped: list[str] | None) -> Iterator[tuple[str, np.ndarray, str]]:
     """Iterate over ``(name, image, text)`` of the lines of such files in a corpus.
 
     Args:

@@ -4,9 +4,13 @@ The XML is ALTO, PAGE, hOCR or ABBYY's, see ``zoo.formats.pages``. A page's imag
 what has its name, or what a METS file says.
 """
 
+from __future__ import annotations
+
 import os
 import posixpath
 import unicodedata
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from export import runtime
 from zoo import files
@@ -17,6 +21,12 @@ from zoo.formats.xml import read_xml
 from zoo.images.cutting import cut_lines
 from zoo.images.lines import user_errors
 from zoo.images.named import image_of_page
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.files import FileList
+    from zoo.formats.pages import Page
 
 SUFFIXES = (".xml", ".hocr", ".html")
 
@@ -32,7 +42,7 @@ class DescribedPages:
         images: ``{member: (member of the XML, Page)}``.
     """
 
-    def __init__(self, path, skipped):
+    def __init__(self, path: str | os.PathLike, skipped: list[str] | None) -> None:
         self.path, self.skipped, self.images = path, skipped, {}
         images, found, mets = [], [], {}
 
@@ -78,7 +88,7 @@ class DescribedPages:
                     return image
         return None
 
-    def pages(self):
+    def pages(self) -> Iterator[tuple[str, np.ndarray, Page]]:
         """Iterate over ``(member, pixels, page)``: of its XML, uint8 ``[height, width, channels]``, ``Page``.
 
         What cannot be read is in ``skipped``.
@@ -95,7 +105,7 @@ class DescribedPages:
             else:
                 yield member, pixels, page
 
-    def read(self):
+    def read(self) -> Iterator[tuple[str, np.ndarray, str]]:
         """Iterate over ``(name, pixels, text)`` of the lines with a transcript, page by page.
 
         The name is ``PAGE/NUMBER``; pixels are uint8 ``[height, width, channels]``.
@@ -116,7 +126,7 @@ class DescribedPages:
                 self.skipped.append(f"{where}: {silent} of {len(page.lines)} lines have no transcript.")
 
 
-def located(path):
+def located(path: str | os.PathLike) -> tuple[FileList, str] | None:
     """XML of pages given as a file: ``(FileList, label)`` of it and its images; None of other files.
 
     Raises:

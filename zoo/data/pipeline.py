@@ -4,8 +4,12 @@ A task says what a sample is (``encode_sample``, ``sample_length``, ``is_learnab
 (``augment_sample``) and how a padded batch becomes the network's inputs (``collate``).
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,6 +17,11 @@ import tensorflow as tf
 
 from zoo.data import records
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
+    from zoo.text.subwords import Subwords
 
 
 class Pipeline:
@@ -37,7 +46,10 @@ class Pipeline:
         UserError: the file of the cache has other samples in it.
     """
 
-    def __init__(self, task, corpus, batch_size, buckets=12, cache="memory", even=False):
+    def __init__(
+        self, task: Task, corpus: Samples, batch_size: int, buckets: int = 12,
+        cache: str | os.PathLike = "memory", even: bool = False,
+    ) -> None:  # fmt: skip
         self.task, self.batch_size, self.count = task, batch_size, corpus.shown()
         lengths, self.left_out = task.corpus_lengths(corpus), set()
         self._encoded, self._at = None, None
@@ -67,7 +79,7 @@ class Pipeline:
         # XLA compiles anew for every shape, so under JAX there are few.
         self.round_to, self.label_round_to = (128, 32) if keras.backend.backend() == "jax" else (8, 1)
 
-    def epoch(self, epoch, seed=0, augment=True):
+    def epoch(self, epoch: int, seed: int = 0, augment: bool = True) -> tf.data.Dataset:
         """The batches of one training epoch: the same for the same ``seed`` and ``epoch``."""
         order = np.random.SeedSequence((seed, epoch)).generate_state(2).astype(np.int64) % (2**31)
         self.left_out = left_out = set()
@@ -95,11 +107,11 @@ class Pipeline:
         # the first batches come a second time.
         return data.repeat(2).take(self.steps).prefetch(4)
 
-    def all(self):
+    def all(self) -> tf.data.Dataset:
         """A ``tf.data.Dataset`` of batches of every sample as it is, each once."""
         return self._batches(self._samples()).prefetch(4)
 
-    def once(self):
+    def once(self) -> Iterator:
         """Iterate over the batches of ``all``, as NumPy."""
         return self.all().as_numpy_iterator()
 
@@ -154,7 +166,7 @@ def _stored(path, samples):
     return stored
 
 
-def vary_subwords(subwords, rows, temperature, seed):
+def vary_subwords(subwords: Subwords, rows: Any, temperature: float, seed: Any) -> Any:
     """``zoo.text.subwords.Subwords.vary`` in tf.data: an int32 tensor ``[time]``, ``seed`` int ``[2]``."""
 
     def vary(rows, seed):

@@ -5,6 +5,8 @@ order in which the samples were read; and, unless they are text alone, the sampl
 tensorflow-datasets. Both are written and read as streams: neither needs memory for all samples.
 """
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import hashlib
@@ -16,7 +18,9 @@ import os
 import random
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -28,6 +32,9 @@ from zoo.data.late import tf, tfds
 from zoo.data.records import Records
 from zoo.errors import UserError, reason
 
+if TYPE_CHECKING:
+    from zoo.data.samples import Samples
+
 _INDEX = "index.json"
 _SAMPLES = "samples"  # the folder of what tensorflow-datasets reads
 _LOCAL = "train"  # its split
@@ -38,7 +45,7 @@ _FORMAT = "3"  # of prepared corpora, whatever their kind
 logging.getLogger("absl").addFilter(lambda record: "FeatureConnector.dtype" not in record.getMessage())
 
 
-def corpora_folder():
+def corpora_folder() -> Path:
     """Where prepared corpora are kept: ``$ZOO_HOME/corpora``."""
     return hub.home() / "corpora"
 
@@ -56,7 +63,9 @@ class Prepared:
         held: list of the samples where they are in memory alone, else None.
     """
 
-    def __init__(self, folder, builder, split, convert, label, held=None):
+    def __init__(
+        self, folder: Path, builder: Any, split: str, convert: Callable, label: str, held: Any = None
+    ) -> None:
         stored = json.loads((folder / _INDEX).read_text(encoding="utf-8", errors="surrogateescape"))
         self._builder, self._split, self._convert, self.held = builder, split, convert, held
         self.folder, self.label, self.repeat, self.skipped = folder, label, 1, stored["skipped"]
@@ -64,18 +73,18 @@ class Prepared:
         self.usable = np.ones(stored["count"], bool)
         self.usable[stored["unusable"]] = False
 
-    def dataset(self, chosen):
+    def dataset(self, chosen: np.ndarray) -> tf.data.Dataset:
         """A ``tf.data.Dataset`` of those that are ``chosen``, bool ``[samples]``, without their names."""
         chosen = tf.constant(chosen)
         samples = _read(self._builder, self._split, self._convert).enumerate()
         return samples.filter(lambda i, _: chosen[i]).map(lambda _, sample: _nameless(sample))
 
-    def sample(self, row):
+    def sample(self, row: int) -> dict[str, Any]:
         """One of those that are ``held``, as NumPy has those of ``dataset``."""
         sample = {k: v.encode() if isinstance(v, str) else v for k, v in self.held[row].items()}
         return _nameless(self._convert(sample))
 
-    def reader(self):
+    def reader(self) -> Callable:
         """A function from the number of a sample, in tf.data, to that sample."""
         if self._builder.info.file_format != tfds.core.FileFormat.TFRECORD:
             raise UserError(
@@ -88,7 +97,7 @@ class Prepared:
         return lambda row: _nameless(self._convert(features.deserialize_example(records.tensor(row))))
 
 
-def prepare(kind, corpus, progress):
+def prepare(kind: type[Samples], corpus: str, progress: bool) -> Prepared:
     """Prepare a corpus, the first time.
 
     Args:

@@ -4,7 +4,11 @@ The files are TFRecord's, of which TensorFlow reads one record after the other o
 length, 4 with a checksum of that, the record, and 4 with its checksum.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +24,7 @@ class Records:
             ``first`` on.
     """
 
-    def __init__(self, parts):
+    def __init__(self, parts: Sequence) -> None:
         self._paths = [str(path) for path, _, _ in parts]
         places = [_places(path)[first:][:count] for path, first, count in parts]
         self._file = np.repeat(np.arange(len(parts)), [len(some) for some in places])
@@ -35,7 +39,7 @@ class Records:
             file.seek(at)
             return file.read(size)
 
-    def tensor(self, number):
+    def tensor(self, number: int) -> Any:
         """An int64 scalar in tf.data -> the record, a scalar string."""
         return tf.ensure_shape(tf.numpy_function(self.__getitem__, [number], tf.string, stateful=False), ())
 
@@ -57,7 +61,7 @@ def _places(path):
 # === Samples as records ===
 
 
-def write(path, samples):
+def write(path: str | os.PathLike, samples: tf.data.Dataset) -> None:
     """Write a ``tf.data.Dataset`` of samples, dicts of tensors, as records, whole or not at all."""
     with files.atomic_write(path) as file, tf.io.TFRecordWriter(file.name) as writer:
         for record in samples.map(_packed, tf.data.AUTOTUNE, deterministic=True).as_numpy_iterator():
@@ -68,7 +72,7 @@ def _packed(sample):
     return tf.io.serialize_tensor(tf.stack([tf.io.serialize_tensor(sample[name]) for name in sorted(sample)]))
 
 
-def unpacked(record, spec):
+def unpacked(record: bytes, spec: dict[str, Any]) -> dict[str, Any]:
     """A record of ``write`` -> the sample; ``spec`` is the ``element_spec`` of its dataset."""
     parts = tf.io.parse_tensor(record, tf.string)
     return {

@@ -4,6 +4,8 @@ A kind of corpus is a ``LocalCorpus``, which reads files into samples, and a ``S
 holds. The ``corpus.py`` of each family has one of each. ``zoo.data.prepared`` keeps what was read.
 """
 
+from __future__ import annotations
+
 import copy
 import functools
 import glob
@@ -11,7 +13,9 @@ import itertools
 import os
 import re
 import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +24,9 @@ from zoo.data.columns import Strings
 from zoo.data.late import tf
 from zoo.data.prepared import prepare
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.data.prepared import Prepared
 
 
 class LocalCorpus:
@@ -34,18 +41,18 @@ class LocalCorpus:
 
     features = None  # of a sample, ``{name: tfds feature}``; None where it is text alone, which the index has
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
         self.path = path if isinstance(path, files.FileList) else Path(path)
         self.skipped = []
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, Any]]:
         """Yield each sample as a dict, append to ``skipped``; UserError if the corpus cannot be read.
 
         ``name`` and ``text``, str, are among what a sample has.
         """
         raise NotImplementedError
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         """The UserError for a corpus without a sample that could be used."""
         raise NotImplementedError
 
@@ -65,7 +72,7 @@ class Samples:
     suffixes = ()  # of files that are one sample each: several of them are one corpus
     version = 1  # of how files become samples: one more when they are read differently, to prepare them anew
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence[Prepared], chosen: Sequence[np.ndarray] | None = None) -> None:
         self._sources = sources
         self._chosen = [source.usable for source in sources] if chosen is None else chosen
         self._rows = [np.flatnonzero(mask) for mask in self._chosen]
@@ -75,12 +82,12 @@ class Samples:
     # === What a kind of corpus says ===
 
     @staticmethod
-    def stored(sample):
+    def stored(sample: dict[str, Any]) -> dict[str, Any]:
         """The sample of ``dataset`` from one of a local corpus as it is stored."""
         return sample
 
     @staticmethod
-    def uniform(builder):
+    def uniform(builder: Any) -> Callable:
         """A function from a raw sample of a public set's ``builder`` to the sample of ``dataset``.
 
         It may add ``name``, a string that is unique in its corpus; to nothing, or what ends in "/", a number
@@ -89,7 +96,7 @@ class Samples:
         raise NotImplementedError
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list:
         """A list of what the index keeps of a sample, beside its name and text: int, or str or bytes.
 
         The sample is one of a ``LocalCorpus``, or of ``dataset`` as NumPy.
@@ -97,12 +104,12 @@ class Samples:
         raise NotImplementedError
 
     @staticmethod
-    def complaint(name, text, *measures):
+    def complaint(name: str, text: str, *measures: Any) -> str | None:
         """A sentence on why a sample of a public set cannot be used, or None."""
         return None
 
     @classmethod
-    def locate(cls, path):
+    def locate(cls, path: str | os.PathLike) -> tuple[Path, str]:
         """``(path, label)`` of a corpus as a person names it, a str.
 
         The path is of the file or folder, or a ``FileList``; the label is CORPUS in names.
@@ -120,14 +127,14 @@ class Samples:
         return Path(path), files.corpus_name(path)
 
     @staticmethod
-    def depends_on(path):
+    def depends_on(path: str | os.PathLike) -> list[str]:
         """What, beside the files of the corpus at ``path``, its prepared form depends on: list of str."""
         return []
 
     # === What a person holds ===
 
     @classmethod
-    def load(cls, corpora, only=None, progress=False):
+    def load(cls, corpora: Any, only: str | None = None, progress: bool = False) -> Samples:
         """Prepare corpora (the first time) and give their samples; see ``load_lines``, ``load_speech``."""
         if isinstance(corpora, str | Path):
             corpora = [corpora]
@@ -146,7 +153,7 @@ class Samples:
     def __len__(self):
         return len(self.names)
 
-    def select(self, wanted):
+    def select(self, wanted: Callable[[str], bool]) -> Samples:
         """The samples for whose name ``wanted(name)`` is true."""
         return self._where(map(wanted, self.names))
 
@@ -157,7 +164,7 @@ class Samples:
             mask[mask] = np.fromiter(map(bool, true), bool, mask.sum())
         return type(self)(self._sources, chosen)
 
-    def repeated(self, times):
+    def repeated(self, times: np.ndarray) -> Samples:
         """The same samples, of which an epoch shows each so many times as often, in another order.
 
         Args:
@@ -173,7 +180,7 @@ class Samples:
                 chosen.append(some)
         return type(self)(sources, chosen)
 
-    def joined(self, other):
+    def joined(self, other: Samples) -> Samples:
         """These samples and others of the same kind; of two corpora that are called alike, one is renamed."""
         taken, renamed = {source.label for source in self._sources}, []
         for source in other._sources:
@@ -198,13 +205,13 @@ class Samples:
         parts = [source.columns[number][rows] for source, rows in parts if len(rows)]
         return np.concatenate([np.zeros(0, np.int64), *parts])
 
-    def sample(self, count):
+    def sample(self, count: int) -> Samples:
         """``count`` samples spread evenly over these, or all if they are no more."""
         wanted = np.zeros(len(self), bool)
         wanted[np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)] = True
         return self._where(wanted)
 
-    def dataset(self, repeat=False):
+    def dataset(self, repeat: bool = False) -> tf.data.Dataset:
         """A ``tf.data.Dataset`` of the samples, in a fixed order.
 
         Args:
@@ -219,7 +226,7 @@ class Samples:
             joined = joined.concatenate(part)
         return joined
 
-    def at(self, repeat=False):
+    def at(self, repeat: bool = False) -> Callable:
         """A function from a number, an int64 scalar in tf.data, to that sample of ``dataset``.
 
         It reads that sample alone, so that samples in any order need no memory.
@@ -243,11 +250,11 @@ class Samples:
         return read
 
     @property
-    def repeats(self):
+    def repeats(self) -> np.ndarray:
         """How often an epoch shows each sample: int ``[samples]``."""
         return np.repeat([source.repeat for source in self._sources], list(map(len, self._rows)))
 
-    def shown(self):
+    def shown(self) -> int:
         """How many samples an epoch shows, repeats counted."""
         return int(self.repeats.sum())
 
@@ -266,11 +273,11 @@ class TextSamples(Samples):
     """Samples that are text alone: the index has all of every sample, and they are read from there."""
 
     @property
-    def columns(self):
+    def columns(self) -> dict[str, Sequence[str]]:
         """What ``dataset`` gives of each sample: ``{name: sequence of str}``."""
         raise NotImplementedError
 
-    def dataset(self, repeat=False):
+    def dataset(self, repeat: bool = False) -> tf.data.Dataset:
         """As of every kind."""
         parts, first = [], 0
         for source, rows in zip(self._sources, self._rows, strict=True):
@@ -288,7 +295,7 @@ class TextSamples(Samples):
         data = tf.data.Dataset.from_generator(generate, output_signature=spec).unbatch()
         return data.apply(tf.data.experimental.assert_cardinality(last - first))
 
-    def at(self, repeat=False):
+    def at(self, repeat: bool = False) -> Callable:
         """As of every kind."""
         ends = np.cumsum(list(map(len, self._rows)))
         parts = np.split(np.arange(len(self)), ends[:-1])
@@ -305,7 +312,7 @@ class TextSamples(Samples):
 
         return at
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[str], ...]]:
         """Iterate over tuples of the columns' next ``size`` values at most, each a list of str."""
         for first in range(0, len(self), size):
             yield tuple(column[first : first + size] for column in self.columns.values())
@@ -319,7 +326,7 @@ _CHUNK = 1024  # texts that are read at a time
 stamp = files.stamp
 
 
-def feature_of(builder, kind, preferred, what):
+def feature_of(builder: Any, kind: type, preferred: Sequence[str], what: str) -> str:
     """Name of the feature of class ``kind`` in a public set; of several, the first in ``preferred``.
 
     Raises:
@@ -333,7 +340,7 @@ def feature_of(builder, kind, preferred, what):
     return min(found, key=lambda name: preferred.index(name) if name in preferred else len(preferred))
 
 
-def mapped_text(function, text):
+def mapped_text(function: Callable[[str], str], text: Any) -> Any:
     """A scalar string tensor through a Python function from str to str."""
     text = tf.numpy_function(lambda t: function(t.decode()).encode(), [text], tf.string, stateful=False)
     return tf.ensure_shape(text, ())

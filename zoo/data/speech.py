@@ -29,6 +29,8 @@ Who listens learns transcripts as they are heard (``zoo.text.normalise.normalise
 they are ``written``: with upper case, marks and numbers.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
@@ -39,6 +41,8 @@ import posixpath
 import re
 import shlex
 import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +54,9 @@ from zoo.errors import UserError
 from zoo.formats.tables import ParquetFile, check_named, column, is_table, open_table, with_columns
 from zoo.text.files import Utf8Check, decode_text, stream_lines
 from zoo.text.normalise import has_digits, language_of, normalise_sentence, normalise_transcript
+
+if TYPE_CHECKING:
+    from zoo.data.prepared import Prepared
 
 COLUMNS = {  # what their names may be, best first
     "audio": (
@@ -81,36 +88,41 @@ class SpeechCorpus(LocalCorpus):
     """
 
     @property
-    def features(self):
+    def features(self) -> dict[str, Any]:
         return {
             "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
             "text": tfds.features.Text(),
             "name": tfds.features.Text(),
         }
 
-    def __init__(self, path, rate, columns=None, written=False):
+    def __init__(
+        self, path: str | os.PathLike, rate: int, columns: dict[str, str] | None = None, written: bool = False
+    ) -> None:
         super().__init__(path)
         self.rate, self.columns, self.written = rate, columns, written
 
-    def samples(self):
+    def samples(self) -> Iterator[dict[str, np.ndarray | str]]:
         for name, samples, text in read_utterances(
             self.path, self.skipped, self.rate, self.columns, self.written
         ):
             yield {"audio": pcm16(samples), "text": text, "name": name}
 
-    def unusable(self, reason):
+    def unusable(self, reason: str) -> UserError:
         return UserError(
             f"{self.path}: no utterance in it could be used ({reason}); give transcripts.tsv with the "
             "columns id and transcript and ID.wav or ID.ogg beside it, or NAME.txt beside NAME.wav."
         )
 
 
-def pcm16(samples):
+def pcm16(samples: np.ndarray) -> np.ndarray:
     """float32 in -1..1 as int16; louder samples are clipped."""
     return np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
 
 
-def read_utterances(path, skipped, rate=audio.RATE, columns=None, written=False):
+def read_utterances(
+    path: str | os.PathLike, skipped: list[str] | None, rate: int = audio.RATE,
+    columns: dict[str, str] | None = None, written: bool = False,
+) -> Iterator[tuple[str, np.ndarray, str]]:  # fmt: skip
     """Iterate over the utterances of a folder, a tar or a table.
 
     Args:
@@ -737,16 +749,16 @@ class Speech(Samples):
     rate = audio.RATE  # `load_speech` makes a class for each other one, and
     written = False  # one for transcripts as they are written
 
-    def __init__(self, sources, chosen=None):
+    def __init__(self, sources: Sequence[Prepared], chosen: Sequence[np.ndarray] | None = None) -> None:
         super().__init__(sources, chosen)
         self.lengths = self._numbers(2)
 
     @classmethod
-    def local(cls, path):
+    def local(cls, path: str | os.PathLike) -> SpeechCorpus:
         return SpeechCorpus(path, cls.rate, cls.named, cls.written)
 
     @classmethod
-    def uniform(cls, builder):
+    def uniform(cls, builder: Any) -> Callable:
         what = "speech and its text"
         sound = feature_of(builder, tfds.features.Audio, ["speech", "audio"], what)
         text = feature_of(
@@ -773,16 +785,16 @@ class Speech(Samples):
         return convert
 
     @staticmethod
-    def measures(sample):
+    def measures(sample: dict[str, Any]) -> list[int]:
         return [len(sample["audio"])]
 
     @classmethod
-    def complaint(cls, name, text, count):
+    def complaint(cls, name: str, text: str, count: int) -> str | None:
         reason = _unlearnable(text, cls.written) or _too_short(count / cls.rate)
         return reason and f"{name}: {reason}."
 
     @classmethod
-    def depends_on(cls, path):
+    def depends_on(cls, path: str | os.PathLike) -> list[str]:
         # A table tells nothing of the audio it names, nor a folder of that outside.
         alone, beside = _is_table(path), []
         named = []
@@ -795,7 +807,7 @@ class Speech(Samples):
         how = [str(cls.rate), "written"] if cls.written else [str(cls.rate)]
         return [*how, *(f"{file}:{stamp(file)}" for file in (*audio_files, *beside))]
 
-    def chunks(self, size):
+    def chunks(self, size: int) -> Iterator[tuple[list[np.ndarray], list[str]]]:
         """Iterate over ``(recordings, texts)``, lists of up to ``size`` float32 ``[samples]`` and str."""
         for batch in self._batches(size):
             recordings = [sample["audio"].astype(np.float32) / 32768 for sample in batch]
@@ -816,7 +828,10 @@ def _as_text(value):
     return value if value.dtype == tf.string else tf.strings.as_string(value)
 
 
-def load_speech(corpora, only=None, progress=False, rate=audio.RATE, columns=None, written=False):
+def load_speech(
+    corpora: Any, only: str | None = None, progress: bool = False, rate: int = audio.RATE,
+    columns: dict[str, str] | None = None, written: bool = False,
+) -> Speech:  # fmt: skip
     """Prepare corpora (the first time) and give their utterances as ``Speech``.
 
     Args:

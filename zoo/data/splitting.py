@@ -4,10 +4,14 @@ Neighbours are alike: lines of one page, utterances of one speaker. What validat
 as what it will read, so all of a group is learned, or nothing of it.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import math
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 SHARE, MOST = 0.1, 0.2  # of a corpus
 
@@ -33,7 +37,10 @@ class HeldOut:
         return f"{self.corpus}: {self.count - len(self.names)} to learn, {len(self.names)} held out{of}"
 
 
-def hold_out(names, levels, unit, texts=None, limit=math.inf):
+def hold_out(
+    names: Sequence[str], levels: Callable[[str], Sequence], unit: str, texts: Sequence[str] | None = None,
+    limit: float = math.inf,
+) -> list[HeldOut]:  # fmt: skip
     """Choose about a tenth of each corpus, never more than a fifth; the choice depends on the names alone.
 
     Args:
@@ -87,7 +94,7 @@ def _of_corpus(names, levels, unit, texts, aim):
     return set(chosen), f"single {unit}" if chosen else ""
 
 
-def choose(sizes, aim, most):
+def choose(sizes: dict[Any, int], aim: float, most: int) -> list:
     """Some of ``{group: size}``: each that brings their sum, ``most`` at most, nearer to ``aim``.
 
     They are looked at in an order that their names alone give.
@@ -129,7 +136,7 @@ _SEPARATOR = re.compile(r"[-._ ]+")
 _PAGE = re.compile(r"(p|pg|page|seite|s)?\d+", re.IGNORECASE)
 
 
-def levels_by_name(name, kind=None):
+def levels_by_name(name: str, kind: str | None = None) -> list[tuple[str, str]]:
     """The groups that a sample's name tells: its folders, then what its file's name begins with.
 
     Args:
@@ -144,7 +151,7 @@ def levels_by_name(name, kind=None):
     return [(kind or _kind(key), key) for key in keys]
 
 
-def level_by_folder(name, kind):
+def level_by_folder(name: str, kind: str) -> list[tuple[str, str]]:
     """The group of a sample whose corpus names groups by folders: ``CORPUS/GROUP/NAME``; or none.
 
     Args:

@@ -4,6 +4,11 @@ One convention holds zoo-wide: the blank is class 0, sequences are batch-major `
 and every sequence carries its length.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -17,7 +22,7 @@ TINY = 1e-30
 CUDNN_LABELS = 255  # of a sequence, which cuDNN's loss takes at most: "cuDNN API", cudnnCTCLoss_v8()
 
 
-def ctc_loss(labels, label_lengths, logits, logit_lengths):
+def ctc_loss(labels: Any, label_lengths: Any, logits: Any, logit_lengths: Any) -> Any:
     """Negative log-likelihood of each labelling, Graves et al. 2006, equation 8.
 
     Args:
@@ -55,12 +60,12 @@ def ctc_loss(labels, label_lengths, logits, logit_lengths):
     return tf.cond(tf.reduce_max(label_lengths) <= CUDNN_LABELS, loss, loss_on_cpu)
 
 
-def frames_needed(labels):
+def frames_needed(labels: Sequence[int]) -> int:
     """Least number of frames that can spell ``labels``: one each, and a blank between equal neighbours."""
     return len(labels) + sum(a == b for a, b in zip(labels, labels[1:], strict=False))
 
 
-def greedy_decode(log_probs, lengths):
+def greedy_decode(log_probs: Any, lengths: Any) -> dict[str, Any]:
     """Best class of each frame, repeats merged, blanks dropped; in operations that ONNX converts exactly.
 
     Args:
@@ -125,7 +130,7 @@ def _run_maximum(values, best, before):
     return values
 
 
-def align(log_probs, labels):
+def align(log_probs: np.ndarray, labels: Sequence[int]) -> tuple[np.ndarray, float]:
     """The likeliest frames of given labels, by the Viterbi algorithm.
 
     Args:

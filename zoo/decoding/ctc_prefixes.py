@@ -3,8 +3,11 @@
 ``zoo.decoding.ctc_words`` has one of words, ``zoo.decoding.ctc_tokens`` one of tokens or characters.
 """
 
+from __future__ import annotations
+
 import math
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +30,13 @@ class PrefixSearch:
         beam_threshold: prefixes with a score so far below the best are dropped.
     """
 
-    def __init__(self, beam_width, token_threshold, beam_threshold):
+    def __init__(self, beam_width: int, token_threshold: float, beam_threshold: float) -> None:
         if beam_width < 1:
             raise ValueError(f"beam_width is 1 or more, not {beam_width}")
         self.beam_width, self.beam_threshold = beam_width, beam_threshold
         self.token_threshold = token_threshold
 
-    def beam(self, log_probs):
+    def beam(self, log_probs: np.ndarray) -> tuple[list[Prefix], float]:
         """The prefixes kept after the last frame, and what is to be added to their log masses.
 
         Args:
@@ -138,16 +141,16 @@ class Prefix:
         "blank", "ending", "score", "time", "next_blank", "next_ending",
     )  # fmt: skip
 
-    def __init__(self, parent, label, bias, state):
+    def __init__(self, parent: Prefix | None, label: Any, bias: Any, state: Any) -> None:
         self.parent, self.label, self.children, self.bias, self.state = parent, label, {}, bias, state
         self.blank = self.ending = self.score = 0.0
         self.time = -1
 
-    def log_mass(self):
+    def log_mass(self) -> float:
         mass = self.blank + self.ending
         return math.log(mass) if mass else -math.inf
 
-    def labels(self):
+    def labels(self) -> tuple:
         """All of them, a tuple of ints."""
         found = []
         while self.parent:

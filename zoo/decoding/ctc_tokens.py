@@ -10,12 +10,20 @@ It seeks the tokens c that maximise, for an input x,
 (Hannun et al. 2014, "Deep Speech", section 2.2, where what the language model knows are words).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from export.runtime import prefix_beams
 from zoo.decoding.ctc_prefixes import Prefix, PrefixSearch
 from zoo.errors import UserError
 from zoo.text.ngrams import END, UNKNOWN
+
+if TYPE_CHECKING:
+    from zoo.text.ngrams import LanguageModel
 
 CACHED = 1 << 18  # steps of the language model that are remembered from one search to the next
 
@@ -40,9 +48,9 @@ class TokenSearch(PrefixSearch):
     """
 
     def __init__(
-        self, tokens, language_model=None, beam_width=16, alpha=0.5, beta=1.0,
-        token_threshold=1e-4, beam_threshold=14.0,
-    ):  # fmt: skip
+        self, tokens: Sequence[str], language_model: LanguageModel | None = None, beam_width: int = 16,
+        alpha: float = 0.5, beta: float = 1.0, token_threshold: float = 1e-4, beam_threshold: float = 14.0,
+    ) -> None:  # fmt: skip
         super().__init__(beam_width, token_threshold, beam_threshold)
         self.language_model, self.alpha, self.beta = language_model, alpha, beta
         self._names = [None, *tokens]
@@ -53,7 +61,7 @@ class TokenSearch(PrefixSearch):
                 "see `zoo lm build --help`"
             )
 
-    def __call__(self, log_probs):
+    def __call__(self, log_probs: np.ndarray) -> list[tuple[tuple[int, ...], float]]:
         """The best labellings among those kept.
 
         Args:
@@ -72,17 +80,17 @@ class TokenSearch(PrefixSearch):
         ]
         return sorted(found, key=lambda one: one[1], reverse=True)
 
-    def root(self):
+    def root(self) -> Prefix:
         return Prefix(None, 0, 0.0, self.language_model.start)
 
-    def longer(self, prefix, label):
+    def longer(self, prefix: Prefix, label: Any) -> tuple:
         key = prefix.state, label
         step = self._steps.get(key)
         if step is None:
             step = self._steps[key] = self._step(*key)
         return prefix.bias + step[0], step[1]
 
-    def extended(self, prefix, label):
+    def extended(self, prefix: Prefix, label: Any) -> Prefix:
         return Prefix(prefix, label, *self.longer(prefix, label))
 
     def _step(self, state, label):

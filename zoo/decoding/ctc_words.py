@@ -14,7 +14,11 @@ from gibberish (Bazzi & Glass 2000, "Modeling out-of-vocabulary words for robust
 one of phones).
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,6 +27,9 @@ from zoo.decoding.ctc_prefixes import Prefix, PrefixSearch
 from zoo.errors import UserError
 from zoo.text.ngrams import END, UNKNOWN
 from zoo.text.normalise import language_of, normalise_transcript
+
+if TYPE_CHECKING:
+    from zoo.text.ngrams import LanguageModel
 
 CACHED = 1 << 18  # scores of words that are remembered from one search to the next
 
@@ -60,20 +67,11 @@ class WordSearch(PrefixSearch):
     """
 
     def __init__(
-        self,
-        vocabulary,
-        language_model=None,
-        alpha=0.75,
-        beta=1.5,
-        hot_words=(),
-        hot_word_weight=8.0,
-        unknown_penalty=0.0,
-        spelling_weight=0.5,
-        open_vocabulary=True,
-        beam_width=64,
-        token_threshold=1e-3,
-        beam_threshold=14.0,
-    ):
+        self, vocabulary: Sequence[str], language_model: LanguageModel | None = None, alpha: float = 0.75,
+        beta: float = 1.5, hot_words: Iterable[str] = (), hot_word_weight: float = 8.0,
+        unknown_penalty: float = 0.0, spelling_weight: float = 0.5, open_vocabulary: bool = True,
+        beam_width: int = 64, token_threshold: float = 1e-3, beam_threshold: float = 14.0,
+    ) -> None:  # fmt: skip
         super().__init__(beam_width, token_threshold, beam_threshold)
         self.vocabulary, self.language_model = list(vocabulary), language_model
         self.alpha, self.beta, self.hot_word_weight = alpha, beta, hot_word_weight
@@ -124,7 +122,7 @@ class WordSearch(PrefixSearch):
         model = self.language_model
         return self.alpha * model.score([], word) + self.beta if model else 0.0
 
-    def search(self, log_probs):
+    def search(self, log_probs: np.ndarray) -> tuple[str, float]:
         """The text with the highest score, among the prefixes kept.
 
         Args:
@@ -146,16 +144,16 @@ class WordSearch(PrefixSearch):
         text = "".join(self.vocabulary[label - 1] for label in labels)
         return (text if score > -math.inf else text.rpartition(" ")[0]), score
 
-    def align(self, log_probs, text):
+    def align(self, log_probs: np.ndarray, text: str) -> list[tuple[int, int]]:
         """The frames that each character of a text found by ``search`` spans: list of (first, last)."""
         return align(np.asarray(log_probs), [self._labels[character] for character in text])
 
     # === Words ===
 
-    def root(self):
+    def root(self) -> Prefix:
         return _Prefix(None, 0, 0.0, "", self.language_model.start if self.language_model else None, 0.0)
 
-    def longer(self, prefix, label):
+    def longer(self, prefix: Prefix, label: str) -> tuple:
         """A prefix with one more character: (bias, unfinished word, state, what the complete words count)."""
         if label == self._space:
             score, state = self._word_score(prefix.state, prefix.word)
@@ -168,7 +166,7 @@ class WordSearch(PrefixSearch):
                 score += self._spelling_weight * self._begun(prefix, word)
         return prefix.words_score + score, word, prefix.state, prefix.words_score
 
-    def extended(self, prefix, label):
+    def extended(self, prefix: Prefix, label: str) -> Prefix:
         child = _Prefix(prefix, label, *self.longer(prefix, label))
         if self._spelling and child.word:
             child.spelled = self._begun(prefix, child.word)

@@ -1,20 +1,30 @@
 """What readers share that decode CTC greedily, or by beam search with a language model that they may ship."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import hashlib
 import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from zoo.contract.options import Option
 from zoo.contract.reader import Metric
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.contract.reader import Reader
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
+    from zoo.text.ngrams import LanguageModel
 
 LANGUAGE_MODEL = "language_model.arpa"  # the asset
 DECODER = Option("decoder", "default: beam where there is a language model", choices=("greedy", "beam"))
 ALPHA = Option("alpha", "weight of the language model; default: the configuration's", float, "X")
 
 
-def read_arpa(source):
+def read_arpa(source: str | os.PathLike | bytes) -> LanguageModel:
     """The ``zoo.text.ngrams.LanguageModel`` of an ARPA file, by its path or its text.
 
     Raises:
@@ -37,7 +47,7 @@ def _readable(path):
     return path
 
 
-def language_model_option(of):
+def language_model_option(of: str) -> Option:
     """The option of a language model; ``of``: "of words", what its n-grams consist of."""
     return Option("language_model", f"ARPA file {of}, instead of the model's own", _readable, "FILE")
 
@@ -48,15 +58,15 @@ class OfLanguageModel:
     greedy = {"decoder": "greedy"}
 
     @functools.cached_property
-    def language_model(self):
+    def language_model(self) -> LanguageModel | None:
         """The ``LanguageModel`` that the model ships, or None."""
         return read_arpa(self.assets[LANGUAGE_MODEL]) if LANGUAGE_MODEL in self.assets else None
 
     @property
-    def is_searching(self):
+    def is_searching(self) -> bool:
         return LANGUAGE_MODEL in self.assets
 
-    def searches(self, decoder, given, lacks):
+    def searches(self, decoder: str | None, given: Iterable, lacks: str) -> bool:
         """Whether to search, rather than to take the likeliest of each frame.
 
         Args:
@@ -77,7 +87,10 @@ class OfLanguageModel:
             raise UserError(f"the greedy decoder has {lacks}: leave them out, or choose the beam decoder")
         return decoder == "beam"
 
-    def weighed(self, language_model, alpha, beta):
+    def weighed(
+        self, language_model: LanguageModel | str | os.PathLike | None, alpha: float | None,
+        beta: float | None,
+    ) -> LanguageModel | None:  # fmt: skip
         """The ``LanguageModel`` to search with, or None.
 
         Args:
@@ -125,7 +138,7 @@ class Tuned:
     metric: Metric
 
     @property
-    def gains(self):
+    def gains(self) -> bool:
         """Whether the language model is worth its while."""
         return self.after < self.before
 
@@ -138,7 +151,7 @@ class Tuned:
         )
 
 
-def tune(reader, corpus):
+def tune(reader: Reader, corpus: Samples) -> Tuned:
     """The weights of a reader's language model that have the least error on validation data.
 
     First ``alpha``, with a bonus in proportion to it, then that bonus: about ten evaluations, for which the
@@ -185,7 +198,7 @@ def _remembering(run):
     return again
 
 
-def with_language_model(task, arpa, corpus):
+def with_language_model(task: Task, arpa: bytes, corpus: Samples) -> tuple[Task, Tuned]:
     """A task with a language model in it, weighed by ``tune``.
 
     Args:

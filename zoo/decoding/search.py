@@ -21,7 +21,11 @@ Common results, in a dict:
 Each row of a batch gives what it gives alone.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops, tree
@@ -31,7 +35,7 @@ from keras import ops, tree
 _IMPOSSIBLE, _POSSIBLE = -1e30, -1e20
 
 
-def greedy(step, state, start, end, max_length, pad=0):
+def greedy(step: Callable, state: Any, start: Any, end: int, max_length: Any, pad: int = 0) -> dict[str, Any]:
     """The likeliest token at every step. Arguments and results are those at the top of this module."""
 
     def choose(log_probs, position):
@@ -41,7 +45,10 @@ def greedy(step, state, start, end, max_length, pad=0):
     return _one_path(step, choose, state, start, end, max_length, pad)[0]
 
 
-def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0, keep_state=False):
+def sample(
+    step: Callable, state: Any, start: Any, noise: Any, temperature: float = 1.0, top_k: Any = None,
+    end: int = -1, pad: int = 0, keep_state: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Draws every token by its probability, with the Gumbel-max trick (Maddison et al. 2014, section 2).
 
     Randomness is an input: the same noise draws the same tokens in Keras and in ONNX.
@@ -80,7 +87,10 @@ def sample(step, state, start, noise, temperature=1.0, top_k=None, end=-1, pad=0
     return found | ({"state": state, "last": last} if keep_state else {})
 
 
-def beam_search(step, state, start, end, max_length, beam_width=4, length_penalty=0.6, pad=0):
+def beam_search(
+    step: Callable, state: Any, start: Any, end: int, max_length: Any, beam_width: int = 4,
+    length_penalty: Any = 0.6, pad: int = 0,
+) -> dict[str, Any]:  # fmt: skip
     """The likeliest sequences found by keeping ``beam_width`` prefixes at every step.
 
     Sequences are ranked by ``log-probability / ((5 + length) / 6) ** length_penalty`` (Wu et al. 2016,

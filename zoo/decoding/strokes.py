@@ -7,6 +7,10 @@ strokes. A stroke in which several tokens have their places, as in joined writin
 these.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 FAR = 1.0  # cost of a token's place that is one height of the ink away from its strokes, along the path
@@ -15,7 +19,7 @@ APART, WITHIN = 0.5, 2.0  # heights of the ink: gaps count up to the first; how 
 STROKES = 8  # that a token has at most, where it can
 
 
-def part_strokes(points, places, cost=None):
+def part_strokes(points: np.ndarray, places: Sequence, cost: Callable | None = None) -> np.ndarray:
     """The points of each token.
 
     Args:

@@ -5,7 +5,10 @@ Read from protocol buffers as Apple's published schema numbers their fields (git
 it is little, and nothing in a file is executed.
 """
 
+from __future__ import annotations
+
 import dataclasses
+import os
 
 import numpy as np
 
@@ -74,7 +77,7 @@ class Model:
     layers: list
 
 
-def read_coreml(path):
+def read_coreml(path: str | os.PathLike) -> Model:
     """Read a ``.mlmodel`` file.
 
     Raises:

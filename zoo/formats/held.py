@@ -3,49 +3,53 @@
 None of these libraries is imported: what is given is known by its methods.
 """
 
+from __future__ import annotations
+
 import collections.abc
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 _MISSING = ("NoneType", "NAType", "NaTType")
 
 
-def is_table(value):
+def is_table(value: Any) -> bool:
     """Whether a value is a table of pandas, polars, pyarrow or ``datasets``."""
     return not isinstance(value, type) and any(
         hasattr(value, name) for name in ("itertuples", "iter_rows", "to_pylist", "column_names")
     )
 
 
-def collected(value):
+def collected(value: Any) -> Any:
     """What a query of polars that waits (LazyFrame) gives; all else as it is."""
     return value.collect() if hasattr(value, "collect_schema") and hasattr(value, "collect") else value
 
 
-def is_splits(value):
+def is_splits(value: Any) -> bool:
     """Whether a value is a dict of tables, such as a ``DatasetDict``."""
     return isinstance(value, dict) and bool(value) and all(map(is_table, value.values()))
 
 
-def is_series(value):
+def is_series(value: Any) -> bool:
     """Whether a value is a named column, such as a pandas Series."""
     return hasattr(value, "to_numpy") and not is_table(value) and hasattr(value, "name")
 
 
-def is_array(value):
+def is_array(value: Any) -> bool:
     """Whether a value is an array of another library, such as torch or JAX, which NumPy can take."""
     return hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic)
 
 
-def titles(table):
+def titles(table: Any) -> list[str] | None:
     """The names of a table's columns, a list of str, or None where it does not tell."""
     found = getattr(table, "column_names", None)
     found = getattr(table, "columns", None) if found is None else found
     return None if found is None else [str(title) for title in found]
 
 
-def rows(table):
+def rows(table: Any) -> Iterator[dict[str, Any]]:
     """Iterate over the rows of a table: ``{column: value}``, with None for what is missing.
 
     Images and sounds of Hugging Face's sets come as these are stored, ``{"bytes": …, "path": …}``, classes by
@@ -80,12 +84,12 @@ def _rows(table):
         yield from table
 
 
-def is_missing(value):
+def is_missing(value: Any) -> bool:
     """Whether a value stands for none: None, NaN, pandas' NA and NaT."""
     return type(value).__name__ in _MISSING or (isinstance(value, float) and value != value)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """What an image, a sound or an array may be wrapped in, taken out of it.
 
     ``{"bytes": …, "path": …}`` and ``{"array": …, "sampling_rate": …}`` are how Hugging Face has them; arrays

@@ -3,6 +3,8 @@
 No model is built from a file and no graph of a SavedModel is loaded, so that nothing in it is executed.
 """
 
+from __future__ import annotations
+
 import io
 import os
 import re
@@ -18,7 +20,7 @@ VARIABLES = "variables/variables"  # in a SavedModel's folder
 _KEY = re.compile(r"(?:trainable_)?variables/(\d+)/\.ATTRIBUTES/VARIABLE_VALUE")
 
 
-def read_h5(path):
+def read_h5(path: str | os.PathLike) -> list[tuple[str, np.ndarray]]:
     """The arrays of a ``.h5`` file, a model's or of weights alone, in the order of its layers.
 
     Returns:
@@ -45,7 +47,7 @@ def read_h5(path):
         raise UserError(f"{path}: this .h5 is damaged or none of Keras's ({why}); copy it again") from error
 
 
-def read_savedmodel(folder):
+def read_savedmodel(folder: str | os.PathLike) -> list[tuple[str, np.ndarray]]:
     """The variables of a SavedModel's folder, in their order.
 
     Returns:

@@ -6,11 +6,15 @@ A value that is missing (nothing, ``NaN``, ``NA``, ``null``, ``?``) or infinite 
 when a row was taken (``TIMES``) are left out.
 """
 
+from __future__ import annotations
+
 import io
 import itertools
 import os
 import re
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +43,9 @@ _NPY = b"\x93NUMPY"
 _BLOCK = 1 << 15  # lines parsed at a time
 
 
-def read_numbers(source, name=None):
+def read_numbers(
+    source: str | os.PathLike | bytes | np.ndarray, name: str | None = None
+) -> tuple[list[str] | None, np.ndarray]:
     """The numbers of one recording.
 
     Args:
@@ -81,7 +87,7 @@ def read_numbers(source, name=None):
     return rows.columns, values
 
 
-def as_numbers(values, name):
+def as_numbers(values: Any, name: str) -> np.ndarray:
     """An array as float32 ``[steps, columns]``, NaN for what is not finite; errors as ``read_numbers``."""
     try:
         values = np.asarray(values)
@@ -112,12 +118,12 @@ class Rows:
         columns: list of str, the names of the columns that are given, or None where there are none.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name, self.columns = name, None
         self._delimiter = self._kept = self._width = self._decimal = None
         self._number, self._started = 0, False
 
-    def block(self, lines):
+    def block(self, lines: Sequence[str]) -> np.ndarray:
         """Some lines -> float32 ``[rows, columns]``; lines without anything in them are no rows."""
         lines, found = list(lines), []
         while lines and not self._started:
@@ -204,7 +210,7 @@ class Rows:
 _COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 
 
-def as_number(cell):
+def as_number(cell: str) -> float | None:
     """A cell of a table as float, NaN where it is missing; None where it is neither."""
     if cell.lower() in _MISSING:
         return np.nan

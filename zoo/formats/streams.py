@@ -1,5 +1,7 @@
 """What goes into ``zoo predict``, from files and standard input, and what comes out: the formats."""
 
+from __future__ import annotations
+
 import codecs
 import collections
 import csv
@@ -12,6 +14,8 @@ import posixpath
 import re
 import select
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from zoo import files
 from zoo.errors import UserError
@@ -39,7 +43,7 @@ class Feed:
         error: the UserError that ended the inputs, or None.
     """
 
-    def __init__(self, items, waiting=None):
+    def __init__(self, items: Iterable, waiting: Callable[[], bool] | None = None) -> None:
         self._items, self._waiting = iter(items), waiting
         self.names, self.error = collections.deque(), None
 
@@ -55,12 +59,12 @@ class Feed:
         self.names.append(name)
         return item
 
-    def waiting(self):
+    def waiting(self) -> bool:
         """False where the next input may be long in coming: time to read those that are there."""
         return self._waiting is None or self._waiting()
 
 
-def paths(arguments, suffixes, part_suffixes=()):
+def paths(arguments: Sequence[str], suffixes: Sequence[str], part_suffixes: Sequence[str] = ()) -> Feed:
     """A ``Feed`` of files: their paths and, for "-", what is on standard input.
 
     That is a path a line, or the bytes of one file, which is called "-" then. What is the name of a folder
@@ -81,7 +85,9 @@ def paths(arguments, suffixes, part_suffixes=()):
     return Feed(items(), stdin.waiting)
 
 
-def texts(arguments, columns, named=None):
+def texts(
+    arguments: Sequence[str], columns: Any, named: dict[str, str] | None = None
+) -> Iterator[tuple[str, Feed]]:
     """Iterate over ``(name, feed)``: the lines of text files, plain or gzip, and of standard input for "-".
 
     Each feed is a ``Feed`` of str that are their own names; bytes that are no UTF-8 are there as surrogates.
@@ -138,7 +144,9 @@ def _named(lines):
     return ((line, line) for line in lines)
 
 
-def expanded(argument, suffixes, tables=False, parts=()):
+def expanded(
+    argument: str, suffixes: Sequence[str], tables: bool = False, parts: Sequence[str] = ()
+) -> list[str]:
     """The paths that an argument stands for: list of str.
 
     Of a folder these are the files with ``suffixes`` in it and below, and ``tables`` if asked for; of a
@@ -160,7 +168,9 @@ def expanded(argument, suffixes, tables=False, parts=()):
     return [argument]
 
 
-def told(name, error, suffixes, reads, part_suffixes=()):
+def told(
+    name: str, error: UserError, suffixes: Sequence[str], reads: str, part_suffixes: Sequence[str] = ()
+) -> UserError:
     """What to tell of an input that a reader could not read: its error, or one that knows what was given.
 
     Args:
@@ -204,18 +214,18 @@ def _is_file(start):
 class StandardInput:
     """Standard input, read as it comes."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._read, self._number = None, None
         self._lines, self._rest, self._ended = collections.deque(), [], False
         self._first, self._active, self._blank = None, False, True
 
-    def start(self):
+    def start(self) -> bytes:
         """The first bytes, as many as have come; they stay there to be read."""
         if self._first is None:
             self._first = self._take()
         return self._first
 
-    def whole(self):
+    def whole(self) -> bytes:
         """All bytes. Raises UserError where they are more than any file that is read."""
         parts, size = [], 0
         while part := self._take():
@@ -225,7 +235,7 @@ class StandardInput:
                 raise UserError(f"standard input: it is larger than {LARGEST >> 20} MiB; give a file")
         return b"".join(parts)
 
-    def lines(self, blank=True):
+    def lines(self, blank: bool = True) -> Iterator[str]:
         """Iterate over the lines, with or without blank ones, which end with ``\\n`` or ``\\r\\n``."""
         self._blank, self._active = blank, True
         for number in itertools.count():
@@ -237,7 +247,7 @@ class StandardInput:
             yield line.removeprefix("\ufeff") if number == 0 else line  # which some editors begin a text with
         self._active = False
 
-    def waiting(self):
+    def waiting(self) -> bool:
         """Whether a line is there, or the end, or all that is asked for is elsewhere."""
         if not self._active:
             return True
@@ -304,39 +314,39 @@ class Text:
         aligned: inputs are lines of text, and what could not be read is empty lines, too.
     """
 
-    def __init__(self, n_best=None, aligned=False):
+    def __init__(self, n_best: int | None = None, aligned: bool = False) -> None:
         self.n_best, self.aligned = n_best, aligned
 
-    def add(self, item, result):
+    def add(self, item: Any, result: Any) -> None:
         lines = self.lines(result)
         print("\n".join(lines + [""] * ((self.n_best or 1) - len(lines))))
 
-    def lines(self, result):
+    def lines(self, result: Any) -> list[str]:
         lines = [getattr(result, "line", result.text)]
         if self.n_best is not None:
             lines = [f"{score:.4f}\t{text}" for text, score in result.hypotheses]
         return [line.translate(_LINE_ENDS) for line in lines]
 
-    def fail(self, item, error):
+    def fail(self, item: Any, error: UserError | str) -> None:
         """An input could not be read."""
         if self.aligned:
             print("\n" * ((self.n_best or 1) - 1))
 
-    def lose(self, name, error):
+    def lose(self, name: str, error: UserError) -> None:
         """A file could not be read, or not to its end, so that nobody knows its further inputs."""
 
-    def end(self):
+    def end(self) -> None:
         pass
 
 
 class Tsv(Text):
     """Input and text, a tab between; of several hypotheses input, score and text."""
 
-    def add(self, item, result):
+    def add(self, item: Any, result: Any) -> None:
         for line in self.lines(result):
             print(f"{_cell(item)}\t{line}")
 
-    def fail(self, item, error):
+    def fail(self, item: Any, error: UserError | str) -> None:
         if self.aligned:
             print(f"{_cell(item)}\t")
 
@@ -349,16 +359,16 @@ class Csv(Text):
 
     header = None
 
-    def add(self, item, result):
+    def add(self, item: Any, result: Any) -> None:
         if self.n_best is None:
             self._write((item, result.text, f"{result.confidence:.4f}"))
         else:
             self._write(*((item, text, f"{score:.4f}") for text, score in result.hypotheses))
 
-    def fail(self, item, error):
+    def fail(self, item: Any, error: UserError | str) -> None:
         self._write((item, "", ""))
 
-    def end(self):
+    def end(self) -> None:
         self._write()
 
     def _write(self, *rows):
@@ -376,36 +386,36 @@ class Json(Text):
 
     start = "["
 
-    def add(self, item, result):
+    def add(self, item: Any, result: Any) -> None:
         print(self.start + dumped(self.about(item, result)), end="")
         self.start = ",\n "
 
-    def about(self, item, result):
+    def about(self, item: Any, result: Any) -> dict[str, Any]:
         about = {"input": item} | result.to_json()
         if self.n_best is not None:
             about["hypotheses"] = [{"text": text, "score": round(s, 4)} for text, s in result.hypotheses]
         return about
 
-    def fail(self, item, error):
+    def fail(self, item: Any, error: UserError | str) -> None:
         pass
 
-    def end(self):
+    def end(self) -> None:
         print("[]" if self.start == "[" else "]")
 
 
 class Jsonl(Json):
     """An object a line, as soon as its input is read; ``error`` instead of the result of a bad one."""
 
-    def add(self, item, result):
+    def add(self, item: Any, result: Any) -> None:
         print(dumped(self.about(item, result)))
 
-    def fail(self, item, error):
+    def fail(self, item: Any, error: UserError | str) -> None:
         print(dumped({"input": item, "error": str(error)}))
 
-    def lose(self, name, error):
+    def lose(self, name: str, error: UserError) -> None:
         self.fail(name, error)
 
-    def end(self):
+    def end(self) -> None:
         pass
 
 
@@ -413,7 +423,7 @@ def _cell(text):
     return text.translate(_LINE_ENDS).replace("\t", " ")
 
 
-def dumped(about):
+def dumped(about: dict[str, Any]) -> str:
     """JSON with the characters as they are, but for those at which some program ends a line."""
     text = json.dumps(about, ensure_ascii=False)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -12,11 +12,15 @@
 Points are float32 ``[points, 3]``: x, y (downward, from the top left of the ink) and 1 where a stroke ends.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
 import os
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +53,7 @@ class Drawn:
     name: str = ""
 
 
-def read_drawn(data, name):
+def read_drawn(data: bytes, name: str) -> list[Drawn]:
     """All that a file holds, as a list of ``Drawn``.
 
     Args:
@@ -76,7 +80,7 @@ def read_drawn(data, name):
     return found
 
 
-def as_points(strokes, name):
+def as_points(strokes: Sequence, name: str) -> np.ndarray:
     """Strokes as an array; points that are doubled are left out.
 
     Args:
@@ -115,13 +119,13 @@ def as_points(strokes, name):
     return points.astype(np.float32)
 
 
-def as_strokes(points):
+def as_strokes(points: np.ndarray) -> list[np.ndarray]:
     """Points as ``as_points`` gives them -> list of ``[points, 2]``."""
     ends = np.flatnonzero(points[:, 2] > 0) + 1
     return [stroke[:, :2] for stroke in np.split(points, ends) if len(stroke)]
 
 
-def pad(points):
+def pad(points: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """A list of float32 ``[points, 3]`` as one array, and their lengths."""
     lengths = np.array([len(one) for one in points], np.int32)
     padded = np.zeros((len(points), lengths.max(), 3), np.float32)
@@ -393,7 +397,7 @@ def _delineated(text, count):
 # === One ink, whatever it is in ===
 
 
-def read_ink(item, name=None):
+def read_ink(item: Any, name: str | None = None) -> np.ndarray:
     """The points of one ink.
 
     Args:

@@ -1,6 +1,10 @@
 """Words with their times as subtitles."""
 
+from __future__ import annotations
+
 import html
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +16,7 @@ GAP = 0.8  # seconds of silence after which a new cue begins
 SHOWN = 1  # seconds that a cue stays, if the next one leaves the time
 
 
-def subtitles(words, form):
+def subtitles(words: Sequence, form: str) -> str:
     """Words as subtitles: up to two lines of 42 characters and 7 seconds each, broken at pauses.
 
     Args:
@@ -80,7 +84,7 @@ class Srt(Tsv):
     form = "srt"
     single = True
 
-    def add(self, item, result):
+    def add(self, item: Any, result: Any) -> None:
         print(subtitles(result.words, self.form), end="")
 
 

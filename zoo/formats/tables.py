@@ -8,13 +8,18 @@ A table is read as a stream, once. A row that cannot be read, or lacks what is a
 sentence on it is appended to a list, and the others are read.
 """
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import csv
 import itertools
 import json
 import math
+import os
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from zoo.errors import UserError, train_extra
 from zoo.text.files import Utf8Check, is_utf16, stream_lines
@@ -31,7 +36,9 @@ _QUOTED = re.compile('"((?:[^"]|"")*)"')
 csv.field_size_limit(1 << 30)  # a text may be a book
 
 
-def open_table(path, skipped, data=None, tabs=None):
+def open_table(
+    path: str | os.PathLike, skipped: list[str] | None, data: bytes | None = None, tabs: bool | None = None
+) -> Table:
     """A table, known by its content more than by its name.
 
     - Columns between tabs, semicolons, commas or ``|``, as the first line has them; UTF-8 or, with a mark,
@@ -85,17 +92,23 @@ class Table:
         has_header: whether ``columns`` are names; see ``headless``.
     """
 
-    def __init__(self, name, columns, rows, skipped, unit="line", delimiter=None, first=None):
+    def __init__(
+        self, name: str, columns: Any, rows: Callable, skipped: list[str] | None, unit: str = "line",
+        delimiter: str | None = None, first: tuple[int, list[str]] | None = None,
+    ) -> None:  # fmt: skip
         self.name, self.columns, self.skipped, self.delimiter = str(name), columns, skipped, delimiter
         self._rows, self._unit, self._first, self.has_header = rows, unit, first, True
 
-    def headless(self):
+    def headless(self) -> None:
         """Take a delimited table's first line for a row, too: columns are numbers, and rows may have more."""
         rows = self._rows
         self._rows = lambda places: itertools.chain([self._first] if self._first else [], rows(places))
         self.has_header = False
 
-    def pick(self, wanted, optional=(), named=None, free=(), literal=()):
+    def pick(
+        self, wanted: dict[str, Any], optional: Sequence[str] = (), named: dict[str, str] | None = None,
+        free: Sequence[str] = (), literal: Sequence[str] = (),
+    ) -> Iterator:  # fmt: skip
         """Iterate over the rows with what is wanted of them.
 
         Args:
@@ -116,7 +129,9 @@ class Table:
         places = self.find(wanted, optional, named) if self.columns else {}
         return self._pick(places, set(wanted) - set(optional), free, literal)
 
-    def find(self, wanted, optional=(), named=None):
+    def find(
+        self, wanted: dict[str, Any], optional: Sequence[str] = (), named: dict[str, str] | None = None
+    ) -> dict[str, int]:
         """``{what: number of its column}``; arguments and errors as ``pick``."""
         places = {}
         for what, names in wanted.items():
@@ -133,7 +148,7 @@ class Table:
                 raise self.lacks(what, named[what] if named and what in named else what)
         return places
 
-    def lacks(self, what, name):
+    def lacks(self, what: str, name: str) -> UserError:
         """The UserError on a column ``name`` that is not there for ``what``."""
         shown = ", ".join(title[:30] for title in self.columns[:10])
         return UserError(
@@ -181,7 +196,7 @@ class Table:
         return f"{count}, the header {len(self.columns)}; is there a {part} inside a text?"
 
 
-def stem_of(name, taken):
+def stem_of(name: str, taken: set[str]) -> str:
     """What the rows of a table in a folder are named by: its name without suffixes, if no other has that.
 
     ``taken`` is a set of those that others have, to which it is added.
@@ -192,7 +207,7 @@ def stem_of(name, taken):
     return stem
 
 
-def is_table(name):
+def is_table(name: str) -> bool:
     """Whether a file is a table by its name."""
     return NAME.fullmatch(str(name)) is not None
 
@@ -200,7 +215,7 @@ def is_table(name):
 COLUMNS_HELP = "the columns of tables, where they have other names: WHAT is "  # of the option --columns
 
 
-def named_columns(pairs):
+def named_columns(pairs: Sequence[str] | None) -> dict[str, str] | None:
     """``["text=Body"]``, as a command line has it -> ``{"text": "Body"}``; None where there is nothing.
 
     Raises:
@@ -212,7 +227,7 @@ def named_columns(pairs):
     return dict(pair.split("=", 1) for pair in pairs) if pairs else None
 
 
-def check_named(named, wanted):
+def check_named(named: dict[str, str] | None, wanted: Iterable[str]) -> dict[str, str] | None:
     """Columns as a person named them, ``{what: column}``, or None.
 
     Raises:
@@ -226,7 +241,7 @@ def check_named(named, wanted):
     return named
 
 
-def with_columns(kind, named):
+def with_columns(kind: type, named: dict[str, str] | None) -> type:
     """A class that holds samples, or one derived from it that has ``named`` columns.
 
     Its name tells them, by which prepared corpora are known.
@@ -237,7 +252,7 @@ def with_columns(kind, named):
     return type(f"{kind.__name__} {title}", (kind,), {"named": named})
 
 
-def column(header, *names):
+def column(header: Sequence[str], *names: str) -> int | None:
     """Where the first of ``names`` is that a header has, in upper or lower case; None if it has none."""
     header = [title.strip().lower() for title in header]
     return next((header.index(name) for name in map(str.lower, names) if name in header), None)
@@ -530,7 +545,7 @@ def _objects(name, skipped, rows, unit):
     return Table(name, columns, read, skipped, unit)
 
 
-def flat(row):
+def flat(row: dict[str, Any]) -> dict[str, Any]:
     """An object, the keys of objects in it as ``key.inner``."""
     if not any(isinstance(value, dict) for value in row.values()):
         return row
@@ -576,7 +591,7 @@ class ParquetFile:
         UserError: it is damaged, or pyarrow is not here.
     """
 
-    def __init__(self, name, data=None):
+    def __init__(self, name: str, data: Any = None) -> None:
         with train_extra():
             import pyarrow
             from pyarrow import parquet
@@ -587,7 +602,7 @@ class ParquetFile:
             self._file = parquet.ParquetFile(source)
             self.schema = self._file.schema_arrow
 
-    def rows(self, columns, size):
+    def rows(self, columns: Any, size: int) -> Iterator[dict[str, Any]]:
         """Iterate over rows, ``{column: value}``: None, str, bytes, numbers, lists and dicts.
 
         Args:

@@ -1,5 +1,9 @@
 """``.safetensors``: named arrays and what their maker wrote beside them; nothing in a file is executed."""
 
+from __future__ import annotations
+
+import os
+
 import numpy as np
 
 from zoo.errors import UserError, train_extra
@@ -9,7 +13,7 @@ MOST = 1 << 30  # bytes of a file
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-def read_safetensors(path):
+def read_safetensors(path: str | os.PathLike) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     """Read a ``.safetensors`` file.
 
     Returns:

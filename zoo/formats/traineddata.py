@@ -6,7 +6,10 @@ table of the components' places and the components; the network is a tree of lay
 flags, inputs, outputs and name, and its own numbers behind these.
 """
 
+from __future__ import annotations
+
 import dataclasses
+import os
 import struct
 
 import numpy as np
@@ -64,7 +67,7 @@ class Model:
     is_int: bool
 
 
-def read_traineddata(path):
+def read_traineddata(path: str | os.PathLike) -> Model:
     """Read a ``.traineddata`` file.
 
     Raises:
@@ -95,7 +98,7 @@ def read_traineddata(path):
     return Model(network, spec, blank, spellings, reader.is_int)
 
 
-def components(path):
+def components(path: str | os.PathLike) -> dict[int, bytes]:
     """``{number: bytes}`` of the components that a ``.traineddata`` file has.
 
     Raises:

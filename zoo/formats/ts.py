@@ -7,7 +7,11 @@
 Channels may be of several lengths within a case, and cases of several lengths; ``?`` and ``NaN`` are missing.
 """
 
+from __future__ import annotations
+
+import os
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -15,7 +19,9 @@ from zoo.errors import UserError
 from zoo.text.files import stream_lines
 
 
-def read_ts(path, skipped, data=None):
+def read_ts(
+    path: str | os.PathLike, skipped: list[str] | None, data: bytes | None = None
+) -> Iterator[tuple[int, np.ndarray, str]]:
     """The cases of a ``.ts`` file.
 
     Args:

@@ -1,12 +1,15 @@
 """XML as a tree, read safely: nothing outside a file is looked up, and no text grows by entities."""
 
+from __future__ import annotations
+
+from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
 
 from zoo.errors import UserError
 
 
-def refuse_entities(parser, name):
+def refuse_entities(parser: Any, name: str) -> None:
     """Make an expat parser raise UserError where a file declares entities; ``name`` begins its sentence."""
 
     def refuse(*declaration):
@@ -16,7 +19,7 @@ def refuse_entities(parser, name):
     parser.EntityDeclHandler = refuse
 
 
-def read_xml(data, name):
+def read_xml(data: bytes, name: str) -> ElementTree.Element:
     """The root of a file, an ``xml.etree.ElementTree.Element`` whose tags and attributes have no namespaces.
 
     Args:

@@ -1,9 +1,13 @@
 """Augmentation of line images in the graph: what another scan of the same line might look like."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import tensorflow as tf
 
 
-def augment_line(image, seed, columns=None):
+def augment_line(image: Any, seed: Any, columns: Any = None) -> Any:
     """A random variant of a line.
 
     Scale along and across the line, slant and skew, margins, thinner or thicker strokes, blur, contrast

@@ -5,6 +5,10 @@ they compute: OpenCV's grey, smoothing and scaling, then ink 1 on paper 0 betwee
 that it rounds to whole ones are rounded alike; float64 makes that the same on every engine.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -17,7 +21,7 @@ UNIT = 2048.0  # the weight 1 of its linear scaling
 LEVELS = np.arange(256, dtype="float32") / np.float32(255)
 
 
-def scale(image, size, height, multiple=1):
+def scale(image: Any, size: Any, height: int, multiple: int = 1) -> tuple[Any, Any]:
     """Grey, height-normalised lines with ink 1 on paper 0, from a padded batch.
 
     Args:
@@ -31,7 +35,7 @@ def scale(image, size, height, multiple=1):
     return _prepared(lines, columns, height, multiple)
 
 
-def dewarp(image, size, height, multiple=1):
+def dewarp(image: Any, size: Any, height: int, multiple: int = 1) -> tuple[Any, Any]:
     """As ``scale``, of lines straightened along the middle of the writing.
 
     Lines are first made no higher than one and a half times ``height``. The middle in each column is where a

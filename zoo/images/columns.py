@@ -1,5 +1,7 @@
 """Classes of the pixel columns of a line: their runs, and what is a segment. Class 0 is background."""
 
+from __future__ import annotations
+
 import itertools
 
 import numpy as np
@@ -9,7 +11,7 @@ INK = 0.5  # share of the contrast from which a pixel is ink
 WIDEST = 0.5  # of a line's height: a gap in a segment is no wider
 
 
-def segments_of(columns):
+def segments_of(columns: np.ndarray) -> list[tuple[int, int, int]]:
     """The runs of one class that are no background: a list of ``(row, first, last)``, columns included."""
     edges = (np.flatnonzero(columns[1:] != columns[:-1]) + 1).tolist()
     starts, ends = [0, *edges], [*edges, len(columns)]
@@ -20,7 +22,7 @@ def segments_of(columns):
     ]
 
 
-def ink_of(pixels):
+def ink_of(pixels: np.ndarray) -> np.ndarray:
     """Ink of a grey line, uint8 ``[height, width]`` -> float32, from 0 (paper) to 1 (the mean of strokes).
 
     Light text on a dark ground is turned round, as in ``zoo.images.normalise``.
@@ -33,7 +35,9 @@ def ink_of(pixels):
     return np.clip((values - paper) / (ink - paper or 1.0), 0, 1)
 
 
-def voted(columns, probabilities, ink, apart, widest):
+def voted(
+    columns: np.ndarray, probabilities: np.ndarray, ink: np.ndarray, apart: float, widest: int
+) -> np.ndarray:
     """Columns of which all that are ink of one word have one class: the likeliest in all of them.
 
     Args:
@@ -58,7 +62,7 @@ def voted(columns, probabilities, ink, apart, widest):
     return columns
 
 
-def smoothed(columns, shortest):
+def smoothed(columns: np.ndarray, shortest: float) -> np.ndarray:
     """Columns of which no class that touches another is narrower than ``shortest``: ink has one script.
 
     Such a run, the narrowest first, takes the class of the wider one of those that touch it.
@@ -88,7 +92,7 @@ def smoothed(columns, shortest):
     return columns
 
 
-def trimmed(columns, ink, shortest):
+def trimmed(columns: np.ndarray, ink: np.ndarray, shortest: float) -> np.ndarray:
     """Columns in which a run begins and ends with its ink.
 
     One without ink that is narrower than ``shortest`` is paper; a wider one may be too faint, and stays.
@@ -108,7 +112,7 @@ def trimmed(columns, ink, shortest):
     return columns
 
 
-def joined(columns, widest):
+def joined(columns: np.ndarray, widest: float) -> np.ndarray:
     """Columns in which runs of one class are one where the background between is no wider than ``widest``."""
     columns = columns.copy()
     for (row, _, last), (other, first, _) in itertools.pairwise(segments_of(columns)):

@@ -1,11 +1,18 @@
 """Lines cut out of pages: along their outline, straightened along their baseline, paper around them."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.formats.pages import Line, Page
 
 RATIO = 0.02  # by which the sides of an image may differ in proportion from what its file says
 LEVEL = 0.04  # of its height that a baseline may rise or bend and count as level, and no less than 2 pixels
@@ -39,7 +46,7 @@ class Cut:
     margin: int
     scale: np.ndarray
 
-    def outline(self, start, end):
+    def outline(self, start: float, end: float) -> np.ndarray:
         """What stands from one pixel column of the line to another.
 
         Args:
@@ -55,7 +62,7 @@ class Cut:
         return (turned(corners, -self.angle) / self.scale).astype(np.float32)
 
 
-def cut_lines(pixels, page, name):
+def cut_lines(pixels: np.ndarray, page: Page, name: str) -> Iterator[tuple[Line, Cut]]:
     """Iterate over ``(line, cut)`` of a page.
 
     Args:
@@ -89,7 +96,10 @@ def cut_lines(pixels, page, name):
             yield line, UserError(f"{name}: {error}")
 
 
-def cut(pixels, polygon, baseline, spacing, free=(np.inf, np.inf)):
+def cut(
+    pixels: np.ndarray, polygon: np.ndarray, baseline: np.ndarray, spacing: float,
+    free: tuple[float, float] = (np.inf, np.inf),
+) -> Cut:  # fmt: skip
     """One line of a page.
 
     Args:
@@ -221,7 +231,7 @@ def _middle(polygon):
     return np.array([((x + x1) * parts).sum(), ((y + y1) * parts).sum()]) / (3 * parts.sum())
 
 
-def turned(points, angle):
+def turned(points: np.ndarray, angle: float) -> np.ndarray:
     """Points in axes that are turned by an angle."""
     cos, sin = np.cos(angle), np.sin(angle)
     return points @ np.array([[cos, -sin], [sin, cos]])

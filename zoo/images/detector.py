@@ -1,5 +1,7 @@
 """Where something is written on a page: the detector of RapidOCR (Apache-2.0), which has its weights."""
 
+from __future__ import annotations
+
 import functools
 import logging
 
@@ -13,7 +15,7 @@ SMALL = 14  # pixels: where boxes are lower than this, the page is looked at onc
 _BEYOND = 20_000  # a limit of the detector's own, out of reach
 
 
-def find_boxes(pixels, threads=None):
+def find_boxes(pixels: np.ndarray, threads: int | None = None) -> np.ndarray:
     """Boxes around what is written on a page.
 
     Args:

@@ -5,7 +5,10 @@ scaled to the network's height by Pillow's Lanczos filter, white columns at both
 Lines in boxes it straightens instead, as ocropy did.
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,7 +19,7 @@ LOBES = 3  # of the Lanczos filter, on each side
 UNIT = 1 << 22  # the weight 1 of its pixels
 
 
-def invert(image, size, height, multiple=1):
+def invert(image: Any, size: Any, height: int, multiple: int = 1) -> tuple[Any, Any]:
     """Grey, height-normalised lines, white 0 to black 1, from a padded batch.
 
     Args:
@@ -40,7 +43,7 @@ def invert(image, size, height, multiple=1):
     return tf.pad(dark, ((0, 0), (MARGIN, MARGIN + rest), (0, 0))), tf.cast(columns, tf.float32)
 
 
-def straighten(image, size, height, multiple=1):
+def straighten(image: Any, size: Any, height: int, multiple: int = 1) -> tuple[Any, Any]:
     """As ``invert``, of lines that kraken's ``CenterNormalizer`` would straighten: those it takes as boxes.
 
     The middle of the writing in each column is where a much smoothed image is darkest. As many rows above and

@@ -5,7 +5,10 @@ the other, the upper one comes first; of two side by side the left one, unless a
 between them reaches over both, as a headline does over its columns. Cells of a table are read row by row.
 """
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,7 +38,7 @@ HEADER = 1.3  # a running title is at least so far above what follows
 TALLER = 1.6  # how much larger the letters of another region are
 
 
-def angle_of(boxes):
+def angle_of(boxes: np.ndarray) -> float:
     """By how much lines are turned clockwise, in radians: the median of the long ones.
 
     Args:
@@ -47,21 +50,21 @@ def angle_of(boxes):
     return float(np.median(np.arctan2(along[:, 1], along[:, 0]))) if len(along) else 0.0
 
 
-def baseline_of(corners):
+def baseline_of(corners: np.ndarray) -> np.ndarray:
     """The baseline of a line, float32 ``[2, 2]``, by the ``[4, 2]`` corners of its box."""
     corners = np.float32(corners)
     upper, lower = corners[[0, 1]], corners[[3, 2]]
     return lower + np.float32(BASELINE) * (upper - lower)
 
 
-def is_on_its_side(boxes):
+def is_on_its_side(boxes: np.ndarray) -> bool:
     """Whether most lines run up or down; ``boxes`` as of ``angle_of``."""
     along, across = (np.hypot(*(boxes[:, corner] - boxes[:, 0]).T) for corner in (1, 3))
     high = across > 2 * along
     return bool(across[high].sum() > along[~high].sum())
 
 
-def split_boxes(boxes, pixels):
+def split_boxes(boxes: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Boxes of which none reaches over the gap between two columns, as a detector's may where that is narrow.
 
     Args:
@@ -87,7 +90,7 @@ def split_boxes(boxes, pixels):
     return np.stack(found).astype(np.float32)
 
 
-def find_rules(boxes, pixels):
+def find_rules(boxes: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Horizontal rules, such as those between the parts of a newspaper's page.
 
     Args:
@@ -133,7 +136,7 @@ def find_rules(boxes, pixels):
     return np.array(found, np.float32).reshape(-1, 4, 2)
 
 
-def regions_of(boxes, direction="ltr", rules=()):
+def regions_of(boxes: np.ndarray, direction: str = "ltr", rules: Sequence = ()) -> list[Region]:
     """The lines that boxes are, in reading order.
 
     Args:

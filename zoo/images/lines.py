@@ -1,15 +1,22 @@
 """Line images as ``export.runtime`` reads them, for corpora."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from export import runtime
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LOWEST_PAGE = 64  # pixels; four lines of 16, and what is lower cannot be read
 
 
 @contextlib.contextmanager
-def user_errors():
+def user_errors() -> Iterator[None]:
     """Turn a ReaderError into the UserError that the rest of the package expects."""
     try:
         yield
@@ -18,13 +25,13 @@ def user_errors():
 
 
 @user_errors()
-def read_image(item, name=None, photographs=False):
+def read_image(item: Any, name: str | None = None, photographs: bool = False) -> np.ndarray:
     """``export.runtime.read_image`` with a UserError where that raises ReaderError."""
     return runtime.read_image(item, name, photographs=photographs)
 
 
 @user_errors()
-def read_strip(item, name=None):
+def read_strip(item: Any, name: str | None = None) -> np.ndarray:
     """``read_image`` for lines with more on them than writing, which may look like a page that it is none.
 
     Raises:
@@ -36,7 +43,7 @@ def read_strip(item, name=None):
     return pixels
 
 
-def read_written(item, name=None):
+def read_written(item: Any, name: str | None = None) -> np.ndarray:
     """``read_image`` for what has a transcript: UserError where nothing is written, too.
 
     A photograph with one shows text, on a sign, a label or a licence plate.

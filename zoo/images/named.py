@@ -1,13 +1,18 @@
 """Images on the disk, as the files beside them name them."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Sequence
 
 from export.runtime import IMAGE_SUFFIXES
 
 FOLDER = "images"  # beside a list, in which docTR has them
 
 
-def on_disk(reference, folder, suffixes=IMAGE_SUFFIXES):
+def on_disk(
+    reference: str, folder: str | os.PathLike, suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> str | None:
     """The file that a list in ``folder`` means by a path, with or without its suffix; or None.
 
     Where it leads nowhere, its ends are looked for beside the list, which may have moved.
@@ -18,13 +23,13 @@ def on_disk(reference, folder, suffixes=IMAGE_SUFFIXES):
     return next((place + end for place in places for end in ends if os.path.isfile(place + end)), None)
 
 
-def tails(reference):
+def tails(reference: str) -> list[str]:
     """The ends of a path, the longest first: a/b/c, b/c, c."""
     parts = reference.strip("/").split("/")
     return ["/".join(parts[i:]) for i in range(len(parts))]
 
 
-def image_of_page(named, path):
+def image_of_page(named: str, path: str | os.PathLike) -> str | None:
     """The image of a page that XML tells; or None.
 
     Args:

@@ -1,9 +1,13 @@
 """Line images as networks see them: of one height, ink 1 on paper 0; as TensorFlow operations."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import tensorflow as tf
 
 
-def normalise_height(image, size, height, multiple=1):
+def normalise_height(image: Any, size: Any, height: int, multiple: int = 1) -> tuple[Any, Any]:
     """Grey, height-normalised lines with ink 1 on paper 0, from a padded batch.
 
     Every image is resampled with its own scale by the mean over the area of each new pixel (where it is
@@ -70,7 +74,7 @@ def normalise_height(image, size, height, multiple=1):
     return normal, new_columns
 
 
-def columns_at_height(rows, columns, height):
+def columns_at_height(rows: Any, columns: Any, height: int) -> Any:
     """Heights and widths of lines in pixels -> columns when they are ``height`` pixels high, float32."""
     return tf.maximum(tf.round(tf.cast(columns, tf.float32) / _scale(rows, height)), 1.0)
 

@@ -3,8 +3,11 @@
 Training, evaluation and reading take their pixels from ``read_photo`` alone, so that they see the same.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,7 +21,7 @@ _MEND = f"scale it down to {runtime.MAX_PIXELS // 10**6} million or save it as a
 
 
 @user_errors()
-def read_photo(item, size, name=None):
+def read_photo(item: Any, size: int, name: str | None = None) -> np.ndarray:
     """Read one photo, turned upright as its EXIF says and stretched to a square.
 
     Sizes change by bilinear interpolation with antialiasing. Large JPEGs are decoded at a half, a quarter or
@@ -54,7 +57,7 @@ def read_photo(item, size, name=None):
 
 
 @user_errors()
-def photo_as_jpeg(item, size, name=None):
+def photo_as_jpeg(item: Any, size: int, name: str | None = None) -> bytes:
     """What ``read_photo`` gives, as the bytes of an RGB JPEG file.
 
     Args:

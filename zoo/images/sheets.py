@@ -1,9 +1,13 @@
 """Whole pages as people have them: images, TIFFs of several pages, PDFs, XML beside an image."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import io
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -44,7 +48,7 @@ class Sheet:
     source: object = None
 
 
-def open_sheets(item, name=None):
+def open_sheets(item: Any, name: str | None = None) -> Iterator[Sheet]:
     """Iterate over the pages of an input, one at a time.
 
     Args:

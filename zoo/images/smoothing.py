@@ -1,9 +1,13 @@
 """Smoothing along an axis as matrices, each line of a batch with its own width; TensorFlow operations."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import tensorflow as tf
 
 
-def gaussian(place, spread, mirror=None):
+def gaussian(place: Any, spread: Any, mirror: Any = None) -> Any:
     """Weights ``[batch, places, places]`` of a Gaussian, cut at four times its standard deviation.
 
     Args:
@@ -23,7 +27,7 @@ def gaussian(place, spread, mirror=None):
     return weights / tf.reduce_sum(whole, 2, keepdims=True)
 
 
-def box(place, count):
+def box(place: Any, count: Any) -> Any:
     """Weights ``[batch, places, places]`` of the mean over ``count`` places around each, one of each line."""
     count = tf.maximum(tf.reshape(count, (-1, 1, 1)), 1.0)
     first = tf.reshape(place, (1, -1, 1)) - tf.floor(count / 2)

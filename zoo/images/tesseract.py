@@ -6,6 +6,10 @@ pixel (below 0.7 of their height) or linearly, sharpened a little, and their con
 the dark and light pixels of the middle row.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import tensorflow as tf
 
 AREA = 0.7  # scales below are by area, others linear
@@ -13,7 +17,7 @@ SHARPENED = 0.2, 1.4  # scales between these are sharpened
 STEPS = 16  # positions in the given image are told in so many parts of a pixel
 
 
-def normalise_contrast(image, size, height, multiple=1):
+def normalise_contrast(image: Any, size: Any, height: int, multiple: int = 1) -> tuple[Any, Any]:
     """Grey, height-normalised lines, dark -1 to light 1, from a padded batch.
 
     Light text on a dark ground is turned round, as Tesseract does where it then reads better.

@@ -8,11 +8,15 @@ Animated images and folders are read with Pillow; all else with PyAV, which is F
 "seqzoo[videos]"``).
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -40,7 +44,7 @@ _NPY = b"\x93NUMPY"
 
 
 @user_errors()
-def read_video(item, size, most, name=None):
+def read_video(item: Any, size: int, most: int, name: str | None = None) -> np.ndarray:
     """Some frames of a video, each stretched to a square; see ``zoo.images.photos.read_photo``.
 
     Args:
@@ -79,7 +83,7 @@ def read_video(item, size, most, name=None):
         return _of_container(file, size, most, name)
 
 
-def read_features(item, width, most, name=None):
+def read_features(item: Any, width: int, most: int, name: str | None = None) -> np.ndarray:
     """Features of the frames of a video, evenly chosen as ``read_video`` does.
 
     Args:
@@ -111,7 +115,7 @@ def read_features(item, width, most, name=None):
     return chosen
 
 
-def frames_of(names):
+def frames_of(names: Iterable[str]) -> list[str]:
     """Of the names of files those of images, in the order of the numbers in them: 2.jpg before 10.jpg."""
     images = [name for name in names if name.lower().endswith(FRAME_SUFFIXES)]
     return sorted(
@@ -119,7 +123,7 @@ def frames_of(names):
     )
 
 
-def evenly(count, most):
+def evenly(count: int, most: int) -> np.ndarray:
     """The numbers of up to ``most`` of ``count`` frames: int ``[chosen]``, with the first and the last."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(int)
 
@@ -286,7 +290,7 @@ def _unequal(name, one, other):
     )
 
 
-def read_array(file, name):
+def read_array(file: BinaryIO, name: str) -> np.ndarray:
     """The array of an ``.npy`` file. Raises UserError."""
     try:
         return np.load(file, allow_pickle=False)

@@ -1,15 +1,23 @@
 """Where the words and characters of a line stand in its page."""
 
+from __future__ import annotations
+
 import math
 import unicodedata
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo.formats.pages import Glyph, Word
 from zoo.images.columns import INK, ink_of
 
+if TYPE_CHECKING:
+    from export.runtime import Line
+    from zoo.images.cutting import Cut
 
-def words_of(cut, line, sure=float):
+
+def words_of(cut: Cut, line: Line, sure: Callable[[float], float] = float) -> list[Word]:
     """The words of a line and their places in its page.
 
     Args:

@@ -1,5 +1,9 @@
 """Attention: a decoder looks at what an encoder saw, again in each step."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -18,22 +22,22 @@ class LuongAttention(layers.Layer):
             looked at is large, softmax would see a single place from the beginning on, and hardly learn.
     """
 
-    def __init__(self, units, scaled=False, **kwargs):
+    def __init__(self, units: int, scaled: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units, self.scaled = units, scaled
         self._score = layers.Dense(units, use_bias=False, dtype=self.dtype_policy, name="score")
         self._combine = layers.Dense(units, activation="tanh", dtype=self.dtype_policy, name="combine")
 
-    def build(self, outputs_shape, memory_shape, lengths_shape=None):
+    def build(self, outputs_shape: tuple, memory_shape: tuple, lengths_shape: tuple | None = None) -> None:
         self._score.build(memory_shape)
         self._combine.build((*outputs_shape[:-1], outputs_shape[-1] + memory_shape[-1]))
 
-    def keys(self, memory):
+    def keys(self, memory: Any) -> Any:
         """What a decoder's outputs are compared with."""
         keys = self._score(memory)
         return keys * self.units**-0.5 if self.scaled else keys
 
-    def look(self, outputs, memory, keys, lengths=None):
+    def look(self, outputs: Any, memory: Any, keys: Any, lengths: Any = None) -> tuple[Any, Any]:
         # In float32: float16 ends at 65504, and eight bits are few to tell one of many places from another.
         scores = ops.cast(ops.matmul(outputs, ops.transpose(keys, (0, 2, 1))), "float32")
         if lengths is not None:
@@ -43,8 +47,8 @@ class LuongAttention(layers.Layer):
         context = ops.matmul(ops.cast(weights, memory.dtype), memory)
         return self._combine(ops.concatenate([context, outputs], -1)), weights
 
-    def call(self, outputs, memory, lengths=None):
+    def call(self, outputs: Any, memory: Any, lengths: Any = None) -> tuple[Any, Any]:
         return self.look(outputs, memory, self.keys(memory), lengths)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "scaled": self.scaled}

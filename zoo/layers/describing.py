@@ -1,5 +1,9 @@
 """What writes sentences on what was seen, word by word: an image, or what happened over time."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import layers, ops, tree
 
@@ -33,7 +37,10 @@ class DescribingDecoder(layers.Layer):
         dropout: share of values dropped from embeddings and before the output.
     """
 
-    def __init__(self, words, seen_at, cell, units, embedding, tied_embeddings, dropout, **kwargs):
+    def __init__(
+        self, words: int, seen_at: str, cell: str, units: int, embedding: int, tied_embeddings: bool,
+        dropout: float, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self._arguments = {
             "words": words, "seen_at": seen_at, "cell": cell, "units": units, "embedding": embedding,
@@ -55,7 +62,7 @@ class DescribingDecoder(layers.Layer):
         else:
             self._image = layers.Dense(embedding, name="image")
 
-    def build(self, features_shape, before_shape, lengths_shape=None):
+    def build(self, features_shape: tuple, before_shape: tuple, lengths_shape: tuple | None = None) -> None:
         units, embedding = self._arguments["units"], self._arguments["embedding"]
         depth = features_shape[-1]
         self._embed.build()
@@ -70,7 +77,7 @@ class DescribingDecoder(layers.Layer):
         else:
             self._image.build((None, depth))
 
-    def begin(self, features, lengths=None):
+    def begin(self, features: Any, lengths: Any = None) -> tuple[Any, list]:
         """What was seen -> ``(memory, states)``, before the first word.
 
         ``memory`` is what it is in every step: places, keys and lengths that attention looks at,
@@ -90,7 +97,7 @@ class DescribingDecoder(layers.Layer):
             _, states = self._recurrent.layer.cell(seen, states)
         return seen, list(states)
 
-    def step(self, memory, tokens, states):
+    def step(self, memory: Any, tokens: Any, states: Any) -> tuple[Any, list]:
         """One word on: int32 ``[batch * beams]`` and the states -> logits and the new states.
 
         The beams of one thing lie side by side.
@@ -107,12 +114,12 @@ class DescribingDecoder(layers.Layer):
             x = ops.reshape(rows, (-1, x.shape[-1]))
         return self._output(x), list(states)
 
-    def attended(self, memory, states, before):
+    def attended(self, memory: Any, states: Any, before: Any) -> Any:
         """Where each word looked, ``[batch, time, places]``; ``before`` int32 ``[batch, time]``."""
         x, _ = self._recurrent(self._embed(before), None, states)
         return self._attention.look(x, *memory)[1]
 
-    def call(self, features, before, lengths=None):
+    def call(self, features: Any, before: Any, lengths: Any = None) -> Any:
         sentences, time = ops.shape(before)[1], ops.shape(before)[2]
         memory, states = self.begin(features, lengths)
         states = [ops.repeat(state, sentences, axis=0) for state in states]
@@ -127,16 +134,16 @@ class DescribingDecoder(layers.Layer):
             x = ops.reshape(x, (-1, time, x.shape[-1]))
         return self._output(x)
 
-    def compute_output_spec(self, features, before, lengths=None):
+    def compute_output_spec(self, features: Any, before: Any, lengths: Any = None) -> Any:
         return keras.KerasTensor((None, before.shape[2], self._arguments["words"]), "float32")
 
     def _output(self, x):
         x = self._drop(x)
         return self._logits(self._narrow(x) if self._narrow else x)
 
-    def drop(self, share):
+    def drop(self, share: float) -> None:
         """From now on, training drops this share of values."""
         self._drop.rate = share
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self._arguments}

@@ -1,8 +1,13 @@
 """Encoders of images: convolutional networks of ``keras.applications``, small ones of plain convolutions, or
 one's own; and their weights."""
 
+from __future__ import annotations
+
 import ast
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,26 +23,26 @@ PIXELS = ("own", *_RANGES)  # of keras.applications' own preprocessing, or in su
 class Preprocess(layers.Layer):
     """Pixels 0 to 255 -> what an encoder takes; arguments as in a task's configuration."""
 
-    def __init__(self, encoder, pixels="own", **kwargs):
+    def __init__(self, encoder: str, pixels: Any = "own", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.encoder, self.pixels = encoder, pixels
         self._own = _application(encoder)[1] if pixels == "own" else None
 
-    def call(self, image):
+    def call(self, image: Any) -> Any:
         image = ops.cast(image, self.compute_dtype)
         if self._own:
             return self._own(image)
         factor, offset = _RANGES[self.pixels]
         return image * factor + offset
 
-    def compute_output_spec(self, image):
+    def compute_output_spec(self, image: Any) -> Any:
         return keras.KerasTensor(image.shape, self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "encoder": self.encoder, "pixels": self.pixels}
 
 
-def make_encoder(encoder, size):
+def make_encoder(encoder: str, size: int) -> keras.Model:
     """An encoder with random weights.
 
     Args:
@@ -111,14 +116,17 @@ def _application(encoder):
     raise UserError(f"encoder {name}: keras.applications has no such network; see its documentation.")
 
 
-def standardised(image):
+def standardised(image: Any) -> Any:
     """Each image of ``[batch, height, width, 3]`` less its mean, divided by its standard deviation."""
     image = image / 255
     image -= ops.mean(image, (1, 2, 3), keepdims=True)
     return image / ops.sqrt(ops.mean(ops.square(image), (1, 2, 3), keepdims=True) + 1e-3)
 
 
-def conv_net(filters, strides, kernels=None, include_top=False, input_shape=None, weights=None):
+def conv_net(
+    filters: Sequence[int], strides: Sequence[int], kernels: Sequence[int] | None = None,
+    include_top: bool = False, input_shape: tuple | None = None, weights: None = None,
+) -> keras.Model:  # fmt: skip
     """A small network of convolutions with ReLU, to be trained from nothing.
 
     Args:
@@ -142,7 +150,7 @@ def conv_net(filters, strides, kernels=None, include_top=False, input_shape=None
     return keras.Model(image, x, name="conv_net")
 
 
-def load_weights(model, encoder, source):
+def load_weights(model: keras.Model, encoder: str, source: str | os.PathLike) -> None:
     """Give an encoder its weights.
 
     Args:

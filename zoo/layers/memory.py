@@ -4,7 +4,11 @@ All are ``h_t = f(W x_t + b + U h_(t-1))`` with something fixed, left out or add
 Courville 2016, "Deep Learning", sections 10.7 to 10.9, surveys them, ``docs/memory.md`` measures them.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -42,7 +46,10 @@ class IdentityRNN(_Fixable, SimpleRNN):
     only begin with the identity and train it, as ``fixed=False`` does; ``fixed=True`` keeps it.
     """
 
-    def __init__(self, units, fixed=True, activation="relu", recurrent_initializer="identity", **kwargs):
+    def __init__(
+        self, units: int, fixed: bool = True, activation: Any = "relu",
+        recurrent_initializer: Any = "identity", **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(units, activation=activation, recurrent_initializer=recurrent_initializer, **kwargs)
         self.fixed = fixed
 
@@ -77,11 +84,11 @@ class _OfCell(FastToTrain, layers.RNN):
 class LinearCell(layers.SimpleRNNCell):
     """One step of ``LinearRNN``; the options are those of ``keras.layers.SimpleRNNCell``."""
 
-    def call(self, sequence, states, training=False):
+    def call(self, sequence: Any, states: Any, training: bool | None = False) -> tuple[Any, list]:
         output = self.given(sequence) + ops.matmul(states[0], self.recurrent_kernel)
         return output, [output]
 
-    def given(self, sequence):
+    def given(self, sequence: Any) -> Any:
         """The input's part of a step or of all steps, ``[..., units]``."""
         return self.activation(ops.matmul(sequence, self.kernel) + self.bias)
 
@@ -105,7 +112,9 @@ class LinearRNN(_Fixable, _OfCell):
     cell_class = LinearCell
     options = ("activation", "kernel_initializer", "recurrent_initializer")
 
-    def __init__(self, units, fixed=False, recurrent_initializer="identity", **kwargs):
+    def __init__(
+        self, units: int, fixed: bool = False, recurrent_initializer: Any = "identity", **kwargs: Any
+    ) -> None:
         super().__init__(units, recurrent_initializer=recurrent_initializer, **kwargs)
         self.fixed = fixed
 
@@ -121,9 +130,9 @@ class SkipCell(layers.Layer):
     """One step of ``SkipRNN``. Its state is the outputs of the last ``max(delays)`` steps, latest first."""
 
     def __init__(
-        self, units, delays=(1, 8, 64), removed=0.0, activation="tanh",
-        kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", **kwargs,
-    ):  # fmt: skip
+        self, units: int, delays: Sequence[int] = (1, 8, 64), removed: float = 0.0, activation: Any = "tanh",
+        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal", **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.units, self.delays, self.removed = units, tuple(sorted(set(delays))), removed
         if not self.delays or self.delays[0] < 1:
@@ -135,7 +144,7 @@ class SkipCell(layers.Layer):
         self.recurrent_initializer = keras.initializers.get(recurrent_initializer)
         self.state_size, self.output_size = self.delays[-1] * units, units
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         self.kernel = self.add_weight(
             shape=(shape[-1], self.units), initializer=self.kernel_initializer, name="kernel"
         )
@@ -151,21 +160,21 @@ class SkipCell(layers.Layer):
     def _weaker(self, shape, dtype=None):
         return self.recurrent_initializer(shape, dtype) / len(self.delays) ** 0.5
 
-    def stacked_kernel(self):
+    def stacked_kernel(self) -> Any:
         """The recurrent weights of all delays, one below the other, ``[delays * units, units]``."""
         kernels = [ops.convert_to_tensor(kernel) for kernel in self.recurrent_kernels]
         kept = ops.arange(self.units, dtype="int32") < round(self.units * (1 - self.removed))
         kernels[0] = kernels[0] * ops.cast(kept, kernels[0].dtype)
         return ops.concatenate(kernels, 0)
 
-    def call(self, inputs, states, training=False):
+    def call(self, inputs: Any, states: Any, training: bool | None = False) -> tuple[Any, list]:
         past, units = states[0], self.units
         delayed = ops.concatenate([past[:, (d - 1) * units : d * units] for d in self.delays], -1)
         summed = ops.matmul(inputs, self.kernel) + self.bias
         output = self.activation(summed + ops.matmul(delayed, self.stacked_kernel()))
         return output, [ops.concatenate([output, past[:, :-units]], -1)]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "units": self.units,
             "delays": self.delays,
@@ -200,7 +209,7 @@ class SkipRNN(_OfCell):
     cell_class = SkipCell
     options = ("delays", "removed", "activation", "kernel_initializer", "recurrent_initializer")
 
-    def fast(self):
+    def fast(self) -> bool:
         return slope_of(self.activation) is not None and super().fast()
 
     def _train(self, sequences, states=None):
@@ -212,7 +221,7 @@ class SkipRNN(_OfCell):
         outputs = steps(summed, cell.stacked_kernel(), past)
         return [*batch_first([outputs]), ops.concatenate([past, outputs], 0)]
 
-    def last_states(self, series, lengths):
+    def last_states(self, series: Any, lengths: Any) -> list:
         held, delays = ops.transpose(series[1], (1, 0, 2)), self.cell.delays
         if lengths is None:
             lengths = ops.full((ops.shape(held)[0],), ops.shape(held)[1] - delays[-1], "int32")
@@ -225,7 +234,7 @@ class SkipRNN(_OfCell):
         return ops.flip(ops.transpose(rows, (1, 0, 2)), 0)
 
 
-def make_recurrent(kind, units, **settings):
+def make_recurrent(kind: str, units: int, **settings: Any) -> keras.layers.Layer:
     """A recurrent layer of the full sequence, ``[batch, time, features]`` -> ``[batch, time, units]``.
 
     Args:

@@ -1,5 +1,10 @@
 """Networks that say the next token: its scores, their loss, perplexity."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -11,16 +16,16 @@ from zoo.layers.training import TrainingModel
 class Logits(layers.Layer):
     """A score for every subword; its rows are an embedding's where one is given (Press & Wolf 2017)."""
 
-    def __init__(self, symbols, embedding=None, **kwargs):
+    def __init__(self, symbols: int, embedding: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.symbols, self._embedding = symbols, embedding
 
-    def build(self, shape):
+    def build(self, shape: tuple) -> None:
         self.bias = self.add_weight(shape=(self.symbols,), initializer="zeros", name="bias")
         if self._embedding is None:
             self.kernel = self.add_weight(shape=(shape[-1], self.symbols), name="kernel")
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         kernel = self.kernel if self._embedding is None else ops.transpose(self._embedding.embeddings)
         return ops.matmul(x, ops.cast(kernel, x.dtype)) + self.bias
 
@@ -32,11 +37,14 @@ class NextToken(TrainingModel):
     weights are rewards of sequences that were drawn, which are no targets to be smoothed.
     """
 
-    def __init__(self, network, label_smoothing=0.0):
+    def __init__(self, network: keras.Model, label_smoothing: float = 0.0) -> None:
         super().__init__(network)
         self.label_smoothing = label_smoothing
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool | None = True,
+    ) -> Any:  # fmt: skip
         smoothing = self.label_smoothing if sample_weight is None else 0.0
         logits, usable = self.usable(y_pred)
         losses, counts = cross_entropy(y["target"], y["target_lengths"], logits, smoothing)
@@ -46,7 +54,7 @@ class NextToken(TrainingModel):
         return ops.sum(losses) / ops.cast(ops.sum(counts), "float32")
 
 
-def cross_entropy(target, lengths, logits, label_smoothing=0.0):
+def cross_entropy(target: Any, lengths: Any, logits: Any, label_smoothing: float = 0.0) -> tuple[Any, Any]:
     """Cross-entropy of each sequence in nats, float32 ``[batch]``, and its tokens, int32 ``[batch]``."""
     log_probs = ops.log_softmax(ops.cast(logits, "float32"))
     losses = -ops.take_along_axis(log_probs, target[..., None], -1)[..., 0]
@@ -56,7 +64,7 @@ def cross_entropy(target, lengths, logits, label_smoothing=0.0):
     return ops.sum(losses * ops.cast(within, "float32"), 1), lengths
 
 
-def perplexity(network, batches):
+def perplexity(network: keras.Model, batches: Iterable) -> float:
     """The exponential of the mean cross-entropy of a token, given those before it.
 
     Args:

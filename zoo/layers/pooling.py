@@ -1,5 +1,9 @@
 """Many to one: what all steps of a sequence say, or all places of an image, as one vector."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import layers, ops
 
@@ -19,11 +23,11 @@ class Pooling(layers.Layer):
         directions: of the recurrent layer, side by side; the second has come to its end at the first step.
     """
 
-    def __init__(self, method, directions=2, **kwargs):
+    def __init__(self, method: str, directions: int = 2, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.method, self.directions = method, directions
 
-    def call(self, x, lengths):
+    def call(self, x: Any, lengths: Any) -> Any:
         x, steps = ops.cast(x, "float32"), ops.arange(ops.shape(x)[1], dtype="int32")[None, :, None]
         lengths = lengths[:, None, None]
         if self.method == "last_state":
@@ -40,11 +44,11 @@ class Pooling(layers.Layer):
             pooled.append(ops.max(x - 1e9 * (1 - within), 1))
         return pooled[0] if len(pooled) == 1 else ops.concatenate(pooled, -1)
 
-    def compute_output_spec(self, x, lengths):
+    def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         features = x.shape[-1] * (2 if self.method == "mean_max" else 1)
         return keras.KerasTensor((x.shape[0], features), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "method": self.method, "directions": self.directions}
 
 
@@ -61,7 +65,7 @@ class FeaturePoints(layers.Layer):
     Input: ``x`` ``[batch, rows, columns, depth]``, 0 or more. Output: ``[batch, 4 * depth]``.
     """
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         x = ops.cast(x, "float32")
         row = ops.linspace(-1.0, 1.0, x.shape[1])[None, :, None, None]
         column = ops.linspace(-1.0, 1.0, x.shape[2])[None, None, :, None]
@@ -72,5 +76,5 @@ class FeaturePoints(layers.Layer):
         where = [down[:, 0, 0], right[:, 0, 0], ops.sqrt(spread + 1e-6)]
         return ops.concatenate([ops.log(1 + ops.max(x, (1, 2))), *where], -1)
 
-    def compute_output_spec(self, x):
+    def compute_output_spec(self, x: Any) -> Any:
         return keras.KerasTensor((x.shape[0], 4 * x.shape[3]), "float32")

@@ -1,6 +1,10 @@
 """Recurrent layers that are fast to train, and what honours the length of each sequence in a padded batch."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
@@ -19,10 +23,10 @@ class MaskByLength(layers.Layer):
     changes a result.
     """
 
-    def call(self, x, lengths):
+    def call(self, x: Any, lengths: Any) -> Any:
         return x * ops.cast(_within(lengths, x), x.dtype)
 
-    def compute_output_spec(self, x, lengths):
+    def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         return keras.KerasTensor(x.shape, x.dtype)
 
 
@@ -32,7 +36,7 @@ def _within(lengths, x):
     return ops.reshape(within, ops.shape(within) + (1,) * (len(x.shape) - 2))
 
 
-def reverse_by_length(x, lengths):
+def reverse_by_length(x: Any, lengths: Any) -> Any:
     """Reverse each sequence within its length, leaving the padding behind it in place.
 
     Args:
@@ -55,18 +59,20 @@ class FastToTrain:
     all ``[batch, time, units]``; ``last_states`` finds the last of each sequence in it.
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any) -> None:
         super().__init__(units, **{**kwargs, "return_sequences": True})
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(
+        self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = False
+    ) -> Any:
         if initial_state is not None or mask is not None or self.return_state or not training:
             return super().call(sequences, initial_state=initial_state, mask=mask, training=training)
         return self._train(sequences)[0] if self.fast() else super().call(sequences, training=training)
 
-    def fast(self):
+    def fast(self) -> bool:
         return plain(self)
 
-    def last_states(self, series, lengths):
+    def last_states(self, series: Any, lengths: Any) -> list:
         """The states after the last step of each sequence, from what ``_train`` gave."""
         if lengths is None:
             return [values[:, -1] for values in series]
@@ -88,7 +94,7 @@ class LSTM(FastToTrain, layers.LSTM):
     ``jaxlib.gpu_rnn`` raises "Unknown output type".
     """
 
-    def __init__(self, units, **kwargs):
+    def __init__(self, units: int, **kwargs: Any) -> None:
         if on_jax_gpu():
             kwargs["dtype"] = "float32"
         super().__init__(units, **kwargs)
@@ -99,7 +105,7 @@ class LSTM(FastToTrain, layers.LSTM):
         h, c = states or [zeros(sequences, self.units)] * 2
         return batch_first(_lstm_steps()(gates, _gates_last(cell.recurrent_kernel, sequences), h, c))
 
-    def fast(self):
+    def fast(self) -> bool:
         usual = self.activation is keras.activations.tanh
         usual = usual and self.recurrent_activation is keras.activations.sigmoid
         return usual and plain(self) and not visible_gpus()  # where cuDNN is faster
@@ -118,7 +124,7 @@ class GRU(FastToTrain, layers.GRU):
         (h,) = states or [zeros(sequences, self.units)]
         return batch_first([_gru_steps()(gates, recurrent, recurrent_bias, h)])
 
-    def fast(self):
+    def fast(self) -> bool:
         usual = self.activation is keras.activations.tanh and self.reset_after
         usual = usual and self.recurrent_activation is keras.activations.sigmoid
         return usual and plain(self) and not visible_gpus()
@@ -139,7 +145,7 @@ class SimpleRNN(FastToTrain, layers.SimpleRNN):
         recurrent = read(cell.recurrent_kernel, sequences)
         return batch_first([rnn_steps(self.activation)(summed, recurrent, h[None])])
 
-    def fast(self):
+    def fast(self) -> bool:
         return slope_of(self.activation) is not None and plain(self)
 
 
@@ -147,10 +153,10 @@ class SimpleRNN(FastToTrain, layers.SimpleRNN):
 class ClippedRelu:
     """``min(max(0, x), limit)``, Hannun et al. 2014, section 2: an activation that cannot blow up."""
 
-    def __init__(self, limit=20.0):
+    def __init__(self, limit: float = 20.0) -> None:
         self.limit = limit
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
         return ops.clip(x, 0.0, self.limit)
 
     def __eq__(self, other):
@@ -159,15 +165,15 @@ class ClippedRelu:
     def __hash__(self):
         return hash(self.limit)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, float]:
         return {"limit": self.limit}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> ClippedRelu:
         return cls(**config)
 
 
-def slope_of(activation):
+def slope_of(activation: Callable) -> Callable | None:
     """The derivative of an activation as a function of its value, where there is one; None where not."""
     if activation is keras.activations.tanh:
         return lambda value: 1 - value * value
@@ -180,14 +186,14 @@ def slope_of(activation):
     return None
 
 
-def plain(layer):
+def plain(layer: keras.layers.Layer) -> bool:
     """Whether TensorFlow computes, and a recurrent layer has nothing that the loops below leave out."""
     special = layer.go_backwards or layer.stateful or not layer.use_bias
     special = special or layer.dropout or layer.recurrent_dropout
     return keras.backend.backend() == "tensorflow" and not special
 
 
-def all_steps(sequences, kernel, bias):
+def all_steps(sequences: Any, kernel: Any, bias: Any) -> Any:
     """The input's part of every step at once: ``[batch, time, in]`` -> ``[time, batch, out]``."""
     import tensorflow as tf
 
@@ -196,18 +202,18 @@ def all_steps(sequences, kernel, bias):
     return tf.reshape(tf.matmul(flat, kernel) + bias, (shape[1], shape[0], kernel.shape[1]))
 
 
-def read(variable, like):
+def read(variable: Any, like: Any) -> Any:
     """A variable's values as a tensor of the type of ``like``: custom gradients take no variables."""
     import tensorflow as tf
 
     return tf.cast(variable.value, like.dtype)
 
 
-def zeros(sequences, units):
+def zeros(sequences: Any, units: int) -> Any:
     return ops.zeros((ops.shape(sequences)[0], units), sequences.dtype)
 
 
-def batch_first(series):
+def batch_first(series: Sequence) -> list:
     return [ops.transpose(values, (1, 0, 2)) for values in series]
 
 
@@ -230,7 +236,7 @@ def _empty(size, like):
 
 
 @functools.cache
-def rnn_steps(activation, delays=(1,)):
+def rnn_steps(activation: Callable, delays: tuple[int, ...] = (1,)) -> Callable:
     """The recurrent part of a plain RNN, and its gradient by hand (Werbos 1990).
 
     It sees the outputs of so many steps ago; the kernels of the delays are one below the other.
@@ -438,7 +444,7 @@ class Bidirectional(layers.Layer):
         merge_mode: "concat", the outputs side by side, or "sum".
     """
 
-    def __init__(self, layer, merge_mode="concat", **kwargs):
+    def __init__(self, layer: Any, merge_mode: str | None = "concat", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if merge_mode not in ("concat", "sum"):
             raise ValueError(f"merge_mode is 'concat' or 'sum', not {merge_mode!r}")
@@ -449,11 +455,11 @@ class Bidirectional(layers.Layer):
         self.forward_layer = type(layer).from_config(config | {"name": "forward"})
         self.backward_layer = type(layer).from_config(config | {"name": "backward"})
 
-    def build(self, sequences_shape, lengths_shape=None):
+    def build(self, sequences_shape: tuple, lengths_shape: tuple | None = None) -> None:
         self.forward_layer.build(sequences_shape)
         self.backward_layer.build(sequences_shape)
 
-    def call(self, sequences, lengths, training=False):
+    def call(self, sequences: Any, lengths: Any, training: bool | None = False) -> Any:
         forward = self.forward_layer(sequences, training=training)
         backward = self.backward_layer(reverse_by_length(sequences, lengths), training=training)
         backward = reverse_by_length(backward, lengths)
@@ -461,17 +467,17 @@ class Bidirectional(layers.Layer):
         both = ops.cast(both, self.compute_dtype)
         return both * ops.cast(_within(lengths, both), both.dtype)
 
-    def compute_output_spec(self, sequences, lengths, training=False):
+    def compute_output_spec(self, sequences: Any, lengths: Any, training: bool | None = False) -> Any:
         shape = self.forward_layer.compute_output_shape(sequences.shape)
         units = shape[-1] * (2 if self.merge_mode == "concat" else 1)
         return keras.KerasTensor((*shape[:-1], units), self.compute_dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         layer = keras.saving.serialize_keras_object(self.forward_layer)
         return {**super().get_config(), "layer": layer, "merge_mode": self.merge_mode}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Bidirectional:
         return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})
 
 
@@ -488,15 +494,19 @@ class Recurrent(layers.Layer):
         layer: a recurrent layer of this package.
     """
 
-    def __init__(self, layer, **kwargs):
+    def __init__(self, layer: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         config = layer.get_config() | {"return_state": True, "name": "layer"}
         self.layer = type(layer).from_config(config)
 
-    def build(self, sequences_shape, lengths_shape=None, states_shape=None):
+    def build(
+        self, sequences_shape: tuple, lengths_shape: tuple | None = None, states_shape: tuple | None = None
+    ) -> None:
         self.layer.build(sequences_shape)
 
-    def call(self, sequences, lengths=None, states=None, training=False):
+    def call(
+        self, sequences: Any, lengths: Any = None, states: Any = None, training: bool | None = False
+    ) -> tuple[Any, list]:
         if training and self.layer.fast():
             series = self.layer._train(sequences, states)
             outputs = series[0]
@@ -509,14 +519,16 @@ class Recurrent(layers.Layer):
             return outputs, final
         return outputs * ops.cast(_within(lengths, outputs), outputs.dtype), final
 
-    def compute_output_spec(self, sequences, lengths=None, states=None, training=False):
+    def compute_output_spec(
+        self, sequences: Any, lengths: Any = None, states: Any = None, training: bool | None = False
+    ) -> tuple[Any, list]:
         outputs = keras.KerasTensor((*sequences.shape[:2], self.layer.units), self.compute_dtype)
         shapes = [(sequences.shape[0], size) for size in self.layer.state_size]
         return outputs, [keras.KerasTensor(shape, self.layer.compute_dtype) for shape in shapes]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "layer": keras.saving.serialize_keras_object(self.layer)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Recurrent:
         return cls(**config | {"layer": keras.saving.deserialize_keras_object(config["layer"])})

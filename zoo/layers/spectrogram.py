@@ -1,9 +1,16 @@
 """Log-mel spectrograms of raw audio, in operations that ONNX converts exactly, and their augmentation."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import layers, ops
 
 from zoo.audio.mel import fourier, triangles
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NORMALISE = (None, "bands", "whole")
 
@@ -42,18 +49,10 @@ class LogMelSpectrogram(layers.Layer):
     """
 
     def __init__(
-        self,
-        sampling_rate=16000,
-        frame_length=400,
-        hop=160,
-        fft_length=512,
-        mels=80,
-        fmin=20.0,
-        fmax=None,
-        floor=1e-10,
-        normalise=None,
-        **kwargs,
-    ):
+        self, sampling_rate: int = 16000, frame_length: int = 400, hop: int = 160, fft_length: int = 512,
+        mels: int = 80, fmin: float = 20.0, fmax: float | None = None, floor: float = 1e-10,
+        normalise: str | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.sampling_rate, self.frame_length, self.hop = sampling_rate, frame_length, hop
         self.fft_length, self.mels, self.fmin, self.fmax = fft_length, mels, fmin, fmax
@@ -66,16 +65,16 @@ class LogMelSpectrogram(layers.Layer):
         self._bands = triangles(sampling_rate, fft_length, mels, fmin, fmax)
 
     @property
-    def constants(self):
+    def constants(self) -> tuple[np.ndarray, np.ndarray]:
         """The two fixed matrices, which coarser weights would spoil: powers differ by factors of millions."""
         return self._kernel, self._bands
 
-    def frames(self, samples):
+    def frames(self, samples: Any) -> Any:
         """Number of valid frames in so many samples: an int, an array, or a tensor, as ``samples`` is."""
         # The quotient of a negative number would not be rounded down in ONNX.
         return _at_least_0(samples - self.frame_length + self.hop) // self.hop
 
-    def call(self, audio, lengths):
+    def call(self, audio: Any, lengths: Any) -> tuple[Any, Any]:
         missing = _at_least_0(self.frame_length - ops.shape(audio)[1])  # a convolution needs one frame
         audio = ops.concatenate([audio, ops.zeros((ops.shape(audio)[0], missing))], axis=1)
         parts = ops.conv(audio[:, :, None], self._kernel, self.hop, "valid", "channels_last")
@@ -94,7 +93,7 @@ class LogMelSpectrogram(layers.Layer):
             x = x * ops.rsqrt(variance + 1e-3)  # silence becomes 0, and its rounding is not blown up
         return ops.where(valid, x, 0.0), lengths
 
-    def compute_output_spec(self, audio, lengths):
+    def compute_output_spec(self, audio: Any, lengths: Any) -> tuple[Any, Any]:
         batch, samples = audio.shape
         frames = None if samples is None else max(self.frames(samples), 1)
         return (
@@ -102,7 +101,7 @@ class LogMelSpectrogram(layers.Layer):
             keras.KerasTensor(lengths.shape, "int32"),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "sampling_rate frame_length hop fft_length mels fmin fmax floor normalise".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
@@ -123,13 +122,16 @@ class SpecAugment(layers.Layer):
         seed: of the drawing.
     """
 
-    def __init__(self, bands=8, band_masks=2, time=0.06, time_masks=2, seed=None, **kwargs):
+    def __init__(
+        self, bands: int = 8, band_masks: int = 2, time: float = 0.06, time_masks: int = 2,
+        seed: int | None = None, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**kwargs)
         self.bands, self.band_masks, self.time, self.time_masks = bands, band_masks, time, time_masks
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, x, lengths, training=False):
+    def call(self, x: Any, lengths: Any, training: bool | None = False) -> Any:
         if not training:
             return x
         frames, bands = ops.shape(x)[1], x.shape[2]
@@ -148,10 +150,10 @@ class SpecAugment(layers.Layer):
         at = ops.arange(size, dtype="float32")[None, None, :]
         return ops.any(ops.logical_and(at >= start, at < start + width), axis=1)
 
-    def compute_output_spec(self, x, lengths, training=False):
+    def compute_output_spec(self, x: Any, lengths: Any, training: bool | None = False) -> Any:
         return keras.KerasTensor(x.shape, x.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "bands band_masks time time_masks seed".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

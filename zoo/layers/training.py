@@ -1,5 +1,9 @@
 """A network with its loss, as ``fit`` takes it: no single sample ends a run."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -14,7 +18,7 @@ class TrainingModel(keras.Model):
         left_out: int32 scalar, how many of them had no finite loss.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: keras.Model) -> None:
         super().__init__(name="training")
         self.network = network
         self.seen, self.left_out = (
@@ -22,22 +26,22 @@ class TrainingModel(keras.Model):
             for name in ("seen", "left_out")
         )
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.network(inputs, training=training)
 
-    def save(self, *arguments, **options):
+    def save(self, *arguments: Any, **options: Any) -> None:
         """Save the network, which can be loaded by itself; so ModelCheckpoint does."""
         return self.network.save(*arguments, **options)
 
-    def save_weights(self, *arguments, **options):
+    def save_weights(self, *arguments: Any, **options: Any) -> None:
         """Save the network's weights."""
         return self.network.save_weights(*arguments, **options)
 
-    def load_weights(self, *arguments, **options):
+    def load_weights(self, *arguments: Any, **options: Any) -> None:
         """Load the network's weights."""
         return self.network.load_weights(*arguments, **options)
 
-    def usable(self, logits, possible=True):
+    def usable(self, logits: Any, possible: Any = True) -> tuple[Any, Any]:
         """Which samples have a loss, and logits that keep the others' gradients zero.
 
         A loss set to zero after it was computed would still have the gradient NaN: 0 times infinity. So its
@@ -55,7 +59,7 @@ class TrainingModel(keras.Model):
         shape = (-1, *[1] * (len(logits.shape) - 1))
         return ops.where(ops.reshape(usable, shape), logits, 0.0), usable
 
-    def counted(self, losses, usable):
+    def counted(self, losses: Any, usable: Any) -> Any:
         """float ``[samples]``, zero where ``usable`` is not or the loss is not finite."""
         usable = ops.logical_and(usable, ops.isfinite(losses))
         ones = ops.ones_like(usable, dtype="int32")
@@ -75,11 +79,14 @@ class Labelling(TrainingModel):
         smoothing: share of a sample that counts for all labels alike (Szegedy et al. 2016, section 7).
     """
 
-    def __init__(self, network, label_weights, smoothing=0.0):
+    def __init__(self, network: keras.Model, label_weights: Any, smoothing: float = 0.0) -> None:
         super().__init__(network)
         self.label_weights, self.smoothing = label_weights, smoothing
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool | None = True,
+    ) -> Any:  # fmt: skip
         logits, usable = self.usable(y_pred)
         log_probs = ops.log_softmax(logits)
         weights = ops.take(ops.convert_to_tensor(self.label_weights), y["label"])

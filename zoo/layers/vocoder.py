@@ -1,5 +1,9 @@
 """From log-mel spectrograms back to sound, in operations that ONNX converts exactly."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
@@ -39,8 +43,9 @@ class GriffinLim(layers.Layer):
     """
 
     def __init__(
-        self, sampling_rate, frame_length, hop, mels, iterations=16, momentum=0.9, updates=24, **kwargs
-    ):  # fmt: skip
+        self, sampling_rate: int, frame_length: int, hop: int, mels: int, iterations: int = 16,
+        momentum: float = 0.9, updates: int = 24, **kwargs: Any,
+    ) -> None:  # fmt: skip
         super().__init__(**{**kwargs, "dtype": "float32"})
         if frame_length % hop:
             raise ValueError(f"frame_length {frame_length} is no multiple of hop {hop}")
@@ -54,15 +59,15 @@ class GriffinLim(layers.Layer):
         self._noise = random.standard_normal((_FRAMES, hop)).astype("float32")
 
     @property
-    def constants(self):
+    def constants(self) -> tuple:
         """The fixed matrices, which coarser weights would spoil."""
         return self._forward, self._backward, self._bands, self._pseudo, self._noise
 
-    def samples(self, frames):
+    def samples(self, frames: Any) -> Any:
         """Samples of so many frames: an int, an array or a tensor."""
         return frames * self.hop + self.frame_length - self.hop
 
-    def call(self, log_mel, pitch, lengths):
+    def call(self, log_mel: Any, pitch: Any, lengths: Any) -> Any:
         frames = ops.shape(log_mel)[1]
         valid = ops.cast(ops.arange(frames, dtype="int32")[None] < lengths[:, None], "float32")[:, :, None]
         magnitude = ops.sqrt(self._power(ops.exp(ops.cast(log_mel, "float32")))) * valid
@@ -137,10 +142,10 @@ class GriffinLim(layers.Layer):
         weight = window / np.tile(overlap, length // self.hop)
         return (np.concatenate([twice * np.cos(angle), -twice * np.sin(angle)]) * weight).astype("float32")
 
-    def compute_output_spec(self, log_mel, pitch, lengths):
+    def compute_output_spec(self, log_mel: Any, pitch: Any, lengths: Any) -> Any:
         frames = log_mel.shape[1]
         return keras.KerasTensor((log_mel.shape[0], frames and self.samples(frames)), "float32")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = "sampling_rate frame_length hop mels iterations momentum updates".split()
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}

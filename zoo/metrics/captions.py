@@ -10,6 +10,8 @@ pycocotools; aac-metrics needs PyTorch. On random captions all figures are those
 BLEU where no n-gram of a length is right: 0 here, there what its guard against zeros leaves.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections import Counter
@@ -19,7 +21,7 @@ _BETA = 1.2  # ROUGE-L's weight of recall
 _SIGMA = 6.0  # words; how far lengths may differ for CIDEr-D
 
 
-def bleu(references, hypotheses):
+def bleu(references: list[list[str]], hypotheses: list[str]) -> list[float]:
     """BLEU-1 to BLEU-4 of a corpus against all references (Papineni et al. 2002), without smoothing.
 
     The brevity penalty takes of each image the reference closest in length (the shorter of two).
@@ -47,7 +49,7 @@ def bleu(references, hypotheses):
     ]
 
 
-def rouge_l(references, hypotheses):
+def rouge_l(references: list[list[str]], hypotheses: list[str]) -> float:
     """ROUGE-L (Lin 2004, section 3.1), the mean over images.
 
     Of the longest common subsequences with each reference, the best precision P and the best recall R, each
@@ -70,7 +72,7 @@ def rouge_l(references, hypotheses):
     return total / len(references)
 
 
-def cider(references, hypotheses):
+def cider(references: list[list[str]], hypotheses: list[str]) -> float:
     """CIDEr-D (Vedantam et al. 2015), the mean over images.
 
     With g(c) and g(s) the weights of the n-grams of a caption and of a reference (how often each is there,
@@ -98,7 +100,7 @@ class CiderD:
         references: of each image, a list of captions, which are lists of words: str, or a model's tokens.
     """
 
-    def __init__(self, references):
+    def __init__(self, references: list[list[str]]) -> None:
         self._unseen = math.log(len(references))
         self._rarity = {}
         for n in range(1, _ORDER + 1):
@@ -107,7 +109,7 @@ class CiderD:
             )
             self._rarity |= {gram: math.log(len(references) / images) for gram, images in seen.items()}
 
-    def scores(self, references, hypotheses):
+    def scores(self, references: list[str], hypotheses: list[str]) -> list[float]:
         """Of several captions of one image, floats from 0 to 10."""
         references = [(len(words), self._weigh(words)) for words in references]
         return [self._score(references, len(words), self._weigh(words)) for words in hypotheses]

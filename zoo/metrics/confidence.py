@@ -6,6 +6,11 @@ from it to the probability that the result is right: beta calibration (Kull, Sil
 which Platt's scaling (1999) is the symmetric case. ``export.runtime.calibrated`` applies it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from export.runtime import calibrated, log_odds
@@ -24,7 +29,7 @@ CURVES = {
 }
 
 
-def confidence_report(confidence, right):
+def confidence_report(confidence: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
     """How far confidences are from the truth, and how well they tell what is wrong.
 
     Args:
@@ -68,7 +73,9 @@ def confidence_report(confidence, right):
     }
 
 
-def judge(confidence, right, judged=None, what="text"):
+def judge(
+    confidence: Sequence[float], right: Sequence[float], judged: dict | None = None, what: str = "text"
+) -> dict[str, Any]:
     """The ``confidence_report`` of results; ``judged``, if any, gets what it is made of as ``what``."""
     if judged is not None:
         judged[what] = confidence, right
@@ -93,7 +100,7 @@ def _threshold(confidence, wrong):
     }
 
 
-def confidence_rows(report, what):
+def confidence_rows(report: dict, what: str) -> list[tuple[str, str]]:
     """A ``confidence_report`` as a person reads it: list of ``(name, text)``; ``what`` results are of."""
     if report["error"] is None:
         return []
@@ -119,7 +126,7 @@ def confidence_rows(report, what):
 # === The map ===
 
 
-def fit(raw, right):
+def fit(raw: Sequence[float], right: Sequence[float]) -> list[float] | None:
     """The map from raw confidences to the probability that a result is right.
 
     Of the confidence as it is, an offset alone, Platt's scaling and beta calibration it is the one whose
@@ -143,7 +150,7 @@ def fit(raw, right):
     return _fitted(columns, right, CURVES[min(scores, key=scores.get)]).round(5).tolist()
 
 
-def tempered(probabilities, power):
+def tempered(probabilities: Any, power: float | None) -> np.ndarray:
     """Probabilities of labels at another temperature, 1 / ``power`` (Guo et al. 2017, section 4.2).
 
     The likeliest stays so. Float ``[..., labels]``; a ``power`` of None gives what is given.
@@ -155,7 +162,7 @@ def tempered(probabilities, power):
     return found / found.sum(-1, keepdims=True)
 
 
-def fit_power(probabilities, rows):
+def fit_power(probabilities: np.ndarray, rows: np.ndarray) -> float:
     """The ``power`` of ``tempered`` by which the right labels are likeliest, held near 1 by ``PRIOR``.
 
     It is 1 where others make the right labels of samples left out no likelier.
@@ -195,7 +202,7 @@ def _surprise(probabilities, rows, power):
     return -np.log(np.maximum(right, 1e-12)).sum()
 
 
-def power_out_of_sample(probabilities, rows):
+def power_out_of_sample(probabilities: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The highest probability of each sample by a power that was fitted without it and its neighbours."""
     probabilities, rows = np.asarray(probabilities, float), np.asarray(rows)
     found = probabilities.max(1)
@@ -204,7 +211,7 @@ def power_out_of_sample(probabilities, rows):
     return found
 
 
-def out_of_sample(raw, right):
+def out_of_sample(raw: Sequence[float], right: Sequence[float]) -> np.ndarray:
     """``[count]``: each confidence by a map that was fitted without it and its neighbours."""
     raw, right = np.asarray(raw, float), np.asarray(right, float)
     found = raw.copy()

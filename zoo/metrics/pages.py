@@ -1,7 +1,11 @@
 """How well whole pages are read: character error rates beside pages whose lines XML tells."""
 
+from __future__ import annotations
+
 import os
 import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,12 +16,18 @@ from zoo.images.sheets import Sheet
 from zoo.metrics.text import as_same, text_error_rates
 from zoo.text.normalise import normalise
 
+if TYPE_CHECKING:
+    from zoo.formats.pages import Line
+
 POINTS = 9  # of a line's baseline that are looked for on another's
 HIT = 0.4  # share of these, at least, that lie there
 NEAR = 0.5  # of a line's height, by which they may lie above or below
 
 
-def evaluate_pages(read, corpora, told=True, direction="ltr", progress=False, same=()):
+def evaluate_pages(
+    read: Callable, corpora: Sequence, told: bool = True, direction: str = "ltr", progress: bool = False,
+    same: Iterable[tuple[str, str]] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Character error rates of whole pages.
 
     Each page is read twice: its lines as they are found, and as the XML tells them. A line that is found
@@ -117,7 +127,7 @@ def _of_page(read, name, pixels, page, told, direction, same):
     return row | ({"xml_cer_errors": errors(of(wanted), of(again))} if told else {})
 
 
-def matched(lines, found):
+def matched(lines: Sequence[Line], found: Sequence[Line]) -> list[int | None]:
     """To which lines others belong, by their baselines.
 
     Args:
@@ -166,7 +176,7 @@ def _height(line):
     return float(np.ptp(polygon[:, 1])) if len(polygon) else 0.0
 
 
-def rows(report):
+def rows(report: dict) -> list[tuple[str, str]]:
     """A report of ``evaluate_pages`` as a person reads it: list of ``(name, text)``."""
     found = report["lines"] - report["missed"]
     kinds = [kind for kind in _ABOUT if kind in report]

@@ -1,11 +1,13 @@
 """How far a voice is from a recording."""
 
+from __future__ import annotations
+
 import numpy as np
 
 COEFFICIENTS = 13
 
 
-def mel_distortion(said, recorded):
+def mel_distortion(said: np.ndarray, recorded: np.ndarray) -> float:
     """The mel cepstral distortion of two log-mel spectrograms, aligned by dynamic time warping.
 
     Kubichek 1993, "Mel-cepstral distance measure for objective speech quality assessment": the distance of

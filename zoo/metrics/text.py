@@ -1,14 +1,21 @@
 """Metrics of text: character and word error rates (jiwer), and what evaluations of all families share."""
 
+from __future__ import annotations
+
 import collections
 import difflib
 import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from zoo.metrics.confidence import judge
 from zoo.text.normalise import normalise
 
+if TYPE_CHECKING:
+    from zoo.data.samples import Samples
 
-def text_error_rates(references, hypotheses):
+
+def text_error_rates(references: Sequence[str], hypotheses: Sequence[str]) -> dict[str, float]:
     """Character and word error rate over a whole set (edits over all / characters or words over all).
 
     Args:
@@ -42,7 +49,7 @@ def text_error_rates(references, hypotheses):
     }
 
 
-def as_same(text, same):
+def as_same(text: str, same: Iterable[tuple[str, str]]) -> str:
     """A text in which what counts as equal is written alike.
 
     Args:
@@ -54,7 +61,10 @@ def as_same(text, same):
     return text
 
 
-def evaluate_reader(read, vocabulary, corpus, progress=False, same=(), words=None, judged=None):
+def evaluate_reader(
+    read: Callable, vocabulary: Any, corpus: Samples, progress: bool = False,
+    same: Sequence[tuple[str, str]] = (), words: Callable | None = None, judged: dict | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Error rates of a function that reads line images, such as a task's ``predict`` or an exported reader.
 
     Args:
@@ -103,7 +113,7 @@ def _confidences(found, hypotheses, references, same, words, judged):
     return report
 
 
-def right_words(found, expected):
+def right_words(found: Sequence[str], expected: Sequence[str]) -> list[bool]:
     """Of each word found whether it stands so in what was expected, by their best alignment: list of bool."""
     right = [False] * len(found)
     for block in difflib.SequenceMatcher(None, found, expected, autojunk=False).get_matching_blocks():
@@ -111,7 +121,9 @@ def right_words(found, expected):
     return right
 
 
-def answers(function, corpus, size, **bar):
+def answers(
+    function: Callable, corpus: Samples, size: int, **bar: Any
+) -> tuple[list[str], list[list[str]], float]:
     """What a function gives for the samples of a corpus, what was expected, and the seconds it took.
 
     Args:

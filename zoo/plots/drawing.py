@@ -1,6 +1,10 @@
 """What pictures of results share: their font, and how they come to be a file."""
 
+from __future__ import annotations
+
+import os
 import warnings
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFont
@@ -11,7 +15,7 @@ LINE_HEIGHT = 64  # pixels that a line is drawn high
 LINE_WIDTH = 8000  # pixels of one at most; a longer line is drawn lower
 
 
-def open_font(size, bold=False):
+def open_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib, ``size`` pixels high; a box stands for what it lacks."""
     import matplotlib
 
@@ -19,7 +23,7 @@ def open_font(size, bold=False):
     return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/{name}", size)
 
 
-def scaled_line(pixels):
+def scaled_line(pixels: np.ndarray) -> tuple[Image.Image, float]:
     """A line image as pictures show it.
 
     Args:
@@ -35,7 +39,7 @@ def scaled_line(pixels):
     return image.convert("RGB").resize(size, Image.Resampling.LANCZOS), scale
 
 
-def save(picture, path):
+def save(picture: Any, path: str | os.PathLike) -> None:
     """Write a PIL image or a matplotlib figure as a PNG file, whole or not at all.
 
     Raises:

@@ -1,15 +1,25 @@
 """A page over which its lines, their order and doubtful words are drawn."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
 from PIL import Image, ImageDraw
 
 from zoo.plots.drawing import open_font, save
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.formats.pages import Page
 
 WIDTH = 1600  # pixels of the picture, at most
 DOUBTFUL = 0.8  # words that are less sure are marked
 LINE, DOUBT, REGION = "#1f77b4", "#d62728", "#2ca02c"
 
 
-def draw(pixels, page, path):
+def draw(pixels: np.ndarray, page: Page, path: str | os.PathLike) -> None:
     """Draws a page as a PNG file.
 
     Args:

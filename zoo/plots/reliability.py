@@ -1,10 +1,15 @@
 """Reliability diagrams: how often results are right, by how sure (Niculescu-Mizil & Caruana 2005)."""
 
+from __future__ import annotations
+
+import os
+from typing import Any
+
 from zoo.errors import UserError
 from zoo.plots.drawing import save
 
 
-def draw(panels, path, columns=2):
+def draw(panels: dict[str, Any], path: str | os.PathLike, columns: int = 2) -> None:
     """Draws confidence against truth, each bin as a point as large as it has results.
 
     Args:

@@ -1,5 +1,10 @@
 """Contact sheets: images over what a model says of them, or one image as it looked at it word by word."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -14,7 +19,7 @@ LIMIT = 1 << 26  # pixels of a sheet
 DARK = 0.25  # how bright the image stays where nobody looks
 
 
-def contact_sheet(items, path, columns=4):
+def contact_sheet(items: Sequence, path: str | os.PathLike, columns: int = 4) -> None:
     """Draws images with their captions below, as a PNG file.
 
     Args:
@@ -34,7 +39,10 @@ def contact_sheet(items, path, columns=4):
     _draw(cells, path, columns, font)
 
 
-def attention_sheet(image, words, attention, path, columns=4, smooth=True):
+def attention_sheet(
+    image: np.ndarray, words: Sequence[str], attention: np.ndarray, path: str | os.PathLike, columns: int = 4,
+    smooth: bool = True,
+) -> None:  # fmt: skip
     """Draws an image once for each word of its caption, light where the model looked to write it.
 
     Args:
@@ -54,7 +62,7 @@ def attention_sheet(image, words, attention, path, columns=4, smooth=True):
     _draw(list(zip(seen, titles, strict=True)), path, columns, font, above=True)
 
 
-def attended(image, weights, smooth=True):
+def attended(image: np.ndarray, weights: np.ndarray, smooth: bool = True) -> np.ndarray:
     """The image darkened where it was not looked at.
 
     The grid is made as large as the image by bicubic interpolation; its largest weight leaves the image as

@@ -1,9 +1,18 @@
 """Pictures of texts, each word on a colour that says how much it weighed."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from PIL import Image, ImageDraw
 
 from zoo.plots.drawing import open_font, save
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 WIDTH = 900  # pixels of a picture
 MARGIN = 20  # pixels
@@ -15,7 +24,10 @@ FOR, AGAINST = (
 )  # blue and orange, which all eyes tell apart
 
 
-def draw(title, words, weights, path, positive, negative=None):
+def draw(
+    title: str, words: Sequence[str], weights: Sequence[float], path: str | os.PathLike, positive: str,
+    negative: str | None = None,
+) -> None:  # fmt: skip
     """Draws words in their order, on blue where their weight is positive and on orange where it is not.
 
     The largest weight has the full colour, the others as much of it as is their share.
@@ -61,7 +73,7 @@ def _word(pen, word, share, left, top, right, font):
     return right
 
 
-def shortened(text, font, width):
+def shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     """A text, or as much of it as is no wider than ``width`` pixels."""
     while font.getlength(text) > width:
         text = text[: len(text) * 3 // 4] + "…"

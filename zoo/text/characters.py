@@ -1,7 +1,11 @@
 """Vocabularies: what a network's output rows stand for."""
 
+from __future__ import annotations
+
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from export.runtime import characters_of, display_order, reading_order, spelled, spellings_of
 from zoo.text.normalise import normalise
@@ -9,7 +13,7 @@ from zoo.text.normalise import normalise
 BLANK = 0  # the CTC blank is row 0 in every model of the zoo; character i of a vocabulary is row i + 1
 
 
-def direction_of(characters):
+def direction_of(characters: str | dict[str, int]) -> str:
     """``"rtl"`` if most letters are of a right-to-left script; from a str or ``{character: count}``."""
     balance = 0
     for character, count in Counter(characters).items():
@@ -29,7 +33,9 @@ class Vocabulary:
         spellings: ``{text: rows}`` of what is spelled by several rows; see ``export.runtime.spelled``.
     """
 
-    def __init__(self, characters, direction="ltr", spellings=None):
+    def __init__(
+        self, characters: Sequence[str], direction: str = "ltr", spellings: dict | None = None
+    ) -> None:
         self.characters, self.spellings = list(characters), dict(spellings or {})
         self.direction = direction
         if len(set(self.characters)) != len(self.characters):
@@ -54,11 +60,11 @@ class Vocabulary:
     def __eq__(self, other):
         return isinstance(other, Vocabulary) and self.to_json() == other.to_json()
 
-    def unknown(self, text):
+    def unknown(self, text: str) -> list[str]:
         """The characters of the normalised ``text`` that this vocabulary lacks, in order."""
         return [unit for unit, rows in self._units(normalise(text)) if not rows]
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """Text in logical order -> list of rows in image order; unknown characters are left out."""
         text = normalise(text)
         if self.direction == "rtl":
@@ -84,30 +90,30 @@ class Vocabulary:
         rows = [self._rows.get(part, ()) for part in parts]
         return tuple(row for part in rows for row in part) if all(rows) else ()
 
-    def decode(self, rows):
+    def decode(self, rows: Sequence[int]) -> str:
         """Rows in image order -> text in logical order."""
         return self.decode_with_order(rows)[0]
 
-    def decode_with_order(self, rows):
+    def decode_with_order(self, rows: Sequence[int]) -> tuple[str, list[int]]:
         """Like ``decode``, with the permutation that brings per-character values along."""
         text = "".join(unit for unit, *_ in spelled(rows, self.characters, self._texts))
         if self.direction == "rtl":
             return reading_order(text)
         return text, list(range(len(text)))
 
-    def extended(self, characters, direction=None):
+    def extended(self, characters: Iterable[str], direction: str | None = None) -> Vocabulary:
         """A vocabulary with further characters after the present ones, whose rows keep their numbers."""
         new = sorted(c for c in set(characters) - set(self._rows) if not self._in_parts(c))
         return Vocabulary(self.characters + new, direction or self.direction, self.spellings)
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"characters": self.characters, "direction": self.direction} | self._spelled()
 
     @classmethod
-    def from_json(cls, data):
+    def from_json(cls, data: dict[str, Any]) -> Vocabulary:
         return cls(data["characters"], data["direction"], data.get("spellings"))
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What an exported file says of it."""
         return {"vocabulary": self.to_json(), "direction": self.direction}
 
@@ -115,12 +121,12 @@ class Vocabulary:
         return {"spellings": self.spellings} if self.spellings else {}
 
     @classmethod
-    def from_metadata(cls, metadata):
+    def from_metadata(cls, metadata: dict[str, str]) -> Vocabulary:
         """The vocabulary that ``metadata`` made, of strings as an exported file has them."""
         return cls(characters_of(metadata), metadata["direction"], spellings_of(metadata))
 
     @classmethod
-    def from_texts(cls, texts, direction=None):
+    def from_texts(cls, texts: Iterable[str], direction: str | None = None) -> Vocabulary:
         """The characters that occur in ``texts``, sorted; the direction is that of most letters."""
         counts = Counter()
         for text in texts:

@@ -1,14 +1,18 @@
 """UTF-8 text (and UTF-16 that says so), plain or gzip, of files and of the standard input."""
 
+from __future__ import annotations
+
 import codecs
+import os
 import re
 import sys
+from collections.abc import Iterator
 
 from zoo.errors import UserError
 from zoo.files import gunzip, read_chunks
 
 
-def read_data(path):
+def read_data(path: str | os.PathLike) -> bytes:
     """The bytes of a file, or of the standard input for "-", unpacked where they are gzip.
 
     Raises:
@@ -19,7 +23,7 @@ def read_data(path):
     return b"".join(read_chunks(path))
 
 
-def read_text(path):
+def read_text(path: str | os.PathLike) -> str:
     """The text of a file, or of the standard input for "-".
 
     Raises:
@@ -28,7 +32,7 @@ def read_text(path):
     return decode_text(read_data(path), "standard input" if path == "-" else path)
 
 
-def decode_text(data, name):
+def decode_text(data: bytes, name: str) -> str:
     """The text of a file's bytes, gzip or not; a byte-order mark at its beginning is no part of it.
 
     UTF-16 is read where such a mark tells it, as Excel's "Unicode text" has one.
@@ -48,7 +52,7 @@ def decode_text(data, name):
         raise UserError(f"{name}: line {line} is not UTF-8 at its byte {byte}, {_TO_UTF8}.") from error
 
 
-def is_utf16(path, data=None):
+def is_utf16(path: str | os.PathLike, data: bytes | None = None) -> bool:
     """Whether a text has the mark of UTF-16; arguments and errors as ``stream_lines``."""
     start = next(read_chunks(path), b"") if data is None else gunzip(data, path)
     return start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
@@ -70,13 +74,13 @@ def _codec(start, name):
     return "utf-8-sig"
 
 
-def split_lines(text):
+def split_lines(text: str) -> list[str]:
     r"""The lines of a text, without their ends: ``\n`` or ``\r\n``."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     return lines if lines[-1] else lines[:-1]
 
 
-def stream_lines(path, data=None):
+def stream_lines(path: str | os.PathLike, data: bytes | None = None) -> Iterator[str]:
     """Iterate over the lines of a file of any size; bytes that are no UTF-8 are there as surrogates.
 
     Args:
@@ -110,10 +114,10 @@ class Utf8Check:
         name: what to call the file in messages.
     """
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.name, self.lines, self.bad, self.first = name, 0, 0, None
 
-    def complaint(self, line, number):
+    def complaint(self, line: str, number: int) -> str | None:
         """A sentence on line ``number`` if it is not UTF-8, otherwise None."""
         self.lines += 1
         found = _NOT_UTF8.search(line)
@@ -125,7 +129,7 @@ class Utf8Check:
         self.first = self.first or place
         return f"{self.name}: {place}."
 
-    def end(self):
+    def end(self) -> None:
         """UserError if several, more than a tenth, were not: it is the file then, not a line of it."""
         if self.bad > 1 and 10 * self.bad > self.lines:
             raise UserError(f"{self.name}: {self.first}.")

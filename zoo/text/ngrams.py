@@ -14,13 +14,17 @@ techniques for language modeling", equations 21 to 26), estimated as KenLM's ``l
 does (Heafield et al. 2013).
 """
 
+from __future__ import annotations
+
 import array
 import functools
 import gzip
 import io
 import math
+import os
 import typing
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -41,7 +45,10 @@ FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text is too small to tell its ow
 # === Building ===
 
 
-def build(sentences, order=3, prune=(0,), limit=None, digits=7):
+def build(
+    sentences: Iterable[str], order: int = 3, prune: Sequence[int] = (0,), limit: int | None = None,
+    digits: int = 7,
+) -> str:  # fmt: skip
     """Estimates a model with interpolated modified Kneser-Ney smoothing.
 
     N-grams of the highest order, and those that begin with ``<s>``, count as often as they occur; others
@@ -207,7 +214,7 @@ def _log10(value, digits):
     return f"{math.log10(value):.{digits}g}" if value else "-99"  # the format's way to write zero
 
 
-def write_arpa(text, path):
+def write_arpa(text: str, path: str | os.PathLike) -> int:
     """Writes the text of ``build`` to a file, compressed if its name ends in ``.gz``.
 
     Returns:
@@ -224,7 +231,7 @@ def write_arpa(text, path):
     return len(data)
 
 
-def read_sentences(path):
+def read_sentences(path: str | os.PathLike) -> list[str]:
     """The lines of a text file as normalised transcripts, without empty ones.
 
     Args:
@@ -264,7 +271,7 @@ class LanguageModel:
     # ones. Each has the log probability of its last word, its back-off, and the longest n-gram of
     # the model that it ends with ("suffix", as in Aho & Corasick 1975).
 
-    def __init__(self, name, lines, floor):
+    def __init__(self, name: str, lines: Iterable[bytes], floor: float) -> None:
         self._name, self._lines, self._number = name, lines, 0
         line = next((line for line in self._content() if line == b"\\data\\"), None)
         if line is None:
@@ -297,7 +304,7 @@ class LanguageModel:
         del self._name, self._lines, self._number
 
     @classmethod
-    def from_arpa(cls, source, floor=1e-10):
+    def from_arpa(cls, source: str | os.PathLike | bytes, floor: float = 1e-10) -> LanguageModel:
         """Reads a model in ARPA format.
 
         Args:
@@ -394,11 +401,11 @@ class LanguageModel:
         return word in self._words and word not in (START, END)
 
     @functools.cached_property
-    def spelling(self):
+    def spelling(self) -> Spelling:
         """The ``Spelling`` of its words."""
         return Spelling(self.vocabulary[:: len(self.vocabulary) // SPELLED + 1])
 
-    def step(self, state, word):
+    def step(self, state: int, word: str) -> tuple[float, int]:
         """Takes one word.
 
         Args:
@@ -415,14 +422,14 @@ class LanguageModel:
             state = self._suffixes[state]
         return log_prob + self._log_probs[node], node if node < self._contexts else self._suffixes[node]
 
-    def score(self, context, word):
+    def score(self, context: Sequence[str], word: str) -> float:
         """The natural log probability of ``word`` after the words ``context``, maybe from ``<s>`` on."""
         state = 0
         for before in context:
             state = self.step(state, before)[1]
         return self.step(state, word)[0]
 
-    def perplexity(self, sentences):
+    def perplexity(self, sentences: Iterable[str]) -> float:
         """Of the words and the ends of ``sentences`` (str), unknown words included."""
         total, count = 0.0, 0
         for sentence in sentences:
@@ -445,7 +452,7 @@ class Spelling:
         order: int, characters of the longest n-grams.
     """
 
-    def __init__(self, words, order=6):
+    def __init__(self, words: Iterable[str], order: int = 6) -> None:
         self.order = order
         self._counts = Counter()  # of what begins with _BORDER, the beginning is one
         for word in words:
@@ -456,7 +463,7 @@ class Spelling:
         self._counts[""] = sum(count for gram, count in self._counts.items() if len(gram) == 1)
         self._log_probs = {}
 
-    def step(self, beginning, character):
+    def step(self, beginning: str, character: str) -> float:
         """The natural log probability of ``character`` after ``beginning``; with "", of the word's end."""
         gram = (_BORDER + beginning + (character or _BORDER))[-self.order :]
         found = self._log_probs.get(gram)
@@ -466,7 +473,7 @@ class Spelling:
             found = self._log_probs[gram] = math.log(self._prob(gram))
         return found
 
-    def log_prob(self, word):
+    def log_prob(self, word: str) -> float:
         """The natural log probability of a whole word."""
         return sum(self.step(word[:i], word[i : i + 1]) for i in range(len(word) + 1))
 

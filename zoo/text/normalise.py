@@ -1,8 +1,11 @@
 """Texts as models learn and write them: what counts as the same, and what nobody sees or hears."""
 
+from __future__ import annotations
+
 import functools
 import re
 import unicodedata
+from collections.abc import Iterable
 
 # Joiners, direction marks and byte-order marks leave no ink, so no reader can tell them from an image.
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
@@ -13,7 +16,7 @@ _SEPARATORS = set("/\\⁄∕,;!?…")
 _CLITIC = re.compile(r"(?<=\w)(n't|'(?:s|re|ve|ll|d|m))(?!\w)")
 
 
-def language_of(texts):
+def language_of(texts: Iterable[str]) -> str | None:
     """"tr" where texts are of a language that has a dotless ı, which lower-cases I so; else None.
 
     Turkish, Azeri and their kin are told by letters that no other language has: two of a hundred, or more.
@@ -29,7 +32,7 @@ def language_of(texts):
     return "tr" if letters and dotless >= 0.02 * letters else None
 
 
-def lower(text, language=None):
+def lower(text: str, language: str | None = None) -> str:
     """A text, NFC, in lower case: İ as i, without a second dot, and in Turkish and Azeri I as ı.
 
     Args:
@@ -41,17 +44,17 @@ def lower(text, language=None):
     return text.lower().replace("i\u0307", "i")
 
 
-def normalise(text):
+def normalise(text: str) -> str:
     """Unicode NFC, without invisible marks, runs of white space as one blank, none at the ends."""
     return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
 
 
-def normalise_sentence(text):
+def normalise_sentence(text: str) -> str:
     """Unicode NFC, runs of white space and control characters as one blank, none at the ends."""
     return _BLANK.sub(" ", unicodedata.normalize("NFC", text)).strip(" ")
 
 
-def normalise_transcript(text, language=None):
+def normalise_transcript(text: str, language: str | None = None) -> str:
     """A transcript in lower case (see ``lower``), of letters, apostrophes and single blanks.
 
     - Unicode NFC; lower case, which keeps ß.
@@ -74,12 +77,12 @@ def _heard(character):
     return character if character == "'" or kind[0] in "LMN" else ""
 
 
-def has_digits(text):
+def has_digits(text: str) -> bool:
     """Whether ``text`` has digits or other signs for numbers, of any script: "7", "²", "½"."""
     return any(unicodedata.category(character) in ("Nd", "No") for character in text)
 
 
-def normalise_caption(text, language=None):
+def normalise_caption(text: str, language: str | None = None) -> str:
     """Unicode NFC in lower case: words of letters and digits, one blank between them, no punctuation.
 
     An apostrophe or a hyphen inside a word belongs to it.
@@ -89,7 +92,7 @@ def normalise_caption(text, language=None):
     return " ".join(filter(None, (word.strip("'-") for word in "".join(kept).split())))
 
 
-def located_words(text):
+def located_words(text: str) -> list[tuple[str, int, int]]:
     """The words of ``normalise_caption``, each with its place in a text that is NFC.
 
     Returns:
@@ -104,7 +107,7 @@ def located_words(text):
     return found
 
 
-def split_sentences(text):
+def split_sentences(text: str) -> list[str]:
     """The sentences of a text: its lines, if it has several, else what ends with . ! ? or … and a blank."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines if len(lines) > 1 else [one for line in lines for one in _SENTENCE_END.split(line)]
@@ -113,7 +116,7 @@ def split_sentences(text):
 _SENTENCE_END = re.compile(r"""(?<=[.!?…])\s+|(?<=[.!?…]["'”’)\]])\s+""")
 
 
-def normalise_text(text, language=None):
+def normalise_text(text: str, language: str | None = None) -> str:
     """A text in lower case, its words and marks divided by single blanks.
 
     Unicode NFC; hyphens and dashes are blanks; English clitics are words, as in the Penn Treebank, whose

@@ -1,6 +1,10 @@
 """Plain text as it is, not a character changed: the characters of which models know it."""
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +23,7 @@ class Characters:
 
     UNKNOWN = 0
 
-    def __init__(self, characters):
+    def __init__(self, characters: Sequence[str]) -> None:
         self.characters = list(characters)
         self._index = {character: i + 1 for i, character in enumerate(self.characters)}
         if len(self._index) != len(self.characters):
@@ -35,39 +39,39 @@ class Characters:
     def __eq__(self, other):
         return isinstance(other, Characters) and self.characters == other.characters
 
-    def unknown(self, text):
+    def unknown(self, text: str) -> dict[str, int]:
         """``{character: count}`` of those in ``text`` that have no row of their own, most frequent first."""
         counts = Counter(text)
         return {c: count for c, count in counts.most_common() if c not in self._index}
 
-    def encode(self, text):
+    def encode(self, text: str) -> np.ndarray:
         """Text -> rows, int32 ``[characters]``."""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         distinct, places = np.unique(codes, return_inverse=True)
         rows = [self._index.get(chr(code), self.UNKNOWN) for code in distinct]
         return np.array(rows, np.int32)[places]
 
-    def decode(self, rows):
+    def decode(self, rows: Iterable[int]) -> str:
         """Rows -> text; an unknown character is U+FFFD."""
         return "".join(self.characters[row - 1] if row else "\ufffd" for row in map(int, rows))
 
-    def extended(self, characters):
+    def extended(self, characters: Iterable[str]) -> Characters:
         """A vocabulary with further characters after the present ones, whose rows keep their numbers."""
         return Characters(self.characters + sorted(set(characters) - set(self.characters)))
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"characters": self.characters}
 
     @classmethod
-    def from_json(cls, data):
+    def from_json(cls, data: dict[str, Any]) -> Characters:
         return cls(data["characters"])
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What an exported file says of it."""
         return {"vocabulary": self.to_json()}
 
     @classmethod
-    def learn(cls, text, minimum_count=1):
+    def learn(cls, text: str, minimum_count: int = 1) -> Characters:
         """The characters that occur in ``text`` at least ``minimum_count`` times, sorted.
 
         Raises:

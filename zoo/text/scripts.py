@@ -1,9 +1,12 @@
 """Scripts: what each character of a text is written in, and the files that name a class for pixel columns."""
 
+from __future__ import annotations
+
 import collections
 import functools
 import itertools
 import unicodedata
+from collections.abc import Sequence
 
 from export.runtime import display_order, reading_order
 
@@ -14,7 +17,7 @@ BACKGROUND, GARBAGE = "background", "garbage"  # names of classes that are no sc
 NEUTRAL = ("Zyyy", "Zinh", "Zzzz")  # ISO 15924: common, inherited and unknown
 
 
-def scripts_of(text):
+def scripts_of(text: str) -> list[str]:
     """The script of each character of a text in reading order, as ISO 15924 codes, a list of str.
 
     What several scripts have in common is of that of the characters around it (UAX #24, section 5.1): digits
@@ -42,7 +45,7 @@ def scripts_of(text):
     return found
 
 
-def letters_of(text):
+def letters_of(text: str) -> set[str]:
     """The scripts of the letters of a text, a set of ISO 15924 codes."""
     return {_script(character) for character in set(text)} - {*NEUTRAL}
 
@@ -54,12 +57,12 @@ def _script(character):
     return "Arab" if unicodedata.bidirectional(character) == "AN" else script(character)
 
 
-def written(columns):
+def written(columns: Sequence[int]) -> str:
     """Classes, ints ``[columns]`` -> the text of a file of columns."""
     return "".join(SYMBOLS[one] for one in columns) + "\n"
 
 
-def line_direction(pieces):
+def line_direction(pieces: Sequence[tuple[str, int]]) -> str:
     """The direction of a line, "ltr" or "rtl": that of both its ends, or where they differ of most of it.
 
     Args:
@@ -72,7 +75,7 @@ def line_direction(pieces):
     return ends.pop() if len(ends) == 1 else max(widths, key=widths.get)
 
 
-def reading_text(pieces, spaced, direction):
+def reading_text(pieces: Sequence[tuple[str, str]], spaced: Sequence[bool], direction: str) -> str:
     """Pieces of a line, each of one direction, as one text in reading order.
 
     Args:

@@ -6,7 +6,12 @@
 counts, so that a blank has a sign of its own.
 """
 
+from __future__ import annotations
+
+import os
 from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from export.runtime import display_order
 from zoo.errors import UserError
@@ -15,6 +20,9 @@ from zoo.text.files import read_text, split_lines
 from zoo.text.ngrams import build
 from zoo.text.normalise import normalise
 
+if TYPE_CHECKING:
+    from zoo.text.ngrams import LanguageModel
+
 BLANK = "▁"  # U+2581, which SentencePiece has made usual
 WIDTH = 60  # characters of a line of print
 ORDER = 6
@@ -22,7 +30,9 @@ LIMIT = 80_000  # n-grams: two megabytes or less
 DIGITS = 4  # of logarithms: a probability is exact to a part in a thousand or so
 
 
-def build_spelled(lines, order=ORDER, prune=(0,), limit=LIMIT):
+def build_spelled(
+    lines: Iterable[str], order: int = ORDER, prune: Sequence[int] = (0,), limit: int | None = LIMIT
+) -> str:
     """The ARPA file of lines, see ``zoo.text.ngrams.build``; lines: iterable of str, see ``spelled``.
 
     Raises:
@@ -31,12 +41,12 @@ def build_spelled(lines, order=ORDER, prune=(0,), limit=LIMIT):
     return build(spelled(lines), order, prune, limit, DIGITS)
 
 
-def token(character):
+def token(character: str) -> str:
     """What a character is called in a language model."""
     return BLANK if character == " " else character
 
 
-def spelled(lines):
+def spelled(lines: Iterable[str]) -> list[str]:
     """Lines as sentences of characters.
 
     A line twice as long as those of print, as where a line of a file is a paragraph, is divided at blanks, so
@@ -68,7 +78,7 @@ def _parts(line, turned):
         yield display_order(part)[0] if turned else part
 
 
-def check_spelled(model):
+def check_spelled(model: LanguageModel) -> None:
     """UserError where a language model is not one of characters."""
     if 2 * sum(len(word) > 1 for word in model.vocabulary) > len(model.vocabulary):
         raise UserError(
@@ -77,7 +87,7 @@ def check_spelled(model):
         )
 
 
-def read_lines(paths):
+def read_lines(paths: Iterable[str | os.PathLike]) -> list[str]:
     """The lines of text files that are not empty, a list of str.
 
     Args:

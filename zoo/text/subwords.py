@@ -1,9 +1,13 @@
 """Subword vocabularies: text as pieces of words, and bytes where no piece fits, so that nothing is lost."""
 
+from __future__ import annotations
+
 import base64
 import functools
 import io
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +29,7 @@ class Subwords:
     PAD, UNKNOWN, START, END = range(4)
     _WAYS = 16  # to cut a word, of which one is drawn
 
-    def __init__(self, model):
+    def __init__(self, model: bytes) -> None:
         from sentencepiece import SentencePieceProcessor
 
         self.model = bytes(model)
@@ -38,11 +42,11 @@ class Subwords:
     def __eq__(self, other):
         return isinstance(other, Subwords) and self.model == other.model
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """Text -> list of rows, without start and end."""
         return self._pieces.encode(normalise_sentence(text))
 
-    def vary(self, rows, temperature, seed):
+    def vary(self, rows: np.ndarray, temperature: float, seed: Any) -> np.ndarray:
         """Rows -> int32 rows of the same text, each word cut into pieces at random.
 
         Subword regularisation (Kudo 2018): the likeliest ways to cut a word are drawn by their probability
@@ -69,40 +73,40 @@ class Subwords:
         ways = pieces.nbest_encode(text, nbest_size=self._WAYS)
         return ways, np.array([sum(map(pieces.get_score, way)) for way in ways])
 
-    def decode(self, rows):
+    def decode(self, rows: Iterable[int]) -> str:
         """Rows -> text; rows that stand for no text say nothing."""
         return self._pieces.decode([int(row) for row in rows if row > self.END])
 
-    def pieces(self, rows):
+    def pieces(self, rows: Iterable[int]) -> list[str]:
         """Rows -> list of str, ``▁`` for a blank."""
         return [self._pieces.id_to_piece(int(row)) for row in rows]
 
-    def known(self, rows):
+    def known(self, rows: Iterable[int]) -> bool:
         """Whether any of the rows is a piece of text, and not all are blanks and bytes of unknown letters."""
         return any(row > self.END and not self._pieces.is_byte(row) and self.decode([row]) for row in rows)
 
-    def spellings(self):
+    def spellings(self) -> Iterator[str]:
         """Iterate over the pieces that rows stand for, bytes left out."""
         rows = range(self.END + 1, len(self))
         return (self._pieces.id_to_piece(row) for row in rows if not self._pieces.is_byte(row))
 
-    def scored(self):
+    def scored(self) -> list[list]:
         """List of ``[piece, its log-probability]``, one for each row."""
         return [[self._pieces.id_to_piece(i), self._pieces.get_score(i)] for i in range(len(self))]
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         return {"sentencepiece": base64.b64encode(self.model).decode()}
 
     @classmethod
-    def from_json(cls, data):
+    def from_json(cls, data: dict[str, Any]) -> Subwords:
         return cls(base64.b64decode(data["sentencepiece"], validate=True))
 
-    def metadata(self):
+    def metadata(self) -> dict[str, Any]:
         """What an exported file says of it."""
         return {"vocabulary": self.to_json(), "tokenizer": tokenizers.subwords(self, (None, self.END))}
 
     @classmethod
-    def learn(cls, sentences, size):
+    def learn(cls, sentences: Iterable[str], size: int) -> Subwords:
         """A vocabulary of about ``size`` rows (a unigram model, Kudo 2018) that fits these sentences.
 
         Args:

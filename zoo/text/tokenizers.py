@@ -5,6 +5,15 @@ token ids that a model takes, its start and end included. They are those of ``en
 has ▁ (U+2581) itself. Nothing here needs the package ``tokenizers``.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.text.subwords import Subwords
+    from zoo.text.words import Words
+
 _SPACES = r"[\s\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 # Unicode's Final_Sigma: behind a cased letter and before none, marks and the like between them left aside.
 _CASED, _IGNORED = r"[\p{Lu}\p{Ll}\p{Lt}]", r"[\p{Mn}\p{Me}\p{Cf}\p{Lm}\p{Sk}'.:·’]"
@@ -12,7 +21,7 @@ _SIGMA = rf"(?<={_CASED}|{_CASED}{_IGNORED})Σ(?!{_IGNORED}*{_CASED})"
 _CLITIC = r"(?<=[\p{L}\p{N}])(n't|'(?:s|re|ve|ll|d|m))(?![\p{L}\p{N}])"
 
 
-def subwords(vocabulary, ends):
+def subwords(vocabulary: Subwords, ends: Sequence[int | None]) -> dict[str, Any]:
     """``zoo.text.subwords.Subwords`` of sentences: NFC, white space as single blanks, then SentencePiece.
 
     Args:
@@ -24,7 +33,7 @@ def subwords(vocabulary, ends):
     return _tokenizer(_sentence(), _pieces(), _unigram(vocabulary), ends)
 
 
-def texts(vocabulary, ends, turkish=False):
+def texts(vocabulary: Subwords | Words, ends: Sequence[int | None], turkish: bool = False) -> dict[str, Any]:
     """Words or subwords of texts that ``zoo.text.normalise.normalise_text`` has normalised.
 
     Args:
@@ -44,7 +53,7 @@ def texts(vocabulary, ends, turkish=False):
     return _tokenizer(_lower(turkish), [*dividing, *_pieces()], _unigram(vocabulary), ends)
 
 
-def words(vocabulary):
+def words(vocabulary: Words) -> dict[str, Any]:
     """``zoo.text.words.Words`` of texts that ``zoo.text.normalise.normalise_caption`` has normalised."""
     dividing = [
         _split(r"[^\p{L}\p{M}\p{N}'-]+", "Removed"),

@@ -3,8 +3,12 @@
 All are read into the same ``Page``, whose lines are in reading order; coordinates are the file's own.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +32,7 @@ class Glyph:
     polygon: np.ndarray
     confidence: float | None = None
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """A dict of its attributes, as ``Page.to_json`` has them."""
         sure = self.confidence is not None and np.isfinite(self.confidence)
         confidence = round(float(self.confidence), 4) if sure else None
@@ -49,7 +53,7 @@ class Word:
     confidence: float | None = None
     glyphs: list = dataclasses.field(default_factory=list)
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """A dict of its attributes, as ``Page.to_json`` has them."""
         return {**Glyph.to_json(self), "glyphs": [glyph.to_json() for glyph in self.glyphs]}
 
@@ -75,7 +79,7 @@ class Line:
     confidence: float | None = None
     words: list = dataclasses.field(default_factory=list)
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """A dict of its attributes, as ``Page.to_json`` has them."""
         words = [word.to_json() for word in self.words]
         return {"id": self.name, **Glyph.to_json(self), "baseline": _told(self.baseline), "words": words}
@@ -97,7 +101,7 @@ class Region:
     polygon: np.ndarray
     lines: list
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """A dict of its attributes, as ``Page.to_json`` has them."""
         lines = [line.to_json() for line in self.lines]
         return {"id": self.name, "kind": self.kind, "polygon": _told(self.polygon), "lines": lines}
@@ -118,11 +122,11 @@ class Page:
     regions: list
 
     @property
-    def lines(self):
+    def lines(self) -> list[Line]:
         """All lines of the page, a list of ``Line`` in reading order."""
         return [line for region in self.regions for line in region.lines]
 
-    def mapped(self, change):
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> Page:
         """This page with other coordinates.
 
         Args:
@@ -139,7 +143,7 @@ class Page:
         regions = [of(region, lines=[of_line(line) for line in region.lines]) for region in self.regions]
         return dataclasses.replace(self, regions=regions)
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """The page as a dict that ``json.dumps`` takes.
 
         Returns:
@@ -155,7 +159,7 @@ class Page:
         return {"image": self.image, "width": width, "height": height, "regions": regions}
 
 
-def read_pages(data, name):
+def read_pages(data: bytes, name: str) -> list[Page] | None:
     """The pages of a file.
 
     Args:
@@ -187,12 +191,12 @@ def _told(polygon):
     return np.round(points[np.isfinite(points).all(axis=1)], 1).tolist()
 
 
-def numbers(text):
+def numbers(text: str) -> list[float]:
     """The numbers in a text, as list of float: coordinates are divided by blanks, commas or both."""
     return [float(one) for one in NUMBER.findall(text or "")]
 
 
-def points(text, name):
+def points(text: str, name: str) -> np.ndarray:
     """``x,y x,y`` or ``x y x y`` -> float32 ``[points, 2]``.
 
     Raises:
@@ -204,30 +208,30 @@ def points(text, name):
     return np.array(found, np.float32).reshape(-1, 2)
 
 
-def confidence(text):
+def confidence(text: str) -> float | None:
     """The number, 0 to 1, in a text such as "0.93"; None where there is none."""
     found = numbers(text)[:1]
     return min(max(found[0], 0), 1) if found else None
 
 
-def are_words(words, text):
+def are_words(words: list[Word], text: str) -> bool:
     """Whether these are words, each with a place, that joined by blanks are the text of their line."""
     return all(len(word.polygon) and " " not in word.text for word in words) and text == " ".join(
         word.text for word in words
     )
 
 
-def box(left, top, right, bottom):
+def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
     """The outline of a bounding box, float32 ``[4, 2]``."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.float32)
 
 
-def nowhere():
+def nowhere() -> np.ndarray:
     """No points: float32 ``[0, 2]``."""
     return np.zeros((0, 2), np.float32)
 
 
-def in_order(lines, wanted):
+def in_order(lines: list, wanted: Sequence[str]) -> list:
     """Things in the order that a file gives for their ids, those of which it says nothing last.
 
     Args:

@@ -1,16 +1,22 @@
 """The XML of ABBYY FineReader, versions 6 to 10, as the Internet Archive has it."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zoo.errors import UserError
 from zoo.formats.pages import Glyph, Line, Page, Region, Word, are_words, box, nowhere, numbers
 
+if TYPE_CHECKING:
+    from xml.etree import ElementTree
+
 _KINDS = {"Text": "text", "Table": "table", "Picture": "image", "Separator": "separator"}
 
 
-def pages(root, name):
+def pages(root: ElementTree.Element, name: str) -> list[Page]:
     """The pages of a file, a list of ``Page``; ``root`` is its tree. The file names no images."""
     found = []
     for page in root.iter("page"):

@@ -1,5 +1,7 @@
 """ALTO, versions 1 to 4, as libraries, kraken and eScriptorium have it (loc.gov/standards/alto)."""
 
+from __future__ import annotations
+
 import unicodedata
 from xml.etree import ElementTree
 
@@ -31,7 +33,7 @@ _NAMESPACE = "http://www.loc.gov/standards/alto/ns-v4#"
 # === Reading ===
 
 
-def pages(root, name):
+def pages(root: ElementTree.Element, name: str) -> list[Page]:
     """The pages of a file, a list of ``Page``; ``root`` is its tree. UserError where coordinates are none."""
     source = root.find(".//sourceImageInformation/fileName")
     image = (source.text or "").strip() if source is not None else ""
@@ -121,7 +123,7 @@ def _glyph(glyph, name):
 # === Writing ===
 
 
-def write(page, model=""):
+def write(page: Page, model: str = "") -> bytes:
     """A page as ALTO 4.3.
 
     A table, or a region of no known kind, is a ComposedBlock. Nothing but a TextBlock holds lines: those of a

@@ -1,5 +1,7 @@
 """hOCR, as Tesseract, OCRopus and ocrmypdf have it: HTML whose ``title`` attributes tell places."""
 
+from __future__ import annotations
+
 import html.parser
 import math
 import re
@@ -23,7 +25,7 @@ _EMPTY = ("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "so
 # === Reading ===
 
 
-def pages(data, name):
+def pages(data: bytes, name: str) -> list[Page]:
     """The pages of a file, a list of ``Page``; ``data`` is its bytes. UserError where there is none."""
     reader = _Reader()
     reader.feed(data.decode("utf-8", "replace"))
@@ -138,7 +140,7 @@ _CAPABILITIES = ["ocr_page", *_CLASSES.values(), "ocr_par", "ocr_line", "ocrx_wo
 _CAPABILITIES += ["ocrp_poly", "ocrp_dir"]
 
 
-def write(page, model=""):
+def write(page: Page, model: str = "") -> bytes:
     """A page as hOCR 1.2, in XHTML.
 
     Characters have places and confidences as Tesseract's have (``ocrx_cinfo``). The format has straight

@@ -1,5 +1,7 @@
 """PAGE, 2010 to 2019 (github.com/PRImA-Research-Lab/PAGE-XML), as of Transkribus, OCR-D and eScriptorium."""
 
+from __future__ import annotations
+
 import re
 from xml.etree import ElementTree
 
@@ -35,7 +37,7 @@ _PLACE = re.compile(r"readingOrder\s*\{[^}]*index\s*:\s*(\d+)")
 # === Reading ===
 
 
-def pages(root, name):
+def pages(root: ElementTree.Element, name: str) -> list[Page]:
     """The pages of a file, a list of ``Page``; ``root`` is its tree. UserError where coordinates are none."""
     found = []
     for page in root.iter("Page"):
@@ -140,7 +142,7 @@ def _rank(transcript):
 # === Writing ===
 
 
-def write(page, model=""):
+def write(page: Page, model: str = "") -> bytes:
     """A page as PAGE of 2019-07-15.
 
     Nothing but a TextRegion holds lines: those of a region of another kind are in one of their own behind it,

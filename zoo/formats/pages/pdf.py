@@ -4,10 +4,14 @@ write("book.pdf", [(Path("p1.jpg").read_bytes(), page, 300), (pixels, other, 300
 write("read.pdf", [(("scan.pdf", 0), page, None)])                 # the page stays as it is
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import logging
+import os
 import tempfile
+from collections.abc import Iterable
 from decimal import Decimal
 
 import numpy as np
@@ -33,7 +37,10 @@ LONGEST = 14400  # units of 1/72 inch: no viewer has to show a longer page (ISO 
 PART = 1 << 26  # bytes of images after which what is there goes to the disk
 
 
-def write(path, sheets, model="", title=None, language=None, quality=None):
+def write(
+    path: str | os.PathLike, sheets: Iterable, model: str = "", title: str | None = None,
+    language: str | None = None, quality: int | None = None,
+) -> None:  # fmt: skip
     """Write a searchable PDF with one page in memory at a time; the file appears when it is whole.
 
     Pages of the PDF that comes first, if one does, stay in its order before all others, and what its document

@@ -7,14 +7,20 @@ code says, a viewer learns from the font's ToUnicode map (9.10.3). Codes are tho
 beyond U+FFFF take those of surrogates, which are no characters, as they come.
 """
 
+from __future__ import annotations
+
 import functools
 import io
 import unicodedata
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from export.runtime import display_order
 from zoo.formats.pages import writing as w
+
+if TYPE_CHECKING:
+    from zoo.formats.pages import Page
 
 ADVANCE = 500  # of each glyph, in thousandths of the font's size
 ASCENT, DESCENT = 800, -200
@@ -22,7 +28,7 @@ _BELOW = 0.2  # of a line's height is below a baseline that is not told
 _SURROGATES = range(0xD800, 0xE000)
 
 
-def text_layer(page, matrix, font, astral):
+def text_layer(page: Page, matrix: np.ndarray, font: Any, astral: dict[str, int]) -> bytes:
     """What shows the text of a page, bytes for a content stream; none where there is no text.
 
     Args:
@@ -48,7 +54,7 @@ def text_layer(page, matrix, font, astral):
     return b"\n".join([b"q BT 3 Tr", *shown, b"ET Q\n"]) if shown else b""
 
 
-def numbers(*values):
+def numbers(*values: Any) -> bytes:
     """Numbers for a content stream, bytes."""
     return " ".join(f"{value:.4f}".rstrip("0").rstrip(".") for value in values).encode()
 
@@ -154,7 +160,7 @@ def _shared_out(texts, line, base, along, height):
     return first + (last - first) * edges
 
 
-def fill_font(font, pdf, astral):
+def fill_font(font: Any, pdf: Any, astral: dict[str, int]) -> None:
     """Make a dictionary of a PDF the font of ``text_layer``.
 
     Args:

@@ -1,11 +1,17 @@
 """What the writers of pages share: whole pixels within the page, ids and text as XML can hold them."""
 
+from __future__ import annotations
+
 import datetime
 import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.formats.pages import Word, nowhere
+
+if TYPE_CHECKING:
+    from zoo.formats.pages import Glyph, Line, Page, Region
 
 SOFTWARE = "seqzoo"
 
@@ -25,13 +31,13 @@ class Ids:
         page: a ``Page``.
     """
 
-    def __init__(self, page):
+    def __init__(self, page: Page) -> None:
         regions = page.regions
         own = [region.name for region in regions] + [line.name for line in page.lines]
         self._own = {name for name in own if _ID.fullmatch(name)}
         self._used = set()
 
-    def __call__(self, name, otherwise):
+    def __call__(self, name: str, otherwise: str) -> str:
         """The id of what is called ``name`` in the file, or has no name there and is called ``otherwise``."""
         if name in self._own and name not in self._used:
             self._used.add(name)
@@ -46,17 +52,17 @@ class Ids:
         return name
 
 
-def clean(text):
+def clean(text: str) -> str:
     """A text without what XML cannot hold."""
     return _NO_XML.sub("", text or "")
 
 
-def one_line(text):
+def one_line(text: str) -> str:
     """A text as a line: without what XML cannot hold, line breaks and tabs become blanks."""
     return re.sub(r"[\t\r\n]", " ", clean(text))
 
 
-def words_of(line):
+def words_of(line: Line) -> list[Word]:
     """The words of a line, a list of ``Word``.
 
     Where none were read, they are the parts of its text between blanks, without places, as sure as the line.
@@ -67,26 +73,26 @@ def words_of(line):
     return [Word(part, nowhere(), line.confidence) for part in parts]
 
 
-def text_of(line):
+def text_of(line: Line) -> str:
     """What a line says, its words if nothing else; "" where nothing is told."""
     return one_line(" ".join(word.text for word in line.words) if line.text is None else line.text)
 
 
-def is_rtl(text):
+def is_rtl(text: str) -> bool:
     """Whether most letters of a text run from right to left."""
     from zoo.text.characters import direction_of
 
     return direction_of(text) == "rtl"
 
 
-def size_of(page):
+def size_of(page: Page) -> tuple[int, int] | None:
     """The page's ``(width, height)`` in whole pixels; None where it has none."""
     if page.size is None or not all(np.isfinite(side) and side >= 1 for side in page.size):
         return None
     return tuple(round(side) for side in page.size)
 
 
-def whole(polygon, size):
+def whole(polygon: np.ndarray, size: tuple[int, int]) -> list[tuple[int, int]]:
     """Points in whole pixels within the page, a list of ``(x, y)``; those that are no numbers are left out.
 
     Args:
@@ -99,7 +105,7 @@ def whole(polygon, size):
     return [(int(x), int(y)) for x, y in np.minimum(points, 2**31 - 1)]
 
 
-def bounds(points):
+def bounds(points: list[tuple[int, int]]) -> tuple[int, int, int, int] | None:
     """``left, top, right, bottom`` of a list of ``(x, y)``; None where there are none."""
     if not points:
         return None
@@ -107,13 +113,13 @@ def bounds(points):
     return min(across), min(down), max(across), max(down)
 
 
-def is_box(points):
+def is_box(points: list[tuple[int, int]]) -> bool:
     """Whether points are the outline of their bounding box."""
     left, top, right, bottom = bounds(points)
     return len(points) == 4 and set(points) == {(left, top), (right, top), (right, bottom), (left, bottom)}
 
 
-def outline(thing, size):
+def outline(thing: Glyph | Line | Region | Word, size: tuple[int, int]) -> list[tuple[int, int]]:
     """The outline of a region, a line, a word or a glyph, a list of ``(x, y)`` in whole pixels.
 
     Where it has none, it is the box around what is in it, or a line's baseline; where this has none either,
@@ -131,18 +137,18 @@ def outline(thing, size):
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def sure(confidence):
+def sure(confidence: float) -> str | None:
     """A confidence as "0.9731"; None where it is not known."""
     if confidence is None or not np.isfinite(confidence):
         return None
     return f"{min(max(float(confidence), 0), 1):.4f}".rstrip("0").rstrip(".")
 
 
-def given(**attributes):
+def given(**attributes: Any) -> dict[str, str]:
     """The attributes of an element, without those that are None."""
     return {name: str(value) for name, value in attributes.items() if value is not None}
 
 
-def now():
+def now() -> str:
     """The time, as XML has it: "2026-03-01T12:00:00Z"."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

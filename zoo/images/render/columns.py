@@ -1,13 +1,19 @@
 """Which pixel columns of a line have ink, of what class they are, and where the words of a known text
 stand."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.errors import UserError
 from zoo.images.columns import INK, WIDEST, ink_of
 from zoo.text.scripts import NEUTRAL, letters_of, scripts_of
+
+if TYPE_CHECKING:
+    from export.runtime import Line
 
 OTHERS = "*"
 FITS = 0.5  # mean probability of the characters of a text from which it is that of the line
@@ -16,7 +22,7 @@ FITS = 0.5  # mean probability of the characters of a text from which it is that
 # === Ink and columns ===
 
 
-def columns_of(ink, klass, height):
+def columns_of(ink: np.ndarray, klass: int, height: int) -> np.ndarray:
     """A class between its first and last ink; background in gaps without ink wider than half a line.
 
     Args:
@@ -39,7 +45,7 @@ def columns_of(ink, klass, height):
 # === By the text of a line ===
 
 
-def open_reader(model):
+def open_reader(model: str) -> Any:
     """The reader of lines of a model, which tells where the characters of a text stand.
 
     Raises:
@@ -53,7 +59,7 @@ def open_reader(model):
     return reader
 
 
-def columns_by_text(pixels, text, reader, rows):
+def columns_by_text(pixels: np.ndarray, text: str, reader: Any, rows: dict[str, int]) -> np.ndarray:
     """The class of each column of a line, as its text tells it.
 
     Args:
@@ -103,7 +109,7 @@ def _between(one, other, free):
     return first + int(starts[widest] + ends[widest]) // 2
 
 
-def words_of(pixels, text, reader):
+def words_of(pixels: np.ndarray, text: str, reader: Any) -> list[tuple[str, int, int]]:
     """Where the words of a line stand, in reading order: a list of ``(word, first, end)``.
 
     Args:
@@ -137,7 +143,7 @@ def words_of(pixels, text, reader):
     return [(word[2], *span[word]) for word in words if word in span]
 
 
-def aligned(pixels, text, reader):
+def aligned(pixels: np.ndarray, text: str, reader: Any) -> Line:
     """``reader.align`` of a line whose text is its own: UserError where it does not fit."""
     line = reader.align(pixels, text)
     if line.confidence < FITS:

@@ -6,6 +6,8 @@ and a strength, both scaled by `strength` (0: a clean antialiased line, 1: like 
 mostly bilevel scans cropped tight to the ink). All randomness comes from the given numpy Generator.
 """
 
+from __future__ import annotations
+
 import io
 import itertools
 from functools import lru_cache
@@ -20,7 +22,7 @@ def _noise():
     return np.random.default_rng(12345).standard_normal((384, 4096), dtype=np.float32)
 
 
-def noise(shape, rng):
+def noise(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """float32 [h, w] window of the noise field at a random place, randomly flipped (tiled when larger)."""
     h, w = shape
     field = _noise()
@@ -31,7 +33,7 @@ def noise(shape, rng):
     return window[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]
 
 
-def smooth_field(shape, rng, cell):
+def smooth_field(shape: tuple[int, int], rng: np.random.Generator, cell: float) -> np.ndarray:
     """float32 [h, w] smooth random field with about unit variance that varies over `cell` pixels."""
     h, w = shape
     grid = rng.standard_normal((max(2, h // cell + 2), max(2, w // cell + 2))).astype(np.float32)
@@ -40,7 +42,7 @@ def smooth_field(shape, rng, cell):
     return (np.asarray(small.resize((w, h), Image.Resampling.BICUBIC), np.float32) - 128) * (1 / 40)
 
 
-def bend(pixels, rng, strength):
+def bend(pixels: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Skew (sigma 0.35 degrees, at most 1), a drifting baseline, and shear (sigma 2 degrees) of uint8 [h, w].
 
     Columns and rows move by whole pixels, as the drawing is larger than the output: the steps do not show.
@@ -76,7 +78,7 @@ def _moved(rows, shift):
     return out
 
 
-def ink_box(pixels, level=100):
+def ink_box(pixels: np.ndarray, level: int = 100) -> tuple[int, ...] | None:
     """(left, top, right, bottom) of the ink >= level in uint8 [h, w], or None when there is none."""
     dark = pixels >= level
     rows, columns = np.flatnonzero(dark.any(1)), np.flatnonzero(dark.any(0))
@@ -85,7 +87,9 @@ def ink_box(pixels, level=100):
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def neighbours(pixels, box, rng):
+def neighbours(
+    pixels: np.ndarray, box: tuple[int, ...], rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[int, ...]]:
     """The line with others above and below it (itself, rolled sideways) on a canvas of three line pitches."""
     h, w = pixels.shape
     pitch = int((box[3] - box[1]) * rng.uniform(0.98, 1.3))
@@ -97,7 +101,7 @@ def neighbours(pixels, box, rng):
     return canvas, (left, top + pitch, right, bottom + pitch)
 
 
-def cut(pixels, left, top, right, bottom):
+def cut(pixels: np.ndarray, left: int, top: int, right: int, bottom: int) -> np.ndarray:
     """The part of uint8 [h, w] in a box that may reach beyond it: there is no ink outside."""
     h, w = pixels.shape
     inside = pixels[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
@@ -109,7 +113,7 @@ def cut(pixels, left, top, right, bottom):
     return out
 
 
-def margins(rng, body, unit, strength):
+def margins(rng: np.random.Generator, body: float, unit: float, strength: float) -> np.ndarray:
     """(left, top, right, bottom) in work pixels; `unit` is one output pixel, `body` the height of the ink."""
     style = rng.random()
     if style < 0.3:
@@ -123,7 +127,7 @@ def margins(rng, body, unit, strength):
     return np.round(np.maximum(sides, -2) * unit).astype(int)
 
 
-def speckles(x, rng, strength):
+def speckles(x: np.ndarray, rng: np.random.Generator, strength: float) -> None:
     """Dust and pinholes, in place: blobs of 1-3 px in float32 [h, w], each set to ink (1) or paper (0)."""
     h, w = x.shape
     for value, rate in ((1.0, 0.0006), (0.0, 0.0012)):
@@ -136,7 +140,10 @@ def speckles(x, rng, strength):
                     x[np.minimum(ys + dy, h - 1), np.minimum(xs + dx, w - 1)] = value
 
 
-def scan(ink, rng, strength=1.0, height=48, largest=64, nominal=None):
+def scan(
+    ink: Image.Image, rng: np.random.Generator, strength: float = 1.0, height: int = 48, largest: int = 64,
+    nominal: tuple[float, int] | None = None,
+) -> np.ndarray | None:  # fmt: skip
     """Scan one drawn line.
 
     `ink`: Pillow "L" image, ink 255 on 0, with some room around it. `nominal`: (pixels, height) means that
@@ -190,7 +197,7 @@ def scan(ink, rng, strength=1.0, height=48, largest=64, nominal=None):
     return grey(page, rng, strength)
 
 
-def grey(page, rng, strength):
+def grey(page: Image.Image, rng: np.random.Generator, strength: float) -> np.ndarray:
     """uint8 [h, w]: a grey photograph of the page (Pillow "L", ink 255): paper, ink, noise, blur, JPEG."""
     if rng.random() < 0.25 * strength:
         page = page.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.9)))

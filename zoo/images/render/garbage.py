@@ -4,13 +4,15 @@ Each kind is a function of a height and a width in pixels and a NumPy Generator 
 ``[height, width]``, from 0 (paper) to 1.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from zoo.images.render.degrade import smooth_field
 
 
-def noise(height, width, rng):
+def noise(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Grains all over: fewer than half of the pixels, or of blocks of them, as black as it comes."""
     size = int(rng.integers(1, 4))
     share = rng.uniform(0.15, 0.7)
@@ -19,7 +21,7 @@ def noise(height, width, rng):
     return grains * rng.uniform(0.6, 1.0, (height, width)).astype(np.float32)
 
 
-def smears(height, width, rng):
+def smears(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Blots: filled ellipses of all sizes, sharp or blurred."""
     sheet, pen = _sheet(height, width)
     for _ in range(int(rng.integers(1, 3 + width // 12))):
@@ -29,7 +31,7 @@ def smears(height, width, rng):
     return _ink(sheet, rng, blur=rng.uniform(0, 2))
 
 
-def halftone(height, width, rng):
+def halftone(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Dots on a grid, as large as the grey that they stand for, level or turned."""
     pitch, turn = rng.uniform(2.5, 6), rng.choice([0.0, rng.uniform(0, np.pi / 2)])
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -39,7 +41,7 @@ def halftone(height, width, rng):
     return np.clip((wave - level) * rng.uniform(2, 8), 0, 1).astype(np.float32) * rng.uniform(0.5, 1)
 
 
-def dots(height, width, rng):
+def dots(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """A screen of single dots in rows and columns, of which some are left out."""
     ink = np.zeros((height, width), np.float32)
     down, along = rng.integers(2, 7, 2)
@@ -57,7 +59,7 @@ def dots(height, width, rng):
     return ink * rng.uniform(0.6, 1)
 
 
-def rules(height, width, rng):
+def rules(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """One straight line or several, level, upright or slanted."""
     sheet, pen = _sheet(height, width)
     slanted = rng.random() < 0.4
@@ -80,7 +82,7 @@ def rules(height, width, rng):
     return _ink(sheet, rng, blur=rng.uniform(0, 0.7))
 
 
-def scribbles(height, width, rng):
+def scribbles(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """A pen that goes to and fro, in corners or in curves."""
     sheet, pen = _sheet(height, width)
     count = int(rng.integers(4, 8 + width // 10))
@@ -94,7 +96,7 @@ def scribbles(height, width, rng):
     return _ink(sheet, rng, blur=rng.uniform(0, 0.6))
 
 
-def hatching(height, width, rng):
+def hatching(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Parallel strokes, one set or two across each other."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     ink = np.zeros((height, width), np.float32)
@@ -105,13 +107,13 @@ def hatching(height, width, rng):
     return ink * rng.uniform(0.6, 1)
 
 
-def stains(height, width, rng):
+def stains(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Clouds of grey with soft edges, as water and shadows leave them."""
     field = smooth_field((height, width), rng, int(rng.integers(6, 24)))
     return np.clip(field * rng.uniform(0.4, 1.2) + rng.uniform(0, 0.6), 0, 1).astype(np.float32)
 
 
-def bars(height, width, rng):
+def bars(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """Upright bars of several widths, as in a barcode."""
     edges = np.cumsum(rng.integers(1, 6, width))
     edges = edges[edges < width]
@@ -122,7 +124,7 @@ def bars(height, width, rng):
     return sheet
 
 
-def ornaments(height, width, rng):
+def ornaments(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """A figure again and again: rings, stars, lozenges and waves, as printers divide chapters."""
     sheet, pen = _sheet(height, width)
     size, kind = rng.uniform(0.25, 0.8) * height, int(rng.integers(4))

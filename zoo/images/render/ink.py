@@ -11,6 +11,8 @@ second draws lines of text with the Hershey fonts (A. V. Hershey 1967), each as 
 Written is an object a line: ``name``, ``text`` and ``strokes``, a list of lists of points ``[x, y]``.
 """
 
+from __future__ import annotations
+
 import argparse
 import collections
 import contextlib
@@ -18,12 +20,17 @@ import gzip
 import json
 import re
 import sys
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo import files, registry
 from zoo.errors import UserError
 from zoo.formats.strokes import as_strokes
+
+if TYPE_CHECKING:
+    from zoo.data.samples import Samples
 
 SURE = 0.1  # least probability of the tokens of a text from which its ink is cut: the model sees that text
 USUAL = 0.1  # share of a token's ink that has as many strokes; what is rarer is cut wrongly
@@ -43,7 +50,7 @@ class Symbol:
 
     __slots__ = ("strokes", "width")
 
-    def __init__(self, strokes, width):
+    def __init__(self, strokes: list[np.ndarray], width: float) -> None:
         self.strokes, self.width = strokes, width
 
 
@@ -57,7 +64,7 @@ class Library:
         cut: list of texts, each a list of ``(token, strokes)`` from the left.
     """
 
-    def __init__(self, cut):
+    def __init__(self, cut: list) -> None:
         boxes = [[_box(strokes) for _, strokes in text] for text in cut]
         names = [[token for token, _ in text] for text in cut]
         sizes = [np.log([max(b[2] - b[0], b[3] - b[1], 1e-3) for b in text]) for text in boxes]
@@ -91,7 +98,7 @@ class Library:
                     self.gaps[text[i][0]].append(gap)
         self.all_gaps = np.array([gap for some in self.gaps.values() for gap in some] or [0.3])
 
-    def write(self, tokens, random):
+    def write(self, tokens: list[str], random: np.random.Generator) -> list[np.ndarray] | None:
         """The strokes of a text, or None where a token of it is not in the library."""
         if not all(self.symbols.get(token) for token in tokens):
             return None
@@ -137,7 +144,7 @@ def _box(strokes):
     return (*points.min(0), *points.max(0))
 
 
-def cut_up(corpus, reader, rounds=2, progress=False):
+def cut_up(corpus: Samples, reader: Any, rounds: int = 2, progress: bool = False) -> list:
     """Texts of a corpus as lists of ``(token, strokes)``; those that a model aligns with whole strokes.
 
     In each round after the first, a token rather has as many strokes as it had most often in the one before.
@@ -190,7 +197,7 @@ class Texts:
         known: the tokens that can be written.
     """
 
-    def __init__(self, texts, known):
+    def __init__(self, texts: list[list[str]], known: Container[str]) -> None:
         self.texts = [text for text in texts if text]
         counts = collections.Counter(token for text in self.texts for token in text if token in known)
         self.kinds = {}
@@ -200,7 +207,7 @@ class Texts:
             shares = np.array([counts[token] for token in alike], float) ** 0.4
             self.kinds |= {token: (alike, shares / shares.sum()) for token in alike}
 
-    def draw(self, random):
+    def draw(self, random: np.random.Generator) -> list[str]:
         text = list(self.texts[random.integers(len(self.texts))])
         if random.random() < 0.4 and len(text) > 2:  # a part of it
             first, last = sorted(random.choice(len(text) + 1, 2, replace=False))
@@ -213,7 +220,9 @@ class Texts:
         return text
 
 
-def composed(library, texts, count, seed):
+def composed(
+    library: Library, texts: Texts, count: int, seed: int
+) -> Iterator[tuple[list[str], list[np.ndarray]]]:
     """Iterate over ``count`` pairs of text, a list of tokens, and strokes."""
     for index in range(count):
         random = np.random.default_rng((seed, index))
@@ -231,7 +240,7 @@ def composed(library, texts, count, seed):
 FACES = ("futural", "futuram", "scripts", "scriptc", "cursive", "rowmans", "rowmand", "timesi", "timesr")
 
 
-def drawn(lines, count, seed):
+def drawn(lines: list[str], count: int, seed: int) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Iterate over ``count`` pairs of text and strokes, drawn with the Hershey fonts.
 
     Raises:
@@ -274,7 +283,7 @@ def _by_hand(stroke, random):
 # === Command ===
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="zoo render --ink", description=__doc__.split("\n")[0])
     parser.add_argument("--ink", nargs="*", metavar="CORPUS", required=True, help="ink to cut symbols from")
     parser.add_argument("--model", help="a model that reads it, which tells what each stroke is")

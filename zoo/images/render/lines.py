@@ -8,19 +8,24 @@ reads both alike. The degradations are in `zoo.images.render.degrade`, the sourc
 libfribidi): `PIL.features.check("raqm")`.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import gzip
 import io
 import itertools
 import multiprocessing
+import os
 import re
 import subprocess
 import sys
 import tarfile
 import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fontTools.ttLib import TTFont, TTLibError
@@ -61,7 +66,7 @@ FRAKTUR_CLUSTER = re.compile("(?:ch|ck|ſt|tz|.)" + CLUSTER.pattern[1:], re.DOTA
 # Fonts
 
 
-def find_fonts(folder=None):
+def find_fonts(folder: str | os.PathLike | Sequence | None = None) -> list[Path]:
     """Sorted paths of the .ttf and .otf fonts in a folder or a list of them; without one, of the system."""
     if folder is None:
         try:
@@ -82,7 +87,7 @@ def find_fonts(folder=None):
 
 
 @cache
-def characters(font):
+def characters(font: str | os.PathLike) -> frozenset[str]:
     """The frozenset of characters that a font file has glyphs for; empty for what is no readable font."""
     try:
         with TTFont(font, lazy=True, fontNumber=0) as opened:
@@ -91,13 +96,13 @@ def characters(font):
         return frozenset()
 
 
-def covers(font, text):
+def covers(font: str | os.PathLike, text: str) -> bool:
     """Whether a line can be set in the font: a glyph, or a stand-in for one, for every visible character."""
     have = characters(font) | INVISIBLE
     return have.issuperset(text) or have.issuperset(stand_in(unicodedata.normalize("NFC", text), font))
 
 
-def stand_in(text, font):
+def stand_in(text: str, font: str | os.PathLike) -> str:
     """The text with what the font lacks replaced: look-alikes, and the full-sized letters of small ones."""
     have = characters(font)
     return "".join(c if c in have else LOOK_ALIKE.get(c) or ABOVE.get(c) or RAISED.get(c) or c for c in text)
@@ -125,7 +130,10 @@ class LineRenderer:
     "rtl" (needs libraqm). `language`: OpenType language, "ar" by default for "rtl".
     """
 
-    def __init__(self, fonts, height=48, seed=0, degrade=1.0, direction="ltr", language=None):
+    def __init__(
+        self, fonts: Sequence[str | os.PathLike], height: int = 48, seed: int = 0, degrade: float = 1.0,
+        direction: str = "ltr", language: str | None = None,
+    ) -> None:  # fmt: skip
         if direction not in ("ltr", "rtl"):
             raise UserError(f'The direction is "ltr" or "rtl", not "{direction}".')
         self.raqm = features.check("raqm")
@@ -154,7 +162,7 @@ class LineRenderer:
             if not folders[number]:
                 del folders[number]
 
-    def pick(self, text, rng):
+    def pick(self, text: str, rng: np.random.Generator) -> tuple[dict[str, Path] | None, list[Path] | None]:
         """{word: font} for the words of the text, and the fonts to emphasise with; None if none can do it.
 
         One font for all words if it covers three quarters of them; the others (say Greek) in a second one.
@@ -175,7 +183,7 @@ class LineRenderer:
                 return {w: second if w in lacking else family[0] for w in words}, [family[0]]
         return None, None
 
-    def draw(self, text, rng, work):
+    def draw(self, text: str, rng: np.random.Generator, work: float) -> tuple[Image.Image | None, float]:
         """(Pillow "L" image of the line, ink 255 on 0; its type's height, about `work` px), or (None, 0)."""
         fonts, family = self.pick(text, rng)
         if fonts is None:
@@ -249,7 +257,7 @@ class LineRenderer:
             x += width + spacing
         return x
 
-    def render(self, text, index):
+    def render(self, text: str, index: int) -> np.ndarray | None:
         """uint8 [height', width'] of the text in a random font; None if none covers it or without ink."""
         if COMPLEX.search(text) and not self.raqm:
             raise UserError(NO_RAQM)
@@ -271,7 +279,7 @@ class LineRenderer:
         return scan(canvas, rng, self.degrade, target, round(self.height * 4 / 3), nominal)
 
 
-def embedded(text):
+def embedded(text: str) -> str:
     """Right-to-left text with the Unicode controls that make it stand in the order of `display_order`.
 
     Training turns transcripts to image order by that rule, so the image has to follow it whatever the
@@ -292,7 +300,7 @@ def embedded(text):
     return "".join(out) + "\u202c"
 
 
-def stretch_gaps(image, count, least, factor):
+def stretch_gaps(image: Image.Image, count: int, least: float, factor: float) -> Image.Image:
     """The line with its `count` widest blank gaps (from `least` columns) made `factor` times as wide."""
     pixels = np.asarray(image)
     ink = np.flatnonzero(pixels.any(0))
@@ -330,7 +338,7 @@ def _encode(job):
 
 
 @contextlib.contextmanager
-def corpus_writer(output):
+def corpus_writer(output: str | os.PathLike) -> Iterator[Callable]:
     """Yields `add(name, data)` into a folder, or a tar (gzipped if so named) without times or owners."""
     if not output.name.endswith((".tar", ".tar.gz", ".tgz")):
         with atomic_folder(output, marker=None) as folder:
@@ -350,7 +358,10 @@ def corpus_writer(output):
         yield add
 
 
-def write_corpus(texts, arguments, count, output, processes=1, progress=True):
+def write_corpus(
+    texts: Iterator[str], arguments: Any, count: int, output: str | os.PathLike, processes: int = 1,
+    progress: bool = True,
+) -> int:  # fmt: skip
     """Render `count` of the endless texts to a folder or a tar; how many texts no font covers.
 
     `arguments`: those of LineRenderer. What is written does not depend on the number of processes.
@@ -383,7 +394,7 @@ def write_corpus(texts, arguments, count, output, processes=1, progress=True):
     return refused
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="zoo render",
         description=__doc__.split("\n")[0],

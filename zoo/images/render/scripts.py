@@ -13,15 +13,20 @@ the names of the classes, one a line: the first stands for 0, the second for 1 a
 each class finds in its lines by CTC alignment, and ``NAME.gt.txt`` has their text in reading order.
 """
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import io
 import multiprocessing
+import os
 import re
 import sys
 import typing
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -89,13 +94,15 @@ class Composer:
         share: of pieces that are garbage.
     """
 
-    def __init__(self, lines, kinds, height=48, seed=0, share=0.2):
+    def __init__(
+        self, lines: dict[int, list], kinds: Any, height: int = 48, seed: int = 0, share: float = 0.2
+    ) -> None:
         self.lines, self.kinds, self.height, self.seed = lines, list(kinds), height, seed
         self.share = share if self.kinds else 0.0
         # Words stand as far apart as tells them from letters.
         self.spelled = any(line.words for corpora in lines.values() for some in corpora for line in some)
 
-    def compose(self, index):
+    def compose(self, index: int) -> tuple[np.ndarray, np.ndarray, list[Placed]]:
         """``(pixels, columns, placed)``: uint8 ``[height, width]``, uint8 ``[width]``, list of ``Placed``."""
         rng = np.random.default_rng((self.seed, index))
         most = int(rng.choice([1, 2, 4, 8]))
@@ -196,7 +203,7 @@ def _runs(words, first):
     return (words[first : end + 1] for end in range(first, len(words)))
 
 
-def cut(ink, rng):
+def cut(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A piece of a line, from one gap to another: mostly of words, at times of letters.
 
     Args:
@@ -222,7 +229,10 @@ def cut(ink, rng):
 # Corpora
 
 
-def read_lines(path, wanted, most, skipped, reader=None):
+def read_lines(
+    path: str | os.PathLike, wanted: Callable[[str], bool], most: int, skipped: list[str] | None,
+    reader: Any = None,
+) -> list[Line]:  # fmt: skip
     """Up to ``most`` lines of a corpus that are of one script, spread over it, as a list of ``Line``.
 
     Args:
@@ -266,7 +276,7 @@ def read_lines(path, wanted, most, skipped, reader=None):
     return lines
 
 
-def of_their_class(corpora, skipped):
+def of_their_class(corpora: Any, skipped: list[str] | None) -> list:
     """Without quotations in the script of another class, and without page numbers, of no script.
 
     Args:
@@ -297,7 +307,10 @@ def of_their_class(corpora, skipped):
     return found
 
 
-def write_corpus(composer, count, classes, output, processes=1, progress=True):
+def write_corpus(
+    composer: Composer, count: int, classes: Sequence[str], output: str | os.PathLike, processes: int = 1,
+    progress: bool = True,
+) -> None:  # fmt: skip
     """Compose ``count`` lines to a folder or a tar. What is written does not depend on ``processes``."""
     from tqdm import tqdm
 
@@ -332,7 +345,7 @@ def _composed(index):
     return store.getvalue(), columns, text_of(placed)
 
 
-def text_of(placed):
+def text_of(placed: Sequence[Placed]) -> str | None:
     """The text of a composed line in reading order; None without words."""
     spelled = [(one.text, direction_of(one.text), one.last + 1 - one.first) for one in placed if one.text]
     if not spelled:
@@ -345,7 +358,7 @@ def text_of(placed):
 # Command
 
 
-def pair(text):
+def pair(text: str) -> tuple[str, str]:
     """``NAME=VALUE`` as ``(name, value)``, for argparse."""
     name, equals, path = text.partition("=")
     if not (name and equals and path):
@@ -353,7 +366,7 @@ def pair(text):
     return name, path
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``composer_of``, in a parser of argparse."""
     add = parser.add_argument
     add(
@@ -389,7 +402,7 @@ def add_arguments(parser):
     add("--height", type=int, default=48, help="of a line in pixels (default 48)")
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="zoo render", description=__doc__.split("\n")[0])
     add_arguments(parser)
     add = parser.add_argument
@@ -410,7 +423,7 @@ def main(argv=None):
     return 0
 
 
-def composer_of(o):
+def composer_of(o: argparse.Namespace) -> tuple[Composer, list[str], list[str]]:
     """The composer that options ask for, the names of all classes, and sentences on what was skipped.
 
     Raises:
@@ -444,7 +457,7 @@ def composer_of(o):
     return composer, classes, skipped
 
 
-def classes_of(names):
+def classes_of(names: Sequence[str]) -> list[str]:
     """The names of all classes, where those of scripts are given: the background first, garbage last.
 
     Raises:
@@ -459,7 +472,7 @@ def classes_of(names):
     return [BACKGROUND, *names, GARBAGE]
 
 
-def wanted_by(only, without):
+def wanted_by(only: str | None, without: str | None) -> Callable[[str], bool]:
     """A function of ``CORPUS/NAME``: whether ``--only`` and ``--without``, or None, let it in."""
     only, without = _regex("--only", only), _regex("--without", without)
 

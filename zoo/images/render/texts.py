@@ -3,8 +3,12 @@
 All randomness comes from the given numpy Generator.
 """
 
+from __future__ import annotations
+
 import itertools
+import os
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from zoo.errors import UserError
 from zoo.text.files import read_text, split_lines
 
 
-def sentences(paths):
+def sentences(paths: Iterable[str | os.PathLike]) -> Iterator[str]:
     """The non-empty lines of .txt and .txt.gz files, and of all such files (.gt.txt too) in folders."""
     for path in map(Path, paths):
         if path.is_dir():
@@ -28,7 +32,10 @@ def sentences(paths):
                     yield line
 
 
-def cut_lines(text, rng, min_chars=20, max_chars=90, hyphen="-", hyphenate=0.3):
+def cut_lines(
+    text: str, rng: np.random.Generator, min_chars: int = 20, max_chars: int = 90, hyphen: str = "-",
+    hyphenate: float = 0.3,
+) -> Iterator[str]:  # fmt: skip
     """Yield line-like pieces of running text of random lengths; some words at the end are hyphenated."""
     words = text.split()[::-1]
     line, goal = "", int(rng.integers(min_chars, max_chars + 1))
@@ -53,7 +60,7 @@ def cut_lines(text, rng, min_chars=20, max_chars=90, hyphen="-", hyphenate=0.3):
         yield line
 
 
-def random_string(alphabet, rng, min_chars=5, max_chars=60):
+def random_string(alphabet: str, rng: np.random.Generator, min_chars: int = 5, max_chars: int = 60) -> str:
     """Random characters of the alphabet in words of 1 to 10, combining marks only after another character.
 
     In a right-to-left alphabet a word is of one kind (letters, digits, Latin), with punctuation after it:
@@ -79,7 +86,10 @@ def random_string(alphabet, rng, min_chars=5, max_chars=60):
     return "".join(out)[:length].strip()
 
 
-def mixed_lines(texts, rng, alphabet=None, min_chars=8, max_chars=80, hyphen="-"):
+def mixed_lines(
+    texts: Sequence[str], rng: np.random.Generator, alphabet: str | None = None, min_chars: int = 8,
+    max_chars: int = 80, hyphen: str = "-",
+) -> Iterator[str]:  # fmt: skip
     """Endless lines of corpus words mixed with what running text has little of.
 
     That is numbers, years, page references, brackets, quotes, capitals. `alphabet`: only its characters are
@@ -203,7 +213,10 @@ def mixed_lines(texts, rng, alphabet=None, min_chars=8, max_chars=80, hyphen="-"
             yield " ".join(parts)
 
 
-def lines_of(texts, rng, alphabet, random_share, mixed_share, min_chars, max_chars, hyphen):
+def lines_of(
+    texts: Iterable[str], rng: np.random.Generator, alphabet: str | None, random_share: float,
+    mixed_share: float, min_chars: int, max_chars: int, hyphen: str,
+) -> Iterator[str]:  # fmt: skip
     """Endless texts: running text cut into lines, with shares of mixed lines and of random strings."""
     texts = list(texts)
     if not texts:

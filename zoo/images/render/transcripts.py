@@ -9,6 +9,8 @@ others. Lines with a script that has no class are left out. What is written has 
 ``zoo.images.render.scripts``.
 """
 
+from __future__ import annotations
+
 import argparse
 import io
 import sys
@@ -25,7 +27,7 @@ from zoo.images.render.scripts import classes_of, pair, wanted_by
 from zoo.text.scripts import CLASSES, COLUMNS, written
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="zoo render", description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--by-text", nargs="+", required=True, metavar="CORPUS", help="folders, tars or zips of lines")
