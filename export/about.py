@@ -3,17 +3,27 @@
 ``docs/file_format.md`` has the table of all keys.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import zoo
 from export import runtime
 from zoo.contract.card import today
 from zoo.errors import UserError
 from zoo.files import atomic_write
+
+if TYPE_CHECKING:
+    import onnx
+
+    from zoo.contract.serving import Serving
+    from zoo.contract.task import Task
 
 PREFIX = "seqzoo."
 DIGEST = "sha256"
@@ -22,7 +32,7 @@ _KEY = f"{PREFIX}{DIGEST}".encode()
 _ENTRY = b"\x0a" + bytes([len(_KEY)]) + _KEY + b"\x12\x40"
 
 
-def write(model, path, values):
+def write(model: onnx.ModelProto, path: str | os.PathLike, values: dict[str, Any]) -> int:
     """Writes an ``onnx.ModelProto`` with metadata and a digest, whole or not at all.
 
     Args:
@@ -55,7 +65,7 @@ def write(model, path, values):
     return len(data)
 
 
-def verify(path):
+def verify(path: str | os.PathLike) -> None:
     """Whether every byte of a file is as it was written.
 
     Raises:
@@ -76,7 +86,7 @@ def verify(path):
         raise UserError(f"{path}: its bytes differ from those that were written; copy or export it again")
 
 
-def document(model, serving, text):
+def document(model: onnx.ModelProto, serving: Serving, text: str) -> None:
     """Puts doc strings on an ``onnx.ModelProto``, its inputs and its outputs."""
     docs = {spec.name: spec.doc for spec in (*serving.inputs, *serving.outputs)}
     for value in (*model.graph.input, *model.graph.output):
@@ -84,7 +94,7 @@ def document(model, serving, text):
     model.doc_string = text
 
 
-def of_task(task, preset, report):
+def of_task(task: Task, preset: str, report: dict) -> dict[str, Any]:
     """``{key: value}``: what a task's file says of itself, and all that readers need beside the graph."""
     weights, card = task.weights_sha256(), task.own_card()
     return {
@@ -113,7 +123,7 @@ def of_task(task, preset, report):
     }
 
 
-def measured(path, figures):
+def measured(path: str | os.PathLike, figures: list[dict]) -> None:
     """Puts figures that were measured with a file into it.
 
     Args:
@@ -128,7 +138,7 @@ def measured(path, figures):
     write(model, path, stored | {"measured": figures})
 
 
-def sidecar(path):
+def sidecar(path: str | os.PathLike) -> Path:
     """Writes ``FILE.json`` beside ``FILE.onnx``, with the same keys; gives its path.
 
     For programs that run a file and cannot reach its metadata, such as those in JavaScript.
@@ -143,7 +153,7 @@ def sidecar(path):
     return path.with_suffix(".json")
 
 
-def decoded(value):
+def decoded(value: str) -> Any:
     """The value of a key: an object or a list where it is one in JSON, else the text that it is."""
     if value[:1] in ("{", "["):
         with contextlib.suppress(ValueError, RecursionError):

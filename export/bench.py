@@ -1,17 +1,24 @@
 """How fast an export runs, beside the other ways to run the same Keras model on this machine."""
 
+from __future__ import annotations
+
 import json
 import logging
 import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from export import contenders, keras_file, runtime
 from zoo import hub
 from zoo.backend import import_tensorflow, quiet_logging
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import argparse
 
 CONTENDERS = {
     "this export": contenders.export,
@@ -26,8 +33,9 @@ REST = 0.06  # seconds; for so long onnxruntime's threads spin after a run, at t
 
 
 def bench(
-    model, batches=(1, 8), ragged=(8,), steps=None, threads=None, repeats=5, seconds=2.0, only=CONTENDERS
-):
+    model: Any, batches: Sequence[int] = (1, 8), ragged: Sequence[int] = (8,), steps: int | None = None,
+    threads: int | None = None, repeats: int = 5, seconds: float = 2.0, only: Sequence[str] = CONTENDERS,
+) -> dict[str, Any]:  # fmt: skip
     """Measures this export, its int8, Keras's own export, ``predict``, a ``tf.function`` and PyTorch.
 
     A contender is measured once its results are Keras's: on small batches, full and ragged (see
@@ -145,7 +153,7 @@ def _measure(runs, values, repeats, seconds, right):
     return {contender: 1e3 * statistics.median(taken) for contender, taken in done.items()}, failed
 
 
-def table(report):
+def table(report: dict) -> str:
     """A report of ``bench`` as text: a line for each contender, milliseconds and ratios side by side."""
     cases = dict.fromkeys((row["batch"], row["ragged"]) for row in report["rows"])
     names = {(batch, ragged): f"{'ragged ' if ragged else ''}batch {batch}" for batch, ragged in cases}
@@ -179,7 +187,7 @@ def _short(value):
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
-def main(options):
+def main(options: argparse.Namespace) -> None:
     """``zoo bench``; ``options`` has ``model``, ``steps`` and ``threads`` (or None) and ``format``."""
     if options.model.lower().endswith(".onnx"):
         raise UserError(f"{options.model}: this is an export; give a preset, a task folder or a .keras file")

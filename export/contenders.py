@@ -4,11 +4,18 @@ Each is a function of a subject (``export.keras_model.KerasModel``), a file it m
 threads; it gives a ``Runner``, or raises what a reader should know.
 """
 
+from __future__ import annotations
+
 import dataclasses
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from export.keras_model import KerasModel
 
 SHORTEST = 0.3  # sequence of a ragged batch, as a share of its steps
 TOLERANCE = 1e-3  # greatest difference from Keras, relative to max(1, |value|)
@@ -38,7 +45,7 @@ class Runner:
     reset: callable = lambda: None
 
 
-def inputs(subject, batch, steps, ragged=False):
+def inputs(subject: KerasModel, batch: int, steps: int, ragged: bool = False) -> list[np.ndarray]:
     """Random arrays for a model's inputs in their order, and zeros for the states that its export has.
 
     Args:
@@ -69,7 +76,7 @@ def inputs(subject, batch, steps, ragged=False):
     return values + [np.zeros(spec.shape, spec.dtype) for spec in subject.serving.inputs[len(values) :]]
 
 
-def reference(subject, values):
+def reference(subject: KerasModel, values: list[np.ndarray]) -> list[np.ndarray]:
     """What eager Keras gives: list of arrays, in the order of ``serving.outputs``."""
     serving = subject.serving
     import tensorflow as tf
@@ -79,7 +86,7 @@ def reference(subject, values):
     return [np.asarray(found[spec.name]) for spec in serving.outputs]
 
 
-def check(subject, runner):
+def check(subject: KerasModel, runner: Runner) -> None:
     """Compares a runner with Keras: every output, of full and ragged batches, from states that are not zeros.
 
     Raises:
@@ -102,7 +109,10 @@ def check(subject, runner):
     runner.reset()
 
 
-def compare(subject, runner, values, found, expected=None):
+def compare(
+    subject: KerasModel, runner: Runner, values: list[np.ndarray], found: list[np.ndarray],
+    expected: list[np.ndarray] | None = None,
+) -> None:  # fmt: skip
     """Compares what a runner found with Keras.
 
     Args:
@@ -157,7 +167,7 @@ def _packed(network, values):
     return packed(network, values[: len(network.inputs)])
 
 
-def export(subject, path, threads, **options):
+def export(subject: KerasModel, path: str | os.PathLike, threads: int, **options: Any) -> Runner:
     """The file of ``to_onnx``, in onnxruntime."""
     from export.onnx_file import to_onnx
 
@@ -165,12 +175,12 @@ def export(subject, path, threads, **options):
     return Runner(_session(path, subject, threads))
 
 
-def int8(subject, path, threads):
+def int8(subject: KerasModel, path: str | os.PathLike, threads: int) -> Runner:
     """The same with weights in 8 bits."""
     return dataclasses.replace(export(subject, path, threads, int8=True), coarse=True)
 
 
-def plain_export(subject, path, threads):
+def plain_export(subject: KerasModel, path: str | os.PathLike, threads: int) -> Runner:
     """The file of Keras's own ``model.export``, in onnxruntime."""
     network = subject.network
     # Keras exports no model that has not been called; and what a stateful layer remembers would be exported.
@@ -223,7 +233,7 @@ def _session(path, subject, threads, ours=True):
     )
 
 
-def predict(subject, path, threads):
+def predict(subject: KerasModel, path: str | os.PathLike, threads: int) -> Runner:
     """``model.predict``."""
     import keras
 
@@ -236,7 +246,7 @@ def predict(subject, path, threads):
     return Runner(run, states=not subject.states, reset=lambda: _forget(network))
 
 
-def tf_function(subject, path, threads):
+def tf_function(subject: KerasModel, path: str | os.PathLike, threads: int) -> Runner:
     """The model's call as a ``tf.function`` of open shapes."""
     from export.verify import serving_function
 
@@ -250,7 +260,7 @@ def tf_function(subject, path, threads):
     return Runner(run)
 
 
-def torch(subject, path, threads):
+def torch(subject: KerasModel, path: str | os.PathLike, threads: int) -> Runner:
     """PyTorch's modules with the model's weights, for a plain stack of layers."""
     try:
         import torch

@@ -1,7 +1,11 @@
 """Inputs on which the export of a Keras model is verified: random ones of several lengths, and edges."""
 
+from __future__ import annotations
+
 import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -57,7 +61,7 @@ class Maker:
         run: gives a dict of its outputs, NumPy arrays, for a dict of all inputs, or raises.
     """
 
-    def __init__(self, network, inputs, states, run):
+    def __init__(self, network: keras.Model, inputs: Any, states: Any, run: Callable) -> None:
         self._network, self._inputs, self._states, self._run = network, inputs, states, run
         self._embeds = any(isinstance(one, keras.layers.Embedding) for one in network._flatten_layers())
         self._open = [
@@ -67,13 +71,13 @@ class Maker:
             if axis and size is None
         ]
 
-    def large(self):
+    def large(self) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
         """List of ``(inputs, outputs)``: an example of large numbers, if the model takes it."""
         inputs = self.make(LARGE, len(KINDS))
         outputs, _ = self._try(inputs)
         return [] if outputs is None else [(inputs, outputs)]
 
-    def cases(self):
+    def cases(self) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
         """List of ``(inputs, outputs)``: an example of each kind that the model takes."""
         found = []
         for seed, kind in enumerate(KINDS):
@@ -88,7 +92,7 @@ class Maker:
             raise self._none_works(self._try(self.make(KINDS[0], 0))[1])
         return found
 
-    def make(self, kind, seed):
+    def make(self, kind: Kind, seed: int) -> dict[str, np.ndarray]:
         """A dict of NumPy arrays."""
         count = len(self._lengths)
         sizes = {
@@ -129,7 +133,9 @@ class Maker:
             lengths.append(next((n for n in (start, start + 1, *multiples) if works(n)), lengths[-1]))
         return tuple(lengths)
 
-    def given(self, example):
+    def given(
+        self, example: dict[str, np.ndarray]
+    ) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
         """The cases of inputs that a user gives: all rows, the first alone, and all with other numbers.
 
         Args:
@@ -160,7 +166,7 @@ class Maker:
             raise UserError(f"The model {self._network.name!r} does not take the example ({reason(error)})")
         return [(inputs, outputs) for inputs, outputs, _ in found if outputs is not None]
 
-    def check(self, example):
+    def check(self, example: dict[str, np.ndarray]) -> None:
         """Raises a UserError where an example does not fit the model's inputs."""
         names = list(self._inputs)
         if not isinstance(example, dict) or set(example) != set(names):
@@ -267,7 +273,7 @@ def _hidden(padding, lengths, shape, random):
     }[padding]
 
 
-def tokens_and_blank(network, default_tokens):
+def tokens_and_blank(network: keras.Model, default_tokens: int) -> tuple[int, float]:
     """How many tokens every embedding of a network knows, and the value that it masks in float inputs."""
     layers = list(network._flatten_layers(include_self=False))
     tokens = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
@@ -275,7 +281,7 @@ def tokens_and_blank(network, default_tokens):
     return min(tokens, default=default_tokens), blanks[0] if blanks else 0
 
 
-def output_steps(network, shapes, default):
+def output_steps(network: keras.Model, shapes: list[tuple], default: int) -> int:
     """The length of a network's shortest output sequence, or a default where it gives none.
 
     Args:
@@ -286,7 +292,7 @@ def output_steps(network, shapes, default):
     return min((shape[1] for shape, open_ in outputs if open_.shape[1:2] == (None,)), default=default)
 
 
-def output_shapes(network, shapes):
+def output_shapes(network: keras.Model, shapes: list) -> list:
     """The shapes of a network's outputs, of whole shapes of its inputs; or raises what a layer raises."""
     pairs = zip(shapes, network.inputs, strict=True)
     tensors = [keras.KerasTensor(shape, tensor.dtype) for shape, tensor in pairs]

@@ -1,24 +1,30 @@
 """Keras models in files."""
 
+from __future__ import annotations
+
 import json
 import os
 import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UserError, reason
+
+if TYPE_CHECKING:
+    import keras
 
 HDF5 = (".h5", ".hdf5")  # how names of Keras's older format end
 SAVED = "saved_model.pb"  # is in each folder that is a SavedModel
 
 
-def is_file(name):
+def is_file(name: Any) -> bool:
     """Whether a name is that of a saved Keras model, of whatever format; ``load`` says which it takes."""
     if not isinstance(name, str | os.PathLike):
         return False
     return os.fspath(name).lower().endswith((".keras", *HDF5)) or Path(name, SAVED).is_file()
 
 
-def load(path):
+def load(path: str | os.PathLike) -> keras.Model:
     """Loads a ``.keras`` file; nothing in it is executed.
 
     Raises:

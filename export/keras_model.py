@@ -1,9 +1,13 @@
 """Any functional or Sequential Keras model as something that can be exported: its ``Serving``."""
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import functools
 import itertools
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +32,7 @@ class KerasModel:
             ``NAME_next``, outputs of what is exported.
     """
 
-    def __init__(self, model, example=None):
+    def __init__(self, model: keras.Model, example: dict[str, np.ndarray] | None = None) -> None:
         """
         Args:
             model: a functional or Sequential model.
@@ -61,17 +65,17 @@ class KerasModel:
             self._maker.check(self.example)
 
     @functools.cached_property
-    def cases(self):
+    def cases(self) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
         """List of ``(inputs, outputs)``, dicts of arrays: what to verify on, and what Keras gives."""
         return self._maker.cases() if self.example is None else self._maker.given(self.example)
 
     @functools.cached_property
-    def large_cases(self):
+    def large_cases(self) -> list[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
         """The same of numbers that are unusually large, where weights in 8 bits would be far off."""
         return self._maker.large() if self.example is None else []
 
     @functools.cached_property
-    def serving(self):
+    def serving(self) -> Serving:
         """Its ``zoo.contract.serving.Serving``.
 
         Inputs have their names in the model; outputs have those of their layers, or their keys where the
@@ -172,17 +176,17 @@ class _Holder:
         self.value = value
 
 
-def all_layers(model):
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     """All layers of a model, those inside others too."""
     return list(model._flatten_layers(include_self=False))
 
 
-def packed(network, values):
+def packed(network: keras.Model, values: Iterable) -> Any:
     """Values for a network's inputs, in their order, as the network takes them: in a dict, perhaps."""
     return keras.tree.pack_sequence_as(network._inputs_struct, list(values))
 
 
-def unique_names(network):
+def unique_names(network: keras.Model) -> dict[keras.layers.Layer, str]:
     """``{layer: name}`` of all layers, inner ones too; those of one name with the names around them."""
     paths = {}
 

@@ -1,5 +1,7 @@
 """A task, or any Keras model, as one ONNX file: raw input in, output out, all about it in its metadata."""
 
+from __future__ import annotations
+
 import bisect
 import collections
 import json
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,12 +21,16 @@ from export.verify import ExportError
 from zoo.contract.task import Task
 from zoo.errors import UserError, reason
 
+if TYPE_CHECKING:
+    import keras
+
 TIMED_BATCH, TIMED_STEPS = 8, 150  # of a Keras model's sequences, where int8 is timed
 
 
 def to_onnx(
-    model, path: str | os.PathLike, preset: str | None = None, *, opset: int = onnx_graph.OPSET,
-    int8: bool = False, float16: bool = False, example: dict | list | None = None,
+    model: Task | keras.Model | str | os.PathLike, path: str | os.PathLike, preset: str | None = None, *,
+    opset: int = onnx_graph.OPSET, int8: bool = False, float16: bool = False,
+    example: dict | list | None = None,
 ) -> dict:  # fmt: skip
     """Writes a model as an ONNX file, once onnxruntime has given the results of Keras with it.
 
@@ -114,7 +121,9 @@ def to_onnx(
     return {"size": size, **report}
 
 
-def load(model, example=None):
+def load(
+    model: Task | keras.Model | str | os.PathLike, example: dict | list | None = None
+) -> tuple[Task | keras_model.KerasModel, str]:
     """What ``to_onnx`` takes -> (task or ``export.keras_model.KerasModel``, its name)."""
     if keras_file.is_file(model):
         return keras_model.KerasModel(keras_file.load(model), example), Path(model).stem
@@ -194,7 +203,7 @@ def _check_classes(subject):
             )
 
 
-def read_example(path):
+def read_example(path: str | os.PathLike) -> dict[str, np.ndarray] | list[np.ndarray]:
     """The arrays of a ``.npz`` file, by their names, or a list of those that were saved without.
 
     Raises:

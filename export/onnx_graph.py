@@ -1,10 +1,14 @@
 """A serving function as an ONNX graph. The one module that touches tf2onnx."""
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import copy
 import itertools
 import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +16,21 @@ from export import scan, stand_in
 from export.verify import ExportError
 from zoo.errors import reason
 
+if TYPE_CHECKING:
+    import onnx
+
+    from export.stand_in import StandIns
+    from zoo.contract.serving import Serving
+
 # The newest operator set that tf2onnx 1.17 writes is 18. 17 has all that is needed, with file format
 # (IR) 8, and is read by onnxruntime 1.13 and later, older than the oldest that seqzoo allows (1.18).
 OPSET = 17
 OPSETS = range(13, 19)
 
 
-def build(serving, function, stand_ins=None, opset=OPSET):
+def build(
+    serving: Serving, function: Any, stand_ins: StandIns | None = None, opset: int = OPSET
+) -> onnx.ModelProto:
     """Converts a traced serving function.
 
     Args:
@@ -83,7 +95,7 @@ class Unconvertible(ExportError):
         scope: its name in the traced graph, which has the names of the layers around it, or None.
     """
 
-    def __init__(self, operation, scope=None):
+    def __init__(self, operation: str, scope: str | None = None) -> None:
         super().__init__(f"The model uses {operation}, which has no ONNX counterpart; nothing was written")
         self.operation, self.scope = operation, scope
 
@@ -448,7 +460,7 @@ def _default_unread_inputs(graph):
             graph.initializer.append(onnx.numpy_helper.from_array(zeros, value.name))
 
 
-def unread_inputs(graph):
+def unread_inputs(graph: onnx.GraphProto) -> list[str]:
     """Names of the inputs that no output depends on."""
     read = {name for node in graph.node for name in _reads(node)} | {value.name for value in graph.output}
     return [value.name for value in graph.input if value.name not in read]
@@ -560,7 +572,7 @@ def _bodies(node):
     return [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs) if body.node]
 
 
-def operations_of(graph):
+def operations_of(graph: onnx.GraphProto) -> Iterator[str]:
     """Yields the operation of every node, of those inside loops too."""
     for node in graph.node:
         yield node.op_type

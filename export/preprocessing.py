@@ -7,10 +7,14 @@ TensorFlow. A layer with no ONNX equivalent is refused, in one sentence that say
 Words are compared byte by byte, and lower case, punctuation and blanks are those of ASCII, as in TensorFlow.
 """
 
+from __future__ import annotations
+
 import codecs
 import contextlib
 import functools
 import string
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -26,13 +30,16 @@ from keras.layers import (
 
 from export.verify import ExportError
 
+if TYPE_CHECKING:
+    from export.stand_in import StandIns
+
 BLANKS = " \t\n\v\f\r"  # where TensorFlow splits text; U+00A0 and the like are letters to it
 DROPPED = np.iinfo("int64").max  # Keras's number of a masked word that no encoding counts
 STRING_OPSET = 20  # the first operator set with StringConcat
 
 
 @contextlib.contextmanager
-def preprocessed(layers, stand_ins):
+def preprocessed(layers: Iterable[keras.layers.Layer], stand_ins: StandIns) -> Iterator[None]:
     """Traces preprocessing layers with stand-ins for what tf2onnx cannot convert.
 
     Args:
@@ -60,7 +67,7 @@ def preprocessed(layers, stand_ins):
             object.__delattr__(layer, "call")
 
 
-def check(layers):
+def check(layers: Iterable[keras.layers.Layer]) -> None:
     """Raises ``ExportError`` where a layer, as it was made, has no ONNX equivalent."""
     for layer, _ in _ours(layers):
         _check(layer)
@@ -554,7 +561,7 @@ _WORDS = ["qwzx", "Ä", "straße", "й", "中文", "naïve", "e\u0301", "😀", 
 _MARKS = [*string.punctuation, "...", "“", "。"]
 
 
-def readers(network, tensor):
+def readers(network: keras.Model, tensor: Any) -> list[keras.layers.Layer]:
     """The layers of a functional model, inner ones too, that read one of its inputs.
 
     Those that read it through others count where these keep its dtype, as Reshape does.
@@ -577,7 +584,9 @@ def readers(network, tensor):
     return list(dict.fromkeys(layer for layer, _ in found))
 
 
-def example_strings(layers, shape, random):
+def example_strings(
+    layers: Iterable[keras.layers.Layer], shape: Sequence[int], random: np.random.Generator
+) -> np.ndarray:
     """Strings that exercise the layers that read them.
 
     Words of their vocabularies and others, in any case, with punctuation and blanks, none at all; where a
@@ -630,7 +639,9 @@ def example_strings(layers, shape, random):
     return made
 
 
-def example_integers(layers, shape, random):
+def example_integers(
+    layers: Iterable[keras.layers.Layer], shape: Sequence[int], random: np.random.Generator
+) -> np.ndarray | None:
     """Integers that exercise the layers that read them: int64, or None where no layer here reads integers.
 
     Most are numbers that a layer knows, some others; where a layer takes no others, none.

@@ -5,12 +5,17 @@ with opened("reader.onnx") as model:
 print(table(report))
 """
 
+from __future__ import annotations
+
 import collections
 import contextlib
 import itertools
 import json
+import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from zoo.contract.model import ExportedModel
 
@@ -30,7 +35,7 @@ LARGEST = 12  # operations that are listed alone
 
 
 @contextlib.contextmanager
-def opened(path):
+def opened(path: str | os.PathLike) -> Iterator[ExportedModel]:
     """An ``.onnx`` file of a task as ``profile`` takes it: an ``ExportedModel`` on one thread, for one call.
 
     Raises:
@@ -40,7 +45,7 @@ def opened(path):
         yield ExportedModel(path, threads=1, profile=str(Path(folder, "profile")))
 
 
-def profile(model, inputs):
+def profile(model: ExportedModel, inputs: list) -> dict[str, Any]:
     """Where the time of a file goes on one thread, while its reader reads inputs in batches as usual.
 
     Args:
@@ -99,7 +104,7 @@ def _alone(events):
     return [max(0.0, micros) for micros in spent]
 
 
-def table(report):
+def table(report: dict) -> str:
     """A report of ``profile`` as text."""
     lines = [f"{report['milliseconds']:.2f} ms for each input, on one thread"]
     lines += [f"{share:7.1%}  {kind}" for kind, share in report["kinds"].items()]

@@ -1,11 +1,18 @@
 """Smaller weights in an exported ONNX graph: int8 or float16."""
 
+from __future__ import annotations
+
 import collections
 import functools
 import statistics
 import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
 
 SMALLEST = 1024  # values; what is smaller, biases mostly, stays as it is
 # Units from which an LSTM, and a step of a plain RNN that is a `Scan`, is faster in 8 bits.
@@ -17,7 +24,9 @@ LEAST_CHANNELS = 8  # of what a convolution reads, from which it is faster in 8 
 MARGIN = 2.0  # by which the range of a convolution's values is wider than in examples
 
 
-def int8(model, exact=(), examples=()):
+def int8(
+    model: onnx.ModelProto, exact: Sequence[np.ndarray] = (), examples: Sequence[dict[str, np.ndarray]] = ()
+) -> onnx.ModelProto:
     """Quantises weights to 8 bits, and computes with them where that is faster.
 
     What a row of a batch gives never depends on the other rows, nor on padding. Matrix products with
@@ -342,7 +351,9 @@ def _signature(value):
     return value.size, float(f"{np.abs(value).sum(dtype=np.float64):.4g}")
 
 
-def milliseconds(whole, coarse, inputs, seconds=1.0):
+def milliseconds(
+    whole: onnx.ModelProto, coarse: onnx.ModelProto, inputs: dict[str, np.ndarray], seconds: float = 1.0
+) -> dict[str, float]:
     """How long a model takes before and after ``int8``, in turns, on one thread as the zoo's readers run it.
 
     Args:
@@ -377,7 +388,7 @@ def milliseconds(whole, coarse, inputs, seconds=1.0):
     return {kind: round(1e3 * statistics.median(taken), 4) for kind, taken in times.items()}
 
 
-def float16(model):
+def float16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Stores weights as float16; they are widened when the file is loaded, and computed with in float32."""
     return _stored(_copy(model), _as_float16)
 

@@ -10,9 +10,12 @@ that a mask leaves are therefore brought to the front, in their order, and the o
 Keras has them: exact for every mask, whichever side the padding is on.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -55,7 +58,7 @@ class Cell:
     given: callable = None
 
     @property
-    def states(self):
+    def states(self) -> int:
         return 2 if self.kind == "LSTM" else 1
 
 
@@ -73,23 +76,23 @@ class Fusion:
     layers: dict = dataclasses.field(default_factory=dict)
     scans: set = dataclasses.field(default_factory=set)
 
-    def note(self, name, reason=""):
+    def note(self, name: str, reason: str = "") -> None:
         """Keeps what became of one call of a layer; one that is a loop anywhere is told as a loop."""
         self.layers[name] = self.layers.get(name) or reason
 
     @property
-    def fallbacks(self):
+    def fallbacks(self) -> dict[str, str]:
         return {name: reason for name, reason in self.layers.items() if reason}
 
     @property
-    def report(self):
+    def report(self) -> dict[str, str]:
         """``{layer: "fused"``, ``SCAN`` or why it is a loop``}``."""
         kinds = {name: SCAN if name in self.scans else "fused" for name in self.layers}
         return {name: reason or kinds[name] for name, reason in sorted(self.layers.items())}
 
 
 @contextlib.contextmanager
-def fused(names, stand_ins=None):
+def fused(names: dict[keras.layers.Layer, str], stand_ins: StandIns | None = None) -> Iterator[Fusion]:
     """Traces recurrent layers as stand-ins for fused operations.
 
     Args:

@@ -15,6 +15,8 @@ Where the package is installed, ``load`` opens models of the other tasks, too, a
 language model in a file is the package's, too: ``load`` warns that lines are read without it.
 """
 
+from __future__ import annotations
+
 import collections
 import concurrent.futures
 import contextlib
@@ -33,6 +35,8 @@ import sys
 import typing
 import unicodedata
 import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 # onnxruntime writes a database of events and a device id under HOME and sends them to its maker, unless it
 # finds this when it is imported (disable_telemetry_events() does not stop it).
@@ -110,7 +114,7 @@ class Line:
     confidence: float
     characters: list
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What of it ``zoo predict --format json`` shows, rounded."""
         spans = [
             {"character": c, "start": round(start, 1), "end": round(end, 1), "confidence": round(sure, 4)}
@@ -122,7 +126,7 @@ class Line:
 # === The model file ===
 
 
-def load(path: str | os.PathLike, threads: int | None = None, provider: str | None = None):
+def load(path: str | os.PathLike, threads: int | None = None, provider: str | None = None) -> Reader:
     """Opens an ONNX file that seqzoo exported.
 
     Args:
@@ -174,7 +178,9 @@ PROVIDERS = {  # names of people: those of onnxruntime, and the package that has
 }
 
 
-def open_file(path, provider=None, profile=None):
+def open_file(
+    path: str | os.PathLike, provider: str | None = None, profile: str | None = None
+) -> tuple[Any, dict[str, str]]:
     """The onnxruntime session of a file that seqzoo exported, and its metadata, keys without ``seqzoo.``.
 
     Args:
@@ -299,19 +305,19 @@ def _varint(data, at):
             raise ValueError("no number")
 
 
-def characters_of(metadata):
+def characters_of(metadata: dict[str, str]) -> list[str]:
     """The characters of a vocabulary, a list; label ``i + 1`` stands for character ``i``."""
     vocabulary = json.loads(metadata["vocabulary"])
     return vocabulary["characters"] if isinstance(vocabulary, dict) else vocabulary
 
 
-def spellings_of(metadata):
+def spellings_of(metadata: dict[str, str]) -> dict[str, Any]:
     """``{text: rows}`` of what several rows spell together, as a file of lines states it; see ``spelled``."""
     stored = json.loads(metadata["vocabulary"])
     return stored.get("spellings", {}) if isinstance(stored, dict) else {}
 
 
-def beyond_vocabulary(row, known):
+def beyond_vocabulary(row: int, known: int) -> str:
     """The sentence on a model that writes a row that its vocabulary of ``known`` rows lacks."""
     return (
         f"the model writes row {row} of a vocabulary of {known}; the file's metadata is damaged, export it "
@@ -319,7 +325,7 @@ def beyond_vocabulary(row, known):
     )
 
 
-def unknown_model(path, metadata):
+def unknown_model(path: str | os.PathLike, metadata: dict[str, str]) -> str:
     """The sentence on a file of a later version."""
     return (
         f"{path}: task {metadata.get('task')!r}, format {metadata['format']}, which this version does "
@@ -327,7 +333,7 @@ def unknown_model(path, metadata):
     )
 
 
-def cores():
+def cores() -> int:
     """How many processor cores this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -350,7 +356,11 @@ class Reader:
         maps: dict, what makes confidences true, see ``calibrated``.
     """
 
-    def __init__(self, run, config, vocabulary, direction, metadata, threads, maps=None, spellings=None):
+    def __init__(
+        self, run: Callable, config: dict[str, Any], vocabulary: Sequence[str], direction: str,
+        metadata: dict[str, str], threads: int, maps: dict[str, list[float]] | None = None,
+        spellings: dict | None = None,
+    ) -> None:  # fmt: skip
         self.run, self.config, self.vocabulary, self.direction = run, config, vocabulary, direction
         self.spellings = {tuple(labels): text for text, labels in (spellings or {}).items()}
         self.metadata, self.threads, self.maps = metadata, threads, maps or {}
@@ -361,7 +371,7 @@ class Reader:
         self._spread = self.config.get("contrast") in SPREAD
 
     @classmethod
-    def of_session(cls, session, metadata, threads):
+    def of_session(cls, session: Any, metadata: dict[str, str], threads: int) -> Reader:
         """The reader of an ONNX file: its onnxruntime session and metadata, keys without ``seqzoo.``."""
         config, vocabulary = json.loads(metadata["config"]), characters_of(metadata)
         maps = json.loads(metadata.get(f"asset.{CONFIDENCE}", "{}"))
@@ -377,8 +387,8 @@ class Reader:
         return cls(run, config, vocabulary, metadata["direction"], metadata, threads, maps, spellings)
 
     def __call__(
-        self, inputs, beam_width: int | None = None, details: bool = False, batch_size: int = 4,
-        errors: str = "raise", search=None,
+        self, inputs: Any, beam_width: int | None = None, details: bool = False, batch_size: int = 4,
+        errors: str = "raise", search: Callable | None = None,
     ) -> list:  # fmt: skip
         """Reads line images.
 
@@ -422,7 +432,7 @@ class Reader:
                 results.extend(found)
         return results if details else [item.text if isinstance(item, Line) else item for item in results]
 
-    def align(self, item, text):
+    def align(self, item: Any, text: str) -> Line:
         """Where each character of a known text stands in a line image: forced alignment.
 
         Args:
@@ -520,7 +530,7 @@ class Reader:
         return Line(text, float(confidence) if text else 0.0, characters)
 
 
-def spelled(labels, vocabulary, spellings):
+def spelled(labels: Sequence[int], vocabulary: Sequence[str], spellings: dict) -> list[tuple[str, int, int]]:
     """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it; in Unicode NFC.
 
     Args:
@@ -563,7 +573,7 @@ def _composed(units):
 PRIVATE = 0xF0000  # where Unicode's private use in plane 15 begins: labels without a text are named there
 
 
-def is_private(character):
+def is_private(character: str) -> bool:
     """Whether a character is the name of a label that stands for no text by itself."""
     return PRIVATE <= ord(character) <= PRIVATE + 0xFFFD
 
@@ -585,13 +595,13 @@ CONFIDENCE = "confidence.json"  # the asset with the maps of a model that was ca
 SUREST = 1 - 1e-6  # what no confidence exceeds
 
 
-def log_odds(raw):
+def log_odds(raw: Any) -> tuple[Any, Any]:
     """The logarithm of a raw confidence, and that of its odds' other half: ``(ln p, -ln(1 - p))``."""
     raw = np.clip(raw, 1 - SUREST, SUREST)
     return np.log(raw), -np.log1p(-raw)
 
 
-def calibrated(raw, weights):
+def calibrated(raw: float, weights: Sequence[float] | None) -> float:
     """A raw confidence as the probability that a result is right: beta calibration (Kull et al. 2017).
 
     Args:
@@ -608,7 +618,7 @@ def calibrated(raw, weights):
     return float(1 / (1 + np.exp(-np.clip(weights[0] * low + weights[1] * high + weights[2], -50, 50))))
 
 
-def map_of(maps, what, searched=False):
+def map_of(maps: dict[str, list[float]], what: str, searched: bool = False) -> list[float] | None:
     """The weights of "text" or "word" in the asset; those for what a search found, where there are such."""
     return (maps.get(f"searched_{what}") if searched else None) or maps.get(what)
 
@@ -633,7 +643,9 @@ _UPRIGHT = {
 _CUT = "cut it into single lines"
 
 
-def read_image(item, name=None, check=True, photographs=False):
+def read_image(
+    item: Any, name: str | None = None, check: bool = True, photographs: bool = False
+) -> np.ndarray:
     """Reads one line image.
 
     Args:
@@ -677,7 +689,7 @@ def read_image(item, name=None, check=True, photographs=False):
     raise ReaderError(f"{name}: {width}x{height} pixels is {problem}")
 
 
-def page_frames(picture):
+def page_frames(picture: Image.Image) -> list[int]:
     """The numbers of an opened file's frames that are pages: no previews and masks of a TIFF.
 
     The first one is shown.
@@ -706,7 +718,7 @@ def _told_apart(pixels):
     return pixels
 
 
-def image_name(item, name=None):
+def image_name(item: Any, name: str | None = None) -> str:
     """What messages call an image that has no ``name``."""
     if name is None and isinstance(item, np.ndarray | Image.Image | bytes):
         return "the bytes" if isinstance(item, bytes) else "the image"
@@ -714,7 +726,7 @@ def image_name(item, name=None):
 
 
 @contextlib.contextmanager
-def open_image(item, name, mend):
+def open_image(item: Any, name: str, mend: str) -> Iterator[Image.Image]:
     """The PIL image of a path, of bytes or of itself, not yet decoded.
 
     ``name`` begins the sentences of what is wrong, and ``mend`` ends that on one with too many pixels.
@@ -756,7 +768,7 @@ _DOCUMENTS = {b"%PDF": "a PDF", b"%!PS": "PostScript"}
 
 
 @contextlib.contextmanager
-def damage(name):
+def damage(name: str) -> Iterator[None]:
     """Turns what Pillow raises on damaged data, which is what comes to hand, into a ReaderError."""
     try:
         yield
@@ -766,7 +778,7 @@ def damage(name):
         raise ReaderError(f"{name}: the image is damaged ({error}); scan or copy it again") from error
 
 
-def checked_array(array, name, mend):
+def checked_array(array: np.ndarray, name: str, mend: str) -> np.ndarray:
     """A uint8 array ``[height, width]`` or ``[height, width, 1 or 3]`` as ``[height, width, 1 or 3]``."""
     pixels = array[:, :, None] if array.ndim == 2 else array
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or pixels.dtype != np.uint8:
@@ -778,7 +790,7 @@ def checked_array(array, name, mend):
     return pixels
 
 
-def check_pixels(width, height, name, mend):
+def check_pixels(width: int, height: int, name: str, mend: str) -> None:
     """ReaderError where an image has none, or more than ``MAX_PIXELS``; ``mend`` ends its sentence."""
     if not width or not height:
         raise ReaderError(f"{name}: the image is empty ({width}x{height} pixels); copy it again")
@@ -786,7 +798,7 @@ def check_pixels(width, height, name, mend):
         raise ReaderError(f"{name}: {width}x{height} pixels are too many; {mend}")
 
 
-def eight_bits(picture):
+def eight_bits(picture: Image.Image) -> Image.Image:
     """A decoded PIL image in mode L, RGB or RGBA. Of 16 and 32 bits the values tell what is white."""
     if picture.mode.startswith(("I", "F")):
         values = np.nan_to_num(np.array(picture, np.float32), copy=False, posinf=0, neginf=0)
@@ -801,7 +813,7 @@ def eight_bits(picture):
     return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
 
 
-def upright(picture):
+def upright(picture: Image.Image) -> Image.Image | None:
     """How to transpose a decoded picture for it to stand upright, or None. Pillow itself turns TIFFs."""
     try:
         return _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation))
@@ -809,7 +821,7 @@ def upright(picture):
         return None
 
 
-def opaque(picture):
+def opaque(picture: Image.Image) -> Image.Image:
     """An RGBA image as RGB: on white, or on black where nothing to be seen is dark. Others stay."""
     if picture.mode != "RGBA":
         return picture
@@ -819,7 +831,7 @@ def opaque(picture):
     return Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture).convert("RGB")
 
 
-def is_blank(pixels):
+def is_blank(pixels: np.ndarray) -> bool:
     """Whether a line image, uint8 ``[height, width, channels]``, has less ink on it than a full stop."""
     grey = pixels[:, :, 0] if pixels.shape[2] == 1 else np.rint(pixels.mean(2)).astype(np.uint8)
     paper = int(np.median(grey.ravel()[::61]))
@@ -827,7 +839,7 @@ def is_blank(pixels):
     return ink < max(1, INK * len(grey) ** 2)
 
 
-def no_line(pixels, photographs=False):
+def no_line(pixels: np.ndarray, photographs: bool = False) -> str | None:
     """What an image is that is no line of text, and the mend, as the end of a sentence; or None.
 
     That is noise or, unless ``photographs`` may be lines, a photograph; a page, or two lines or more; any of
@@ -887,7 +899,7 @@ def _is_photo(pixels):
     return across > COLOURS**2 * along and not has_paper(np.asarray(Image.fromarray(small).convert("L")))
 
 
-def has_paper(grey):
+def has_paper(grey: np.ndarray) -> bool:
     """Whether most of an image is a ground that is the lightest or the darkest of all, as it is of text.
 
     The image, uint8 ``[height, width]``, is looked at in pieces twice as wide as high, so that it may be lit
@@ -985,7 +997,7 @@ def _are_whole(profile, bands):
     )
 
 
-def text_lines(grey):
+def text_lines(grey: np.ndarray) -> float:
     """About how many lines of text stand one below the other in a grey image, uint8 ``[height, width]``.
 
     Where letters are, brightness changes along a row. The image is cut into columns, by turns one to many,
@@ -1086,7 +1098,7 @@ def _opened(numbered, photographs):
         return error
 
 
-def line_batches(images, batch_size):
+def line_batches(images: dict[Any, np.ndarray], batch_size: int) -> Iterator[dict[Any, np.ndarray]]:
     """Cuts ``{key: image}`` into dicts of similar height and, scaled to one height, width; widest first."""
 
     def octave(key):
@@ -1104,7 +1116,7 @@ def line_batches(images, batch_size):
         yield {key: images[key] for key in batch}
 
 
-def pad_lines(images):
+def pad_lines(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Images -> uint8 ``[batch, height, width, channels]``, padded, and their sizes, int32 ``[batch, 2]``."""
     size = np.array([image.shape[:2] for image in images], np.int32)
     channels = max(image.shape[2] for image in images)
@@ -1121,12 +1133,16 @@ def _likeliest(log_probs, beam_width):
     return prefix_beam_search(log_probs, beam_width)[0]
 
 
-def prefix_beam_search(log_probs, beam_width, threshold=1e-4):
+def prefix_beam_search(
+    log_probs: np.ndarray, beam_width: int, threshold: float = 1e-4
+) -> tuple[tuple[int, ...], float]:
     """The likeliest labelling, summed over its alignments: the first of ``prefix_beams`` and its score."""
     return prefix_beams(log_probs, beam_width, threshold)[0]
 
 
-def prefix_beams(log_probs, beam_width, threshold=1e-4):
+def prefix_beams(
+    log_probs: np.ndarray, beam_width: int, threshold: float = 1e-4
+) -> list[tuple[tuple[int, ...], float]]:
     """The likeliest labellings, summed over their alignments, among ``beam_width`` kept at each frame.
 
     CTC prefix beam search (Graves & Jaitly 2014; Hannun et al. 2014, algorithm 1), in the log domain.
@@ -1176,7 +1192,7 @@ def _log_add(a, b):
     return a if b == -math.inf else a + math.log1p(math.exp(b - a))
 
 
-def align(log_probs, labels):
+def align(log_probs: np.ndarray, labels: Sequence[int]) -> list[tuple[int, int]]:
     """The frames that each label spans on the likeliest path that spells ``labels`` (Viterbi).
 
     Args:
@@ -1219,7 +1235,7 @@ _MIRRORED = str.maketrans("()[]{}⟨⟩«»‹›<>≤≥", ")(][}{⟩⟨»«›
 _KINDS = {"L": "L", "R": "R", "AL": "A", "EN": "E", "AN": "N", "ES": "S", "CS": "C", "ET": "T", "NSM": "M"}
 
 
-def display_order(text):
+def display_order(text: str) -> tuple[str, list[int]]:
     """Turns a right-to-left line from reading order to the order of the image's columns.
 
     It is that of the Unicode Bidirectional Algorithm (UAX #9) for a right-to-left paragraph without controls:
@@ -1233,7 +1249,7 @@ def display_order(text):
     return _turned(text, _left_to_right(text))
 
 
-def reading_order(shown):
+def reading_order(shown: str) -> tuple[str, list[int]]:
     """Turns a line from the order of the image's columns to reading order: what ``display_order`` undoes.
 
     Of several texts that look the same, it is the one whose numbers stay with the words at their left. Where

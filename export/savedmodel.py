@@ -1,10 +1,13 @@
 """A task as a TensorFlow SavedModel that needs neither Keras nor this package to be served."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +15,11 @@ import zoo
 from export import verify
 from zoo.files import atomic_folder
 
+if TYPE_CHECKING:
+    from zoo.contract.task import Task
 
-def to_savedmodel(task, folder: str | os.PathLike) -> dict:
+
+def to_savedmodel(task: Task | str | os.PathLike, folder: str | os.PathLike) -> dict:
     """Writes a task as a SavedModel, once plain TensorFlow has given the results of Keras with it.
 
     The signature ``serving_default`` takes the inputs and gives the outputs of ``task.serving``, by their

@@ -5,7 +5,15 @@ Here the product with the input is one ``MatMul`` over all steps; what is left o
 activation, both vectorised. ``LSTM`` and ``GRU`` have better kernels, which no ``Scan`` beats.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
 
 # The units from which a Scan is hardly ever slower with a batch of 1; with 8 it is 1.3 to 4.7 times as fast.
 # Below, what onnxruntime needs to begin an operation is more than the arithmetic of a step.
@@ -17,7 +25,9 @@ _PARAMETERS = {"Affine": 2, "HardSigmoid": 2, "Elu": 1, "LeakyRelu": 1}  # alpha
 _KEEP_ZERO = ("Tanh", "Relu", "Softsign", "Elu", "LeakyRelu")
 
 
-def suits(kind, units, activations, direction, lengths, initial):
+def suits(
+    kind: str, units: int, activations: Sequence[tuple], direction: str, lengths: Any, initial: Any
+) -> bool:
     """Whether a recurrent operation is faster as a ``Scan``, and can be one.
 
     Args:
@@ -39,7 +49,7 @@ def suits(kind, units, activations, direction, lengths, initial):
     return not initial and all(zeros)
 
 
-def unroll(graph):
+def unroll(graph: onnx.GraphProto) -> None:
     """Puts a ``Scan`` in the place of every ``RNN`` that ``suits`` and whose weights are constants.
 
     Args:

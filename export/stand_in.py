@@ -4,6 +4,11 @@ A part of a model that tf2onnx would turn into a slow loop, or cannot turn into 
 operation that stands for it. What it stands for is written once the rest of the graph is ONNX.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
 OPERATION = "PyFunc"  # of TensorFlow's, takes and gives anything; no optimiser folds or changes it
 DOMAIN = "seqzoo"  # of the operation in its place while the rest is converted
 VERSIONS = {"ai.onnx.ml": 2}  # of other domains than ONNX's own in what is written; of any other, 1
@@ -19,11 +24,11 @@ class StandIns:
         opset: the smallest operator set that has all that they write, or 0 where any has.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.writers = {}
         self.opset = 0
 
-    def emit(self, write, inputs, types, opset=0):
+    def emit(self, write: Callable, inputs: Any, types: Sequence, opset: int = 0) -> list:
         """Traces a stand-in: takes TensorFlow tensors, gives as many as there are types, of unknown shape."""
         import tensorflow as tf
 

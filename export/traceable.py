@@ -1,7 +1,10 @@
 """Parts of Keras with no ONNX counterpart, traced as equal ones that have one."""
 
+from __future__ import annotations
+
 import contextlib
 import re
+from collections.abc import Iterator
 
 import keras
 
@@ -9,7 +12,7 @@ from export.verify import ExportError
 
 
 @contextlib.contextmanager
-def traceable(names):
+def traceable(names: dict[keras.layers.Layer, str]) -> Iterator[None]:
     """Traces Keras's layers and operations in a form that tf2onnx converts.
 
     - ``TimeDistributed`` calls its layer once, with all steps as rows of one batch. Keras calls it for each
@@ -67,7 +70,7 @@ def traceable(names):
             object.__setattr__(layer, "name", name)
 
 
-def layer_of_scope(scope, names):
+def layer_of_scope(scope: str, names: dict[keras.layers.Layer, str]) -> str | None:
     """The name of the innermost layer in whose scope an operation was traced, or None.
 
     Args:

@@ -1,14 +1,23 @@
 """Whether an exported model computes what Keras computes. No file is left behind that does not."""
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import re
 import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.backend import quiet_logging
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+    from zoo.contract.task import Task
 
 TOLERANCE = 1e-4  # greatest difference of a float output, relative to max(1, |value|)
 SEARCH_TOLERANCE = 1e-3  # the same of the score of what a search found instead
@@ -24,12 +33,12 @@ class ExportError(UserError):
         layer: name of the layer that the sentence blames, or None.
     """
 
-    def __init__(self, sentence, layer=None):
+    def __init__(self, sentence: str, layer: str | None = None) -> None:
         super().__init__(sentence)
         self.layer = layer
 
 
-def serving_function(task):
+def serving_function(task: Task) -> Callable:
     """The task's serving function as one ``tf.function``, inputs in the order of its specs, a dict out.
 
     Raises:
@@ -60,7 +69,7 @@ def _quiet():
         yield
 
 
-def check_backend():
+def check_backend() -> None:
     """Raises a UserError where Keras runs on another backend than TensorFlow."""
     import keras
 
@@ -81,7 +90,7 @@ def _legal(name):
 
 
 @contextlib.contextmanager
-def plain(network):
+def plain(network: keras.Model) -> Iterator[None]:
     """Generic kernels in float32 while a network is traced or run, whatever it was trained with.
 
     On a GPU Keras would use cuDNN's layers, which no other machine has, nor ONNX; mixed precision is for
@@ -113,7 +122,7 @@ def plain(network):
             layer.dtype_policy = value
 
 
-def run(network, function, inputs):
+def run(network: keras.Model, function: Callable, inputs: Any) -> dict[str, np.ndarray]:
     """What Keras gives eagerly. A traced function may be wrong itself.
 
     Args:
@@ -141,7 +150,7 @@ def run(network, function, inputs):
     return found
 
 
-def examples(task):
+def examples(task: Any) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Yields a task's ``(inputs, outputs)``, dicts of arrays, for several batch sizes, lengths, paddings."""
     for batch, seed in CASES:
         inputs = task.serving.example(batch, seed)
@@ -149,7 +158,7 @@ def examples(task):
         yield inputs, {spec.name: found[spec.name] for spec in task.serving.outputs}
 
 
-def compare(subject, pairs):
+def compare(subject: Any, pairs: Iterable) -> dict[str, Any]:
     """Compares an exported model's outputs with those of Keras.
 
     Float outputs may differ by ``TOLERANCE``, or as ``Serving.tolerances`` says, relative to max(1, |value|);
@@ -254,7 +263,7 @@ def _apart(one, other, at_least=None):
     return np.where(same, 0.0, np.where(np.isfinite(apart), apart, np.inf))
 
 
-def difference(task, pairs):
+def difference(task: Any, pairs: Iterable) -> float:
     """How far a model with coarser weights is off: of ``log_probs`` if there are any, or of all floats.
 
     What is as long as the model itself decides, such as sound, is compared where it is equally long.
@@ -304,7 +313,7 @@ def _meant(spec, expected):
     return np.broadcast_to(meant, value.shape).copy()
 
 
-def dtype_name(value):
+def dtype_name(value: np.ndarray) -> str:
     """What a ``TensorSpec`` calls the dtype of an array; that of strings is "string"."""
     return "string" if value.dtype == object else value.dtype.name
 

@@ -7,6 +7,8 @@ either (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima"; Wortsma
 Take it where it does better on what validates (`zoo evaluate`). The configuration is the first run's.
 """
 
+from __future__ import annotations
+
 import argparse
 
 import numpy as np
@@ -15,7 +17,7 @@ from recipes.training import command_line
 from zoo.errors import UserError
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("runs", nargs="+", help="presets, run folders or task folders")
     parser.add_argument("--output", required=True, metavar="FOLDER", help="task folder to write")

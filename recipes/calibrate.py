@@ -8,8 +8,11 @@ it learned it is surer. Recipes do this at their end, on what they validate on; 
 older, or is to read other things. Weights stay as they are. docs/confidence.md tells more.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -21,7 +24,7 @@ from zoo.metrics.confidence import confidence_rows
 from zoo.plots.reliability import draw
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -60,7 +63,7 @@ def main(arguments):
     write(folder, options.output or folder, changed)
 
 
-def write(folder, output, changed):
+def write(folder: str | os.PathLike, output: str | os.PathLike, changed: dict[str, bytes]) -> None:
     """A task folder with other ``{file name: bytes}``: its other files stay byte for byte as they are."""
     about = hub.info(folder)
     with files.atomic_folder(output, marker="config.json") as new:

@@ -17,6 +17,8 @@ that it draws itself, by their CIDEr-D (`--reward.*`, see zoo/families/captioner
 with all their captions.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from pathlib import Path
@@ -58,7 +60,7 @@ class Reward(Schedule):
     temperature: float = 0.5
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.captioner.corpus import load_captions
     from zoo.families.captioner.network import Captioner, CaptionerConfig
 

@@ -13,6 +13,8 @@ all cores work on one step (--training.threads 0). At the end, the best model is
 validates: one factor for all logits, which makes that text cheapest.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import math
@@ -33,7 +35,7 @@ class StreamSchedule(Schedule):
     threads: int = 0
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.char_lm.network import CharLm, CharLmConfig
 
     top, train, finetune = command_line.parser(__doc__, StreamSchedule, prog)

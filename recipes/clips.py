@@ -3,10 +3,15 @@
 What `recipes.moving_digits` and `recipes.moving_skeletons` share.
 """
 
+from __future__ import annotations
+
 import concurrent.futures
 import csv
 import functools
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -17,6 +22,9 @@ from zoo import files
 from zoo.errors import UserError
 from zoo.images.photos import read_photo
 
+if TYPE_CHECKING:
+    import argparse
+
 SIDE = 56  # pixels of a frame
 RATE = 8  # frames a second
 
@@ -24,7 +32,7 @@ RATE = 8  # frames a second
 # === How it looks ===
 
 
-def colour(random, light):
+def colour(random: np.random.Generator, light: float) -> np.ndarray:
     """RGB values, 0 to 255: light on a dark ground, dark on a light one; ``light`` is the ground's mean."""
     brightest = light < random.uniform(105, 150)
     value = (
@@ -34,7 +42,7 @@ def colour(random, light):
     return np.clip(value + 35 * (tint - tint.mean()), 0, 255)
 
 
-def make_ground(random, photographs):
+def make_ground(random: np.random.Generator, photographs: Sequence[Path]) -> np.ndarray:
     """A ground: float ``[SIDE, SIDE, 3]``, 0 to 255, a part of a photograph or a texture that is made up.
 
     Args:
@@ -98,7 +106,7 @@ def _slope(random):
 _TEXTURES = _waves, _blotches, _checks, _slope
 
 
-def with_grain(random, frames):
+def with_grain(random: np.random.Generator, frames: np.ndarray) -> np.ndarray:
     """float ``[frames, SIDE, SIDE, 3]`` -> the same with a camera's noise, uint8."""
     noise = random.normal(0, random.uniform(1, 4), frames.shape)
     return np.clip(np.rint(frames + noise), 0, 255).astype("uint8")
@@ -107,7 +115,7 @@ def with_grain(random, frames):
 # === The corpus ===
 
 
-def photographs(folder):
+def photographs(folder: str | os.PathLike | None) -> list[Path]:
     """The paths of the images in a folder; none where it is None. Raises UserError where none is in it."""
     if folder is None:
         return []
@@ -118,14 +126,14 @@ def photographs(folder):
     return found
 
 
-def save_gif(frames, path):
+def save_gif(frames: np.ndarray, path: str | os.PathLike) -> None:
     """uint8 ``[frames, height, width, 3]`` -> a GIF file with the colours of its first frame."""
     first = Image.fromarray(frames[0]).quantize(256)
     others = [Image.fromarray(frame).quantize(256, palette=first, dither=0) for frame in frames[1:]]
     first.save(path, save_all=True, append_images=others, duration=1000 // RATE, loop=0)
 
 
-def add_options(parser, reversed):
+def add_options(parser: argparse.ArgumentParser, reversed: str) -> None:
     """The options that all who make up clips have; ``reversed`` is the help of that one."""
     parser.add_argument(
         "--grounds", metavar="FOLDER", help="photographs, of which half of the grounds are cut"
@@ -135,7 +143,7 @@ def add_options(parser, reversed):
     parser.add_argument("--seed", type=int, default=0)
 
 
-def write_corpus(output, jobs, make):
+def write_corpus(output: str | os.PathLike, jobs: Sequence, make: Callable) -> None:
     """Write a folder of GIF files and captions.csv, and say how many there are.
 
     Args:

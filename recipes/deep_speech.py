@@ -15,12 +15,14 @@ speaker joined anew each time. As they are found with the preset, that has to un
 or fine-tune without it first, then the run with it.
 """
 
+from __future__ import annotations
+
 import functools
 
 from recipes.training import command_line, recognition
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.data.splitting import levels_by_name
 
     recognition.main(

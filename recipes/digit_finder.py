@@ -10,6 +10,10 @@ digit is where: of each cell of its grid the digit whose centre it holds, or non
 feature for each digit, or more. Writers are those to learn from; `--encoder` is that of the captioner.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -21,7 +25,9 @@ FRAMES = 5  # of each clip
 NONE = 0.1  # weight of a cell that holds no digit
 
 
-def stills(random, inks, grounds, clips):
+def stills(
+    random: np.random.Generator, inks: Sequence[np.ndarray], grounds: Sequence[np.ndarray], clips: int
+) -> tuple[np.ndarray, list]:
     """Frames, uint8 ``[frames, SIDE, SIDE, 3]``, and where digits are: a list of ``[(value, x, y)]``."""
     frames, places = [], []
     for _ in range(clips):
@@ -32,7 +38,7 @@ def stills(random, inks, grounds, clips):
     return np.stack(frames), places
 
 
-def varied(random, inks, times=5):
+def varied(random: np.random.Generator, inks: Sequence[np.ndarray], times: int = 5) -> list[np.ndarray]:
     """Digits as others might write them: turned, slanted, wider or narrower; of each ``times`` variants.
 
     Args:
@@ -57,7 +63,7 @@ def _varied(random, ink, size=24):
     return np.asarray(picture)
 
 
-def cells(places, rows, columns):
+def cells(places: Sequence, rows: int, columns: int) -> np.ndarray:
     """The class of each cell, int32 ``[frames, rows, columns]``: 0 for none, a digit's value and one."""
     found = np.zeros((len(places), rows, columns), np.int32)
     for grid, digits in zip(found, places, strict=True):
@@ -67,7 +73,7 @@ def cells(places, rows, columns):
     return found
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     import keras
 
     from zoo.families.video_captioner.network import VideoCaptionerConfig

@@ -3,7 +3,12 @@
 What `recipes.digit_finder` and `recipes.joint_finder` share.
 """
 
+from __future__ import annotations
+
 import argparse
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,8 +16,11 @@ from recipes.clips import SIDE
 from zoo import files
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import keras
 
-def parser(doc, encoder, epochs):
+
+def parser(doc: str, encoder: str, epochs: int) -> argparse.ArgumentParser:
     """A parser with the options that all finders have, whose defaults these are."""
     found = argparse.ArgumentParser(description=doc.splitlines()[0], allow_abbrev=False)
     found.add_argument("--encoder", default=encoder, help="as --model.encoder has it")
@@ -23,7 +31,7 @@ def parser(doc, encoder, epochs):
     return found
 
 
-def begin(options, least, things):
+def begin(options: argparse.Namespace, least: int, things: str) -> keras.Model:
     """An encoder with random weights, which depend on the seed.
 
     Args:
@@ -50,7 +58,10 @@ def begin(options, least, things):
     return encoder
 
 
-def learn(options, encoder, head, loss, frames, wanted, weights=None):
+def learn(
+    options: argparse.Namespace, encoder: keras.Model, head: Callable, loss: Any, frames: np.ndarray,
+    wanted: Any, weights: Any = None,
+) -> keras.Model:  # fmt: skip
     """Train an encoder.
 
     Args:
@@ -75,7 +86,7 @@ def learn(options, encoder, head, loss, frames, wanted, weights=None):
     return model
 
 
-def save(encoder, path):
+def save(encoder: keras.Model, path: str | os.PathLike) -> None:
     """Write the weights as ``zoo.layers.encoders.load_weights`` reads them."""
     with files.atomic_write(path) as file:
         np.savez(file, **{"{}.{}".format(*v.path.split("/")[-2:]): np.asarray(v) for v in encoder.weights})

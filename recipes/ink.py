@@ -12,6 +12,8 @@ as `\\sin x + 1`, is learned token by token, other text character by character. 
 --hold-out, about a tenth is held out, whole writers where they are known.
 """
 
+from __future__ import annotations
+
 import functools
 
 from recipes.training import command_line, recognition
@@ -20,7 +22,7 @@ from zoo.data.splitting import level_by_folder
 LEVELS = functools.partial(level_by_folder, kind="writer")
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     assets = (("--language-model", "language_model.arpa", "ARPA file of tokens, which goes with the model"),)
     recognition.main(arguments, prog, __doc__, "ink", "inks", levels=LEVELS, assets=assets)
 

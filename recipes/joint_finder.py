@@ -10,6 +10,10 @@ a joint is drawn, in the order of the table. Its last layer has a feature for ea
 is that of the captioner.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 from recipes import finders
@@ -25,7 +29,9 @@ FRAMES = 8  # of each take
 MOST = 2000  # frames to judge by
 
 
-def stills(random, table, found, takes, grounds):
+def stills(
+    random: np.random.Generator, table: Table, found: list, takes: int, grounds: Sequence
+) -> tuple[np.ndarray, np.ndarray]:
     """Frames and where joints are in them.
 
     Args:
@@ -51,7 +57,7 @@ def stills(random, table, found, takes, grounds):
     return np.concatenate(frames), np.concatenate([places[..., 1], places[..., 0]], 1).astype("float32")
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     from zoo.layers.pooling import FeaturePoints
 
     parser = finders.parser(__doc__, ENCODER, epochs=12)

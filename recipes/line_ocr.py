@@ -15,6 +15,8 @@ With --language-model, lines are read with an n-gram model of the characters of 
 texts of the field (docs/lines.md). It is weighed on the lines held out, and left out where it does not gain.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 
@@ -23,7 +25,7 @@ from recipes.training import command_line, recognition
 PHOTOGRAPHS = 0.05  # of the lines lack a ground like paper: on documents none does, on licence plates half
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.data.splitting import levels_by_name
 
     arpa = None

@@ -17,8 +17,11 @@ clip; `--grounds` takes half of them from photographs. CORPUS is a folder of GIF
 packed with tar if need be.
 """
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -65,7 +68,7 @@ class Digit:
     ink: np.ndarray
     colour: np.ndarray
 
-    def backwards(self):
+    def backwards(self) -> Digit:
         return dataclasses.replace(
             self,
             motions=tuple(BACKWARDS.get(motion, motion) for motion in reversed(self.motions)),
@@ -86,7 +89,7 @@ class Clip:
     frames: np.ndarray
 
     @property
-    def sentence(self):
+    def sentence(self) -> str:
         """What happens, in the only words that are right."""
         if len(self.digits) == 1:
             (digit,) = self.digits
@@ -97,7 +100,7 @@ class Clip:
         first, second = sorted(self.digits, key=lambda digit: digit.motions[0] == STILL)
         return f"{_named(first)} {first.motions[0]} and then {_named(second)} {second.motions[1]}"
 
-    def backwards(self):
+    def backwards(self) -> Clip:
         return Clip([digit.backwards() for digit in self.digits], self.frames[::-1])
 
 
@@ -109,7 +112,7 @@ def _named(digit):
 # === What happens ===
 
 
-def make_clip(random, inks, grounds=()):
+def make_clip(random: np.random.Generator, inks: Sequence[np.ndarray], grounds: Sequence = ()) -> Clip:
     """A clip in which something happens.
 
     Args:
@@ -239,7 +242,7 @@ def _mask(digit, at):
 # === The corpus ===
 
 
-def written_by(part):
+def written_by(part: str) -> list[np.ndarray]:
     """The digits of the people of a part: of each value uint8 ``[examples, 8, 8]``, 0 to 255.
 
     Raises:
@@ -257,7 +260,7 @@ def written_by(part):
     return [inks[data.target[first:last] == value] for value in range(10)]
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("--count", type=int, default=1000, metavar="N", help="how many clips, default 1000")
     parser.add_argument("--part", choices=WRITERS, default="learn", help="who wrote the digits")

@@ -27,14 +27,18 @@ The output is a folder of GIF files, `clips/CORPUS/SUBJECT/ID_TAKE.gif`, and cap
 subjects can be held out.
 """
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
 import functools
 import json
+import os
 import re
 import sys
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +97,7 @@ class Table:
                 raise ValueError("sentences and backwards are labels, each with what is said of it")
 
     @classmethod
-    def read(cls, path):
+    def read(cls, path: str | os.PathLike) -> Table:
         """The table in a JSON file. Raises UserError."""
         fields = [field.name for field in dataclasses.fields(cls)]
         try:
@@ -105,11 +109,11 @@ class Table:
             raise UserError(f"{path}: {error}; write it as {TABLE.name} is.") from error
 
     @property
-    def chains(self):
+    def chains(self) -> list[tuple]:
         """``[(limb, [joint, ...])]``."""
         return [(limb, chain) for limb in self.limbs for chain in limb["chains"]]
 
-    def seen(self, values):
+    def seen(self, values: np.ndarray) -> np.ndarray:
         """float ``[steps, 3 * joints]`` as recorded -> ``[steps, joints, 3]``: right, up, near.
 
         A joint that is exactly 0, 0, 0 or has no number was not seen. Where most were not, the step is left
@@ -150,7 +154,7 @@ def _is_limb(limb):
     return isinstance(width, int | float) and isinstance(chains, list) and all(map(_are_texts, chains))
 
 
-def mirrored(sentence):
+def mirrored(sentence: str) -> str:
     """What is said of the mirror image."""
     return re.sub(r"\w+", lambda match: OTHER_SIDE.get(match[0], match[0]), sentence)
 
@@ -182,7 +186,7 @@ class Take:
     size: float = 0.95
 
     @classmethod
-    def draw(cls, random, mirror):
+    def draw(cls, random: np.random.Generator, mirror: bool) -> Take:
         uniform = random.uniform
         return cls(
             mirror, uniform(0, 0.1, 2), uniform(0.8, 1.25) * uniform(0.7, 1.4, 4), uniform(0.85, 1.15),
@@ -190,7 +194,7 @@ class Take:
             uniform(-0.1, 0.3), uniform(0.8, 1.0),
         )  # fmt: skip
 
-    def moments(self, count, pace):
+    def moments(self, count: int, pace: float) -> np.ndarray:
         """Which of ``count`` steps the frames are of, float, each later than the one before.
 
         ``pace`` is how many steps there are for each frame.
@@ -204,7 +208,9 @@ class Take:
         return np.array(moments[:-1])
 
 
-def film(random, table, places, take, grounds=()):
+def film(
+    random: np.random.Generator, table: Table, places: np.ndarray, take: Take, grounds: Sequence = ()
+) -> tuple[np.ndarray, np.ndarray]:
     """Frames of a figure, ``RATE`` a second, and where its joints are.
 
     Args:
@@ -302,7 +308,7 @@ def _frame(ground, table, colours, unit, spots, depth):
 # === The corpus ===
 
 
-def add_data(parser):
+def add_data(parser: argparse.ArgumentParser) -> None:
     """The options that say what is to be filmed, for ``recorded``."""
     parser.add_argument("--data", nargs="+", required=True, metavar="CORPUS", help="sequences of joints")
     parser.add_argument("--only", metavar="REGEX", help="take those whose CORPUS/SUBJECT/ID it matches")
@@ -312,7 +318,7 @@ def add_data(parser):
     )
 
 
-def recorded(options, table):
+def recorded(options: argparse.Namespace, table: Table) -> list[tuple[str, str, np.ndarray]]:
     """What can be filmed, a list of ``(CORPUS/SUBJECT/ID, label, places)``; says what cannot.
 
     Raises:
@@ -344,7 +350,7 @@ def recorded(options, table):
     return found
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     add_data(parser)
     parser.add_argument("--takes", type=int, default=8, metavar="N", help="videos of each, default 8")

@@ -11,6 +11,8 @@ whose last part is the name then. ``--asset FILE`` puts a file into it, such as 
 ``--config alpha=0.8`` changes what the configuration says of decoding.
 """
 
+from __future__ import annotations
+
 import argparse
 import ast
 import contextlib
@@ -26,7 +28,7 @@ from zoo.errors import UserError
 from zoo.registry import reader_class
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("run", help="run folder or task folder")
     parser.add_argument("--name", required=True, help="of the preset")

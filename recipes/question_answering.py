@@ -13,6 +13,8 @@ Answers are one of a list (by default), a span of the text (`--model.answers spa
 attention learns to look at them; `--model.support 0` leaves that out.
 """
 
+from __future__ import annotations
+
 import functools
 import sys
 
@@ -20,7 +22,7 @@ from recipes.training import command_line, course, keeping, labels, report, setu
 from zoo.errors import UserError
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.question_answering.network import QuestionAnswering, QuestionAnsweringConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)

@@ -12,6 +12,8 @@ epoch. `zoo render --script` composes such lines of others. Without --validation
 is held out.
 """
 
+from __future__ import annotations
+
 import sys
 
 from recipes.training import command_line, course, keeping, report, setup
@@ -19,7 +21,7 @@ from zoo.errors import UserError
 from zoo.text.scripts import BACKGROUND
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.script_tagger.network import ScriptTagger, ScriptTaggerConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)

@@ -10,6 +10,8 @@ four times an epoch. Without --validation or --hold-out, a tenth is held out, wh
 known.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import sys
@@ -25,7 +27,7 @@ from zoo.errors import UserError
 LEVELS = functools.partial(level_by_folder, kind="subject")
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.sequence_classifier.network import SequenceClassifier, SequenceClassifierConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog)

@@ -12,6 +12,8 @@ A recogniser of the language (`--model.recogniser`) hears where each letter is. 
 are enough: there is no attention to learn.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import sys
@@ -26,7 +28,7 @@ CHECKED = 12  # utterances that are spoken after each epoch
 SCALED = 200  # utterances by which bands, pitch and loudness are scaled
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.speech_synthesis.network import SpeechSynthesis, SpeechSynthesisConfig
     from zoo.text.characters import Vocabulary
 

@@ -12,12 +12,16 @@ human, or by espeak-ng, which has many voices, at a speed of its own. They are D
 speak with); any will do. Validate on recordings only, as above.
 """
 
+from __future__ import annotations
+
 import argparse
 import concurrent.futures
 import html
+import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +42,7 @@ MBROLA_FOLDER = Path("/usr/share/mbrola")
 HUMAN_SHARE = 0.7  # of the sentences is not read by espeak-ng, where there is another
 
 
-def synthesisers(language):
+def synthesisers(language: str) -> dict[str, Callable]:
     """The programs here that speak ``language``: name -> function of ``(text, random generator, path)``.
 
     Each writes a WAV file to ``path`` and returns the name of its voice.
@@ -73,7 +77,7 @@ def _speaks(language):
     return any(f"{row[1]}-".startswith(f"{language}-") for row in _voices("--voices"))
 
 
-def mbrola_voices(language):
+def mbrola_voices(language: str) -> list[str]:
     """The voices of MBROLA that speak ``language`` and are installed, by the names espeak-ng has for them.
 
     Among them are speakers of other languages, who speak this one with their accent.
@@ -125,7 +129,9 @@ def _run(*command):
         raise UserError(f"{command[0]} failed ({done.stderr.strip()[:200]}); try it by hand.")
 
 
-def speak(index, text, programs, folder, seed=0):
+def speak(
+    index: int, text: str, programs: dict[str, Callable], folder: str | os.PathLike, seed: int = 0
+) -> str:
     """Read one sentence aloud.
 
     Args:
@@ -149,7 +155,7 @@ def speak(index, text, programs, folder, seed=0):
     return f"{identity}\t{voice}\t{len(samples) / audio.RATE:.3f}\t{text}"
 
 
-def read_sentences(path):
+def read_sentences(path: str | os.PathLike) -> tuple[list[str], int]:
     """The lines of a UTF-8 text that can be learned: neither empty nor with digits; and how many cannot.
 
     The file may be gzipped.
@@ -161,7 +167,7 @@ def read_sentences(path):
     return usable, len(lines) - len(usable)
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("text", help="one sentence a line")
     parser.add_argument("--language", required=True, help="as espeak-ng calls it: de, en, en-us, fr …")

@@ -14,6 +14,8 @@ given again: the embedding and the first LSTMs learn to say the next token and t
 the folder `language_model`), then all learn the labels.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 from pathlib import Path
@@ -41,7 +43,7 @@ class TuningSchedule(Schedule):
     epochs: int = 10
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.text_classifier.network import LanguageModels, TextClassifier, TextClassifierConfig
 
     top, train, finetune = command_line.parser(__doc__, prog=prog, tuning=TuningSchedule)

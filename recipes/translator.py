@@ -13,6 +13,8 @@ The subwords of both languages are learned first, from what is to be learned; a 
 of its preset, which can spell everything. --training.batch-size counts sentences of middling length.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 
@@ -32,7 +34,7 @@ class SentenceSchedule(Schedule):
     learning_rate: float = 1.5e-3
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.translator.network import Translator, TranslatorConfig
 
     top, train, finetune = command_line.parser(__doc__, SentenceSchedule, prog)

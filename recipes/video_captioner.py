@@ -19,12 +19,14 @@ features are computed once for each video. With `--model.encoder features --mode
 frames that another program made are read, as .npy `[frames, features]`.
 """
 
+from __future__ import annotations
+
 import functools
 
 from recipes.training import command_line, course, describing, report, setup
 
 
-def main(arguments, prog=None):
+def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.video_captioner.corpus import load_videos
     from zoo.families.video_captioner.network import VideoCaptioner, VideoCaptionerConfig
 

@@ -1,14 +1,22 @@
 """What a run does last: its confidences are made true on the samples that it was validated on."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.contract.calibration import calibrated
 from zoo.contract.card import with_section
 
+if TYPE_CHECKING:
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
+
 MEANING = "The confidence of a result is the probability that it is right."  # so a run's card begins to tell
 
 
-def finish(task, check, output):
+def finish(task: Task, check: Samples, output: str | os.PathLike) -> None:
     """Calibrate a task with its best weights in it, and keep it as the run's best.
 
     Args:
@@ -25,12 +33,12 @@ def finish(task, check, output):
     new.save(Path(output) / "best")
 
 
-def in_card(text, sentence):
+def in_card(text: str, sentence: str) -> str:
     """A run's card with what ``told`` gave in it, in place of what it said of that before."""
     return with_section(text, "Confidence", f"{MEANING} {sentence}")
 
 
-def told(before, after):
+def told(before: dict[str, dict], after: dict[str, dict]) -> str:
     """The sentence on two reports of ``zoo.contract.calibration.calibrated``."""
     before, after = before["text"], after["text"]
     return (

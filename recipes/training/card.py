@@ -1,13 +1,23 @@
 """The card that a run writes: what its model was made from, on what data, figures before and after."""
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from zoo import registry
 from zoo.contract import card as cards
 from zoo.data.given import named
 
+if TYPE_CHECKING:
+    from zoo.contract.task import Task
 
-def of_run(task, settings, learn, check, kept=None, unit=None, most=None):
+
+def of_run(
+    task: Task, settings: dict[str, Any], learn: Any, check: Any, kept: Any = None, unit: str | None = None,
+    most: int | None = None,
+) -> Callable[[list[dict]], dict[str, Any]]:  # fmt: skip
     """The function from the rows of a run's history, the best one last, to the card of its model then.
 
     Args:

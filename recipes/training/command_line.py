@@ -1,5 +1,7 @@
 """The command line that recipes share: ``train``, ``finetune``, and an option for each field of a config."""
 
+from __future__ import annotations
+
 import argparse
 import ast
 import dataclasses
@@ -7,7 +9,9 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from recipes.training.schedule import Schedule
 from zoo import hub
@@ -17,7 +21,7 @@ from zoo.errors import UserError, train_extra
 from zoo.formats.tables import COLUMNS_HELP, named_columns
 
 
-def command(main):
+def command(main: Callable[[list[str]], Any]) -> None:
     """Run a recipe's ``main(arguments)``; a UserError ends with its sentence and exit status 2."""
     try:
         with train_extra():
@@ -31,7 +35,10 @@ def command(main):
         sys.exit(130)
 
 
-def parser(doc, schedule=Schedule, prog=None, tuning=None):
+def parser(
+    doc: str, schedule: type[Schedule] = Schedule, prog: str | None = None,
+    tuning: type[Schedule] | None = None,
+) -> tuple[argparse.ArgumentParser, ...]:  # fmt: skip
     """A parser with ``train`` and ``finetune`` and the options that every recipe has.
 
     Args:
@@ -93,7 +100,7 @@ class _Parser(argparse.ArgumentParser):
         return options
 
 
-def read_schedule(options):
+def read_schedule(options: argparse.Namespace) -> Schedule:
     """The schedule of the options ``--training.*``, of the class that ``parser`` was given.
 
     Raises:
@@ -102,14 +109,14 @@ def read_schedule(options):
     return read_fields(options, "training", getattr(options, "training.schedule"))
 
 
-def add_hold_out(parser, unit):
+def add_hold_out(parser: argparse.ArgumentParser, unit: str) -> None:
     """Option ``--hold-out``, for ``recipes.training.setup.split``."""
     parser.add_argument(
         "--hold-out", metavar="REGEX", help=f"validate on the {unit} whose CORPUS/NAME it matches"
     )
 
 
-def add_keep(parser, unit):
+def add_keep(parser: argparse.ArgumentParser, unit: str) -> None:
     """Option ``--keep`` of ``finetune``, for ``recipes.training.keeping``."""
     parser.add_argument(
         "--keep", nargs="+", metavar="CORPUS",
@@ -118,7 +125,7 @@ def add_keep(parser, unit):
     )  # fmt: skip
 
 
-def add_columns(parser, *wanted):
+def add_columns(parser: argparse.ArgumentParser, *wanted: str) -> None:
     """Option ``--columns`` for tables, of which ``wanted`` can be named; see ``columns``."""
     parser.add_argument(
         "--columns", nargs="+", metavar="WHAT=COLUMN", default=argparse.SUPPRESS,
@@ -126,12 +133,12 @@ def add_columns(parser, *wanted):
     )  # fmt: skip
 
 
-def columns(options):
+def columns(options: argparse.Namespace) -> dict[str, str] | None:
     """``{what: column}`` as ``--columns`` says, or None."""
     return named_columns(getattr(options, "columns", None))
 
 
-def share(text):
+def share(text: str) -> float:
     """A share between 0 and 1 as an option, for argparse."""
     try:
         if 0 < float(text) < 1:
@@ -144,7 +151,7 @@ def share(text):
 # === Fields of a config dataclass ===
 
 
-def add_fields(parser, group, cls, preset=False):
+def add_fields(parser: argparse.ArgumentParser, group: str, cls: type, preset: bool = False) -> None:
     """Options ``--group.field-name`` for every field of a config dataclass.
 
     Args:
@@ -175,7 +182,7 @@ def _config_of_preset(prog):
     return json.loads(stored).get("config", {})
 
 
-def read_fields(arguments, group, cls, base=None):
+def read_fields(arguments: argparse.Namespace, group: str, cls: type, base: Any = None) -> Any:
     """A config dataclass from the options of ``add_fields``; what was not given is as in ``base``.
 
     Raises:
@@ -211,7 +218,7 @@ def _kind(default):
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[type(default)]
 
 
-def shown(value):
+def shown(value: Any) -> str:
     """A value as a person would give it."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -1,11 +1,25 @@
 """The course of a recipe that has samples and a task: train it, and make its confidences true."""
 
+from __future__ import annotations
+
 import functools
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from recipes.training import calibrating, card, keeping, loop, setup
 
+if TYPE_CHECKING:
+    from recipes.training.schedule import Schedule
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
 
-def run(task, learn, check, kept, measure, output, schedule, settings, finish=None, most=None, **batches):
+
+def run(
+    task: Task, learn: Samples, check: Samples, kept: Samples | None, measure: Callable,
+    output: str | os.PathLike, schedule: Schedule, settings: dict[str, Any],
+    finish: Callable[[Task], Task] | None = None, most: int | None = None, **batches: Any,
+) -> None:  # fmt: skip
     """Train a task, or go on with a run; the best model is in ``output/best``.
 
     Args:

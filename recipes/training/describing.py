@@ -1,16 +1,32 @@
 """What recipes share whose models describe in a sentence: where they begin, splits, validation."""
 
+from __future__ import annotations
+
 import dataclasses
+import os
 import re
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from recipes.training import command_line, keeping, setup
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import argparse
+
+    import keras
+
+    from recipes.training.schedule import Schedule
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
+
 MEASURED = 300  # of what validates is described after each epoch
 
 
-def add_options(train, finetune, weights, least):
+def add_options(
+    train: argparse.ArgumentParser, finetune: argparse.ArgumentParser, weights: str, least: int
+) -> None:
     """The options of both actions that say what encoder and words a model begins with.
 
     Args:
@@ -32,7 +48,7 @@ def add_options(train, finetune, weights, least):
     finetune.add_argument("--extend", action="store_true", help="learn words that the preset lacks")
 
 
-def read_config(options, cls, side):
+def read_config(options: argparse.Namespace, cls: type[Task], side: str) -> tuple:
     """Where a run begins: ``(preset, config, own)``, the first or the last None.
 
     Args:
@@ -50,7 +66,9 @@ def read_config(options, cls, side):
     return None, dataclasses.replace(config, encoder=own.to_json(), **{side: own.inputs[0].shape[1]}), own
 
 
-def begin(options, cls, preset, config, own, learn):
+def begin(
+    options: argparse.Namespace, cls: type[Task], preset: Task | None, config: Any, own: Any, learn: Samples
+) -> Task:
     """The task to be trained, which knows the words of what it learns; arguments: see ``read_config``."""
     if preset is not None:
         words = {word for text in learn.texts for word in text.split()}
@@ -71,7 +89,7 @@ def begin(options, cls, preset, config, own, learn):
     return task
 
 
-def validation(task, check, schedule, by="perplexity"):
+def validation(task: Task, check: Samples, schedule: Schedule, by: str = "perplexity") -> Callable[[], dict]:
     """The function called after each epoch; by the first of its scores, ``by``, the best epoch is chosen."""
     some = check.sample(MEASURED)
     if by == "cider":  # captions that please need not be likely ones
@@ -98,7 +116,9 @@ def validation(task, check, schedule, by="perplexity"):
     return validate
 
 
-def corpora(options, load_corpus, unit):
+def corpora(
+    options: argparse.Namespace, load_corpus: Callable, unit: str
+) -> tuple[Samples, Samples, Samples | None]:
     """What a run learns from and validates on: of each corpus by its splits where it has some.
 
     Returns:
@@ -130,7 +150,7 @@ def _split(corpus, options, load_corpus, unit):
     return setup.part(corpus, held, options, unit, found)
 
 
-def own_encoder(path):
+def own_encoder(path: str | os.PathLike) -> keras.Model:
     """An encoder in a file of Keras. Raises UserError."""
     import keras
 

@@ -6,6 +6,8 @@ command line can hold, callbacks and a task in memory, waits in ``_current`` for
 ``setup.load_preset`` and ``loop.train``.
 """
 
+from __future__ import annotations
+
 import contextlib
 import contextvars
 import dataclasses
@@ -15,6 +17,7 @@ import os
 import re
 import sys
 import tempfile
+from typing import TYPE_CHECKING, Any
 
 from recipes.training.command_line import shown
 from recipes.training.schedule import Schedule
@@ -22,6 +25,9 @@ from zoo import registry
 from zoo.contract.card import LOADED
 from zoo.data.given import CHECKED, LEARNED, split_of
 from zoo.errors import UserError
+
+if TYPE_CHECKING:
+    from zoo.contract.task import Task
 
 _SCHEDULE = tuple(field.name for field in dataclasses.fields(Schedule))
 _current = contextvars.ContextVar("what is trained in Python", default=None)
@@ -36,37 +42,37 @@ class _Training:
     told: dict = dataclasses.field(default_factory=dict)  # what the card tells: see ``told``
 
 
-def callbacks():
+def callbacks() -> list:
     """Those of the training in Python that is going on; none where a command trains."""
     training = _current.get()
     return list(training.callbacks) if training else []
 
 
-def task():
+def task() -> Task | None:
     """The task that is to be trained further, if it is in memory; or None."""
     training = _current.get()
     return training and training.task
 
 
-def is_forgotten():
+def is_forgotten() -> bool:
     """Whether the run folder is removed at the end, as Python asked for none."""
     training = _current.get()
     return bool(training and training.forgotten)
 
 
-def told():
+def told() -> dict[str, str]:
     """What a card tells of the training in Python that is going on: the call, and what it trains further."""
     training = _current.get()
     return training.told if training else {}
 
 
-def done(history):
+def done(history: list[dict]) -> None:
     """Keep the history of the run for who called."""
     if training := _current.get():
         training.history = history
 
 
-def finetune(task, corpus, output=None, **options):
+def finetune(task: Task, corpus: Any, output: str | os.PathLike | None = None, **options: Any) -> list[dict]:
     """See ``zoo.contract.task.Task.finetune``."""
     from zoo.contract.task import load_folder
 
@@ -83,7 +89,9 @@ def finetune(task, corpus, output=None, **options):
     return training.history
 
 
-def train(family, corpus, output=None, **options):
+def train(
+    family: str, corpus: Any, output: str | os.PathLike | None = None, **options: Any
+) -> tuple[Task, list[dict]]:
     """See ``zoo.train``."""
     from zoo.contract.task import load_folder
 

@@ -5,16 +5,23 @@ a few of the old samples along with the new is what prevents it best (Robins 199
 rehearsal and pseudorehearsal"; docs/fine_tuning.md has the figures, and what else was tried).
 """
 
+from __future__ import annotations
+
 import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recipes.training.setup import tell
 
+if TYPE_CHECKING:
+    from zoo.data.samples import Samples
+
 ENOUGH = 1000  # of them, where there are so many; with 300 the old errors grow by half as much again
 
 
-def corpora(options, load):
+def corpora(options: argparse.Namespace, load: Callable) -> tuple[Samples, Samples, Samples | None]:
     """What a run learns from, and what it validates on.
 
     Args:
@@ -42,7 +49,7 @@ def corpora(options, load):
     return both, check, kept
 
 
-def validation(measure, check, kept):
+def validation(measure: Callable, check: Samples, kept: Samples | None) -> Callable[[], dict]:
     """The function for ``recipes.training.loop.train``, which chooses the best epoch by both sides alike.
 
     Args:

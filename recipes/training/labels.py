@@ -1,11 +1,21 @@
 """What the recipes of classifiers share: their labels on the command line, in the corpora and in the loss."""
 
+from __future__ import annotations
+
 from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import argparse
 
-def add_options(parser, unit):
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
+
+
+def add_options(parser: argparse.ArgumentParser, unit: str) -> None:
     """Add ``--labels`` and ``--class-weights``; ``unit`` is what has a label, in the plural: "texts"."""
     parser.add_argument(
         "--labels", nargs="+", metavar="NAME", help="names of labels that corpora number from 0, in order"
@@ -15,7 +25,7 @@ def add_options(parser, unit):
     )
 
 
-def counts(task, learn, check, unit):
+def counts(task: Task, learn: Samples, check: Samples, unit: str) -> Counter:
     """How many samples of each output row are learned, a Counter.
 
     Args:
@@ -42,18 +52,20 @@ def counts(task, learn, check, unit):
     return found
 
 
-def weigh(task, found):
+def weigh(task: Task, found: Counter) -> None:
     """Let labels count alike in the loss, however many samples each has, which is what ``counts`` found."""
     for row in range(len(task.label_weights)):
         task.label_weights[row] = found.total() / (len(found) * found[row]) if found[row] else 1.0
 
 
-def told(task, found):
+def told(task: Task, found: Counter) -> str:
     """How many there are of each label, for people."""
     return ", ".join(f"{found[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
 
 
-def with_labels(task, labels, preset, kept, noun="labels"):
+def with_labels(
+    task: Task, labels: Sequence[str], preset: str, kept: str, noun: str = "labels"
+) -> Task:
     """The preset, whose output layer starts anew where there is a label that it lacks.
 
     Args:

@@ -6,21 +6,36 @@ optimizer, random states and history: all that is needed to go on), ``history.cs
 goes on from its last epoch when the same command is given again.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import json
 import math
+import os
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from recipes.training import in_python, report
 from zoo import files
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import keras
 
-def train(task, data, validation, output, schedule, settings, check_loss=None, card=None):
+    from recipes.training.schedule import Schedule
+    from zoo.contract.task import Task
+
+
+def train(
+    task: Task, data: Any, validation: Callable[[], dict], output: str | os.PathLike, schedule: Schedule,
+    settings: dict[str, Any], check_loss: Callable | None = None,
+    card: Callable[[list[dict]], dict] | None = None,
+) -> list[dict]:  # fmt: skip
     """Train a task, or go on with a run.
 
     Args:
@@ -184,7 +199,7 @@ def _one_epoch(callbacks):
     return OneEpoch()
 
 
-def make_adam(rate, clip_norm, ema=0.0):
+def make_adam(rate: Any, clip_norm: float, ema: float = 0.0) -> keras.optimizers.Adam:
     """Adam that takes for 0 what is not finite in a gradient, so that no single batch ends a run.
 
     On CPUs with AMX it comes up now and then in bfloat16; ``DeepSpeech.collate`` avoids one of the causes.
@@ -308,7 +323,7 @@ ASIDE = ("told",)  # what defines no run: its command, and how what was given wa
 _TEMPORARY = re.compile(r"\..+\.part(\..+)?")  # what a killed process leaves, see ``zoo.files``
 
 
-def check_settings(output, settings):
+def check_settings(output: Path, settings: dict[str, Any]) -> None:
     """Write ``run.json`` into a new run folder, or see that it has the same settings.
 
     A run may go on for longer: with more epochs, the learning rate goes on as it is in a run of so many.

@@ -3,10 +3,14 @@
 CORPUS is what the family's ``load_corpus`` takes; `CORPUS@4` shows a small one four times an epoch.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from recipes.training import command_line, course, keeping, report, setup
 from zoo import registry
@@ -14,9 +18,11 @@ from zoo.errors import UserError
 
 
 def main(
-    arguments, prog, doc, name, unit, levels,
-    directions=("ltr",), assets=(), columns=(), more=None, tuning=None, prepare=None, finish=None,
-):  # fmt: skip
+    arguments: list[str], prog: str | None, doc: str, name: str, unit: str, levels: Any,
+    directions: Sequence[str] = ("ltr",), assets: Sequence = (), columns: Any = (),
+    more: Callable | None = None, tuning: Any = None, prepare: Callable | None = None,
+    finish: Callable | None = None,
+) -> None:  # fmt: skip
     """Train or fine-tune a recogniser as the command line says.
 
     Args:

@@ -1,18 +1,28 @@
 """What a run tells of itself: a line an epoch, ``history.csv``, ``curve.png`` and TensorBoard."""
 
+from __future__ import annotations
+
 import csv
 import math
+import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 from recipes.training import in_python
 from zoo import files
+
+if TYPE_CHECKING:
+    import keras
+
+    from zoo.contract.task import Task
+    from zoo.data.samples import Samples
 
 SHARES = ("cer", "wer", "error", "token_error_rate", "exact")  # metrics that are shown in percent
 NO_FIGURES = ("epoch", "metric")  # of a row of the history
 OF = ("mean_", "kept_")  # what their names begin with where something is to be kept
 
 
-def announce(task, learn, check, unit, known, left_out=None):
+def announce(task: Task, learn: Any, check: Any, unit: str, known: str, left_out: int | None = None) -> None:
     """Say what a run learns from, and what of.
 
     Args:
@@ -31,20 +41,20 @@ def announce(task, learn, check, unit, known, left_out=None):
     )
 
 
-def loaded(corpus, unit):
+def loaded(corpus: Samples, unit: str) -> None:
     """Say how many samples a corpus has, and what the first are that cannot be used."""
     for sentence in corpus.skipped[:5]:
         print(f"skipped: {sentence}", file=sys.stderr)
     print(f"{len(corpus)} {unit}, {len(corpus.skipped)} skipped.")
 
 
-def dropped(reasons):
+def dropped(reasons: dict[str, int]) -> None:
     """Say how many samples are not learned, from ``{reason: number}``."""
     told = [f"{number} ({reason})" for reason, number in reasons.items() if number]
     print(f"left out of training: {', '.join(told) or 'none'}.")
 
 
-def epoch_line(history, scores, epochs, seconds):
+def epoch_line(history: list[dict], scores: dict, epochs: int, seconds: float) -> str:
     """What an epoch came to, on one line.
 
     Args:
@@ -68,12 +78,12 @@ def epoch_line(history, scores, epochs, seconds):
     return f"epoch {row['epoch']} of at most {epochs}: {', '.join(parts)}"
 
 
-def scores_line(scores):
+def scores_line(scores: dict) -> str:
     """``{metric: value}`` as a person reads them: "cer 4.35%, wer 10.20%"."""
     return ", ".join(shown_score(name, value) for name, value in scores.items())
 
 
-def finished(task, output, doing, *commands):
+def finished(task: Task, output: str | os.PathLike, doing: str, *commands: str) -> None:
     """Say where the best model of a run is, and what can be done with it.
 
     Args:
@@ -90,7 +100,7 @@ def finished(task, output, doing, *commands):
         print(f"  {command.format(output)}")
 
 
-def end_line(history, output):
+def end_line(history: list[dict], output: str | os.PathLike) -> str:
     """What a run came to: its best epoch, and what that gained where it is known what was before."""
     metric = history[-1]["metric"]
     best = min(history, key=lambda row: row[metric])  # of equal ones the first: what was there stays
@@ -105,7 +115,7 @@ def end_line(history, output):
     return f"Best epoch: {best['epoch']}, {score}{gained}."
 
 
-def shown_score(metric, value, name=True):
+def shown_score(metric: str, value: float, name: bool = True) -> str:
     """A score as a person reads it: "cer 4.35%"."""
     share = any(metric == f"{of}{one}" for of in ("", *OF) for one in SHARES)
     text = f"{value:.2%}" if share else f"{value:.4f}"
@@ -123,7 +133,7 @@ def _duration(seconds):
     return _count(max(1, round(seconds)), "second")
 
 
-def write_history(output, history):
+def write_history(output: str | os.PathLike, history: list[dict]) -> None:
     """``history.csv`` and ``curve.png`` of a run folder, from the rows of all epochs."""
     with files.atomic_write(output / "history.csv", text=True) as file:
         table = csv.DictWriter(
@@ -159,20 +169,20 @@ def write_history(output, history):
 class TensorBoard:
     """The rows of a run as events in a folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | os.PathLike) -> None:
         import tensorflow as tf
 
         self._summary = tf.summary
         self._writer = tf.summary.create_file_writer(str(folder))
 
-    def write(self, row):
+    def write(self, row: dict) -> None:
         with self._writer.as_default(step=row["epoch"]):
             for name, value in row.items():
                 if name not in NO_FIGURES:
                     self._summary.scalar(name, value)
         self._writer.flush()
 
-    def write_influence(self, model, inputs, lengths, epoch):
+    def write_influence(self, model: keras.Model, inputs: Any, lengths: Any, epoch: int) -> None:
         """The curve of influence over lag on a batch; lengths as ``zoo.diagnostics.influence`` has them."""
         import io
 

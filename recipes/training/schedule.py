@@ -1,6 +1,9 @@
 """How a run is trained, as its options say."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 from zoo.contract.config import check_choices
 
@@ -63,6 +66,6 @@ class Schedule:
         if not 0 <= self.warmup <= 1:
             raise ValueError(f"warmup is a share from 0 to 1, not {self.warmup}")
 
-    def defining(self):
+    def defining(self) -> dict[str, Any]:
         """``{field: value}`` of those on which the result depends."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in ASIDE}

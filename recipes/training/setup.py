@@ -1,9 +1,13 @@
 """From options to what is trained: seeds and precision, samples to learn and to validate on, the preset."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,11 +16,21 @@ from recipes.training.command_line import read_fields, shown
 from zoo.backend import gpu_precision
 from zoo.errors import UserError
 
+if TYPE_CHECKING:
+    import argparse
+
+    import keras
+
+    from recipes.training.schedule import Schedule
+    from zoo.contract.task import Task
+    from zoo.data.pipeline import Pipeline
+    from zoo.data.samples import Samples
+
 STEPS = 20  # of an epoch of fine-tuning, at least
 SKIPPED = 0.1  # of a corpus may be unusable before a run asks whether it is the right one
 
 
-def set_up(schedule):
+def set_up(schedule: Schedule) -> None:
     """Seeds, threads and precision; call it before anything else touches the backend."""
     import keras
     import tensorflow as tf
@@ -37,7 +51,9 @@ def set_up(schedule):
 # === Samples ===
 
 
-def split(corpus, options, load, unit, levels, **more):
+def split(
+    corpus: Samples, options: argparse.Namespace, load: Callable, unit: str, levels: Any, **more: Any
+) -> tuple[Samples, Samples]:
     """Samples to learn from and samples to validate on: no group in both. What is held out is printed.
 
     Of few samples to fine-tune on, see ``often_enough``.
@@ -61,7 +77,9 @@ def split(corpus, options, load, unit, levels, **more):
     return part(corpus, held, options, unit, found)
 
 
-def split_by(options, load, unit, groups_of):
+def split_by(
+    options: argparse.Namespace, load: Callable, unit: str, groups_of: Callable
+) -> tuple[Samples, Samples]:
     """The samples of ``--data`` as of ``split``, those of a group on one side; how many there are is said.
 
     Args:
@@ -74,7 +92,7 @@ def split_by(options, load, unit, groups_of):
     return split(corpus, options, load, unit, lambda name: [("text", groups[name])])
 
 
-def held_out(names, hold_out, unit):
+def held_out(names: Sequence[str], hold_out: str, unit: str) -> set[str]:
     """Those of ``names`` that ``--hold-out`` matches, a set. Raises UserError where these are all or none."""
     try:
         pattern = re.compile(hold_out)
@@ -89,7 +107,7 @@ def held_out(names, hold_out, unit):
     return held
 
 
-def check_usable(corpus, options, unit):
+def check_usable(corpus: Samples, options: argparse.Namespace, unit: str) -> None:
     """UserError where more than a tenth of a corpus cannot be used, unless ``--allow-skipped`` is given."""
     bad = len(corpus.skipped)
     if bad > SKIPPED * (bad + len(corpus)) and not options.allow_skipped:
@@ -99,7 +117,9 @@ def check_usable(corpus, options, unit):
         )
 
 
-def part(corpus, held, options, unit, found=None):
+def part(
+    corpus: Samples, held: set[str], options: argparse.Namespace, unit: str, found: Any = None
+) -> tuple[Samples, Samples]:
     """The samples whose names are not in ``held``, and those whose are, which is said.
 
     ``found`` is what ``zoo.data.splitting.hold_out`` gave, where that chose them.
@@ -128,12 +148,12 @@ def part(corpus, held, options, unit, found=None):
     return often_enough(learn, options, unit), check
 
 
-def tell(options, **facts):
+def tell(options: argparse.Namespace, **facts: Any) -> None:
     """Keep what a run's card tells and defines no run, such as how samples were held out."""
     options.told = getattr(options, "told", {}) | facts
 
 
-def often_enough(learn, options, unit):
+def often_enough(learn: Samples, options: argparse.Namespace, unit: str) -> Samples:
     """Samples to fine-tune on, of few of which an epoch shows each several times, to have ``STEPS`` steps.
 
     Thirty lines would else be two steps, and as many epochs as usual no more than sixty.
@@ -148,7 +168,9 @@ def often_enough(learn, options, unit):
     return learn.repeated(np.full(len(learn), times))
 
 
-def pipeline(task, corpus, schedule, check=False, **options):
+def pipeline(
+    task: Task, corpus: Samples, schedule: Schedule, check: bool = False, **options: Any
+) -> Pipeline:
     """The ``zoo.data.pipeline.Pipeline`` of samples to learn from, or to ``check`` on."""
     from zoo.data.pipeline import Pipeline
 
@@ -163,7 +185,9 @@ def pipeline(task, corpus, schedule, check=False, **options):
     return found
 
 
-def check_loss(task, check, schedule, learn, **options):
+def check_loss(
+    task: Task, check: Samples, schedule: Schedule, learn: Samples, **options: Any
+) -> Callable[[keras.Model], float]:
     """The loss on samples to validate on, without augmentation and dropout: a function of the training model.
 
     No more samples are taken, spread evenly over all, than a tenth of those learned in an epoch, 32 at
@@ -187,7 +211,7 @@ def check_loss(task, check, schedule, learn, **options):
 # === The task ===
 
 
-def load_preset(options, cls):
+def load_preset(options: argparse.Namespace, cls: type[Task]) -> Task:
     """The task that ``--preset`` names, its configuration as the ``--model`` options say.
 
     Raises:
@@ -216,7 +240,7 @@ def load_preset(options, cls):
     return new
 
 
-def with_tokens(task, missing, kind, options):
+def with_tokens(task: Task, missing: Sequence[str], kind: str, options: argparse.Namespace) -> Task:
     """The preset, with tokens that it lacks if ``--extend`` asks for them; otherwise it is said.
 
     Args:
@@ -233,7 +257,7 @@ def with_tokens(task, missing, kind, options):
     return task
 
 
-def settings(task, schedule, options):
+def settings(task: Task, schedule: Schedule, options: argparse.Namespace) -> dict[str, Any]:
     """All that defines a run: what was given and what it made of the task; ``told`` is for its card alone."""
     aside = ("output", "allow_skipped")  # which change nothing of what is learned
     given = {key: value for key, value in vars(options).items() if "." not in key and key not in aside}
