@@ -8,7 +8,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,7 @@ REST = 0.06  # seconds; for so long onnxruntime's threads spin after a run, at t
 
 def bench(
     model: Any, batches: Sequence[int] = (1, 8), ragged: Sequence[int] = (8,), steps: int | None = None,
-    threads: int | None = None, repeats: int = 5, seconds: float = 2.0, only: Sequence[str] = CONTENDERS,
+    threads: int | None = None, repeats: int = 5, seconds: float = 2.0, only: Iterable[str] = CONTENDERS,
 ) -> dict[str, Any]:  # fmt: skip
     """Measures this export, its int8, Keras's own export, ``predict``, a ``tf.function`` and PyTorch.
 

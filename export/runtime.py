@@ -357,7 +357,7 @@ class Reader:
     """
 
     def __init__(
-        self, run: Callable, config: dict[str, Any], vocabulary: Sequence[str], direction: str,
+        self, run: Callable | None, config: dict[str, Any], vocabulary: Sequence[str], direction: str,
         metadata: dict[str, str], threads: int, maps: dict[str, list[float]] | None = None,
         spellings: dict | None = None,
     ) -> None:  # fmt: skip
@@ -530,7 +530,9 @@ class Reader:
         return Line(text, float(confidence) if text else 0.0, characters)
 
 
-def spelled(labels: Sequence[int], vocabulary: Sequence[str], spellings: dict) -> list[tuple[str, int, int]]:
+def spelled(
+    labels: np.ndarray | Sequence[int], vocabulary: Sequence[str], spellings: dict
+) -> list[tuple[str, int, int]]:
     """What labels stand for: list of ``(text, first, last)``, ``last`` the label behind it; in Unicode NFC.
 
     Args:
@@ -813,7 +815,7 @@ def eight_bits(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("L", "RGB") else picture.convert("RGB")
 
 
-def upright(picture: Image.Image) -> Image.Image | None:
+def upright(picture: Image.Image) -> Image.Transpose | None:
     """How to transpose a decoded picture for it to stand upright, or None. Pillow itself turns TIFFs."""
     try:
         return _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation))

@@ -255,8 +255,9 @@ _CORPUS_SUFFIXES = r"(?i)\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz))?$|\.(zip|csv|tsv|j
 
 
 def open_members(
-    path: str | os.PathLike, wanted: Callable[[str], bool] | None = None, skipped: list[str] | None = None
-) -> Iterator[tuple[str, Any]]:
+    path: str | os.PathLike | FileList, wanted: Callable[[str], bool] | None = None,
+    skipped: list[str] | None = None,
+) -> Iterator[tuple[str, Any]]:  # fmt: skip
     """Iterate over the files of a folder, a tar or a zip, in the order of their names.
 
     A corpus gives the same names, bytes and order whether it is a folder, a zip or a tar of it, plain or
@@ -291,14 +292,14 @@ def open_members(
     return _read_members(members, wanted or (lambda name: True), skipped)
 
 
-def member_path(path: str | os.PathLike, name: str) -> Path | None:
+def member_path(path: str | os.PathLike | FileList, name: str) -> Path | None:
     """Where the file ``name`` of ``open_members`` lies on the disk; None if it is in an archive."""
     if isinstance(path, FileList):
         return path.members[name]
     return Path(path, name) if os.path.isdir(path) else None
 
 
-def stamps(path: str | os.PathLike) -> list[str]:
+def stamps(path: str | os.PathLike | FileList) -> list[str]:
     """What tells, without reading it, that a file, folder or ``FileList`` is still the same: list of str."""
     if isinstance(path, FileList):
         found = path.members.items()
@@ -336,7 +337,7 @@ def extract(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
             raise UserError(f"{archive}: {name!r} is a file and a folder in it; pack it again") from error
 
 
-def gunzip(data: bytes, name: str) -> bytes:
+def gunzip(data: bytes, name: str | os.PathLike) -> bytes:
     """The bytes of a file as they are, unpacked where they are gzip by their beginning.
 
     Raises:

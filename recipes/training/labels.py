@@ -63,9 +63,7 @@ def told(task: Task, found: Counter) -> str:
     return ", ".join(f"{found[row]} {label}" for row, label in enumerate(task.vocabulary.labels))
 
 
-def with_labels(
-    task: Task, labels: Sequence[str], preset: str, kept: str, noun: str = "labels"
-) -> Task:
+def with_labels(task: Task, labels: Sequence[str], preset: str, kept: str, noun: str = "labels") -> Task:
     """The preset, whose output layer starts anew where there is a label that it lacks.
 
     Args:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -240,7 +240,7 @@ def load_preset(options: argparse.Namespace, cls: type[Task]) -> Task:
     return new
 
 
-def with_tokens(task: Task, missing: Sequence[str], kind: str, options: argparse.Namespace) -> Task:
+def with_tokens(task: Task, missing: Collection[str], kind: str, options: argparse.Namespace) -> Task:
     """The preset, with tokens that it lacks if ``--extend`` asks for them; otherwise it is said.
 
     Args:

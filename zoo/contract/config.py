@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -16,7 +16,7 @@ class NotAChoice(ValueError):
         choices: those values.
     """
 
-    def __init__(self, field: str, choices: Sequence, value: Any) -> None:
+    def __init__(self, field: str, choices: Iterable, value: Any) -> None:
         self.field, self.choices = field, tuple(choices)
         super().__init__(f"{field} is one of {', '.join(self.choices)}, not {value!r}")
 
@@ -28,7 +28,7 @@ def check_choices(config: Any, **choices: Any) -> None:
             raise NotAChoice(name, values, getattr(config, name))
 
 
-def choices_of(cls: type, field: str) -> Sequence | None:
+def choices_of(cls: type, field: str) -> Iterable | None:
     """The values that ``check_choices`` allows a field of a config dataclass; None where it checks it not."""
     try:
         cls(**{field: object()})

@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,7 +134,7 @@ class DescribingReader(Reader):
     def batch(self, seen: list) -> dict[str, np.ndarray]:
         raise NotImplementedError
 
-    def sheet(self, seen: list, found: list[Caption], path: str | os.PathLike) -> None:
+    def sheet(self, seen: list, found: Sequence[Caption], path: str | os.PathLike) -> None:
         raise NotImplementedError
 
     def stream(
@@ -267,7 +267,7 @@ class DescribingReader(Reader):
         return found
 
     def picture(
-        self, inputs: Any, path: str | os.PathLike, found: list[Caption] | None = None, **decoding: Any
+        self, inputs: Any, path: str | os.PathLike, found: Sequence[Caption] | None = None, **decoding: Any
     ) -> None:
         """Draws inputs with their captions; a single one with what was looked at for each word.
 

@@ -26,7 +26,7 @@ class Labels:
     noun = "label"  # what a name is called in messages
     unit = "samples"  # what has one, in the plural
 
-    def __init__(self, labels: list[str]) -> None:
+    def __init__(self, labels: Sequence[str]) -> None:
         self.labels = list(labels)
         self._rows = {label: row for row, label in enumerate(self.labels)}
         if len(self._rows) != len(self.labels) or not all(self.labels):

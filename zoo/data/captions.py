@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from zoo.data.listed import Kind
+    from zoo.files import FileList
 
 _FEW = 100  # images of a Parquet table tell its language
 
@@ -33,7 +34,7 @@ def normalising(language: str | None = None) -> dict[str, Callable]:
 
 
 def read_captioned(
-    path: str | os.PathLike, read: Callable, skipped: list[str] | None, kind: Kind
+    path: str | os.PathLike | FileList, read: Callable, skipped: list[str] | None, kind: Kind
 ) -> Iterator[tuple[str, Any, list[str]]]:
     """Iterate over the captioned things of a corpus, one in memory at a time.
 

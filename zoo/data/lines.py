@@ -25,6 +25,7 @@ from zoo.text.normalise import normalise
 
 if TYPE_CHECKING:
     from zoo.data.listed import Kind
+    from zoo.files import FileList
 
 TEXT = ".gt.txt"
 KIND = listed.Kind(
@@ -39,7 +40,7 @@ KIND = listed.Kind(
 
 
 def read_pairs(
-    path: str | os.PathLike, skipped: list[str] | None, kind: Kind = KIND
+    path: str | os.PathLike | FileList, skipped: list[str] | None, kind: Kind = KIND
 ) -> Iterator[tuple[str, np.ndarray, str]]:
     """Iterate over the lines of a corpus.
 

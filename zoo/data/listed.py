@@ -154,7 +154,7 @@ class DescribedImages:
     """
 
     def __init__(
-        self, path: str | os.PathLike, kind: Kind, skipped: list[str] | None, others: Iterable = ()
+        self, path: str | os.PathLike | FileList, kind: Kind, skipped: list[str] | None, others: Iterable = ()
     ) -> None:
         self.path, self.kind, self.skipped = path, kind, skipped
         self.images, self._tables, self._unusable = {}, [], set()
@@ -377,7 +377,7 @@ class DescribedImages:
             self.skipped += told(self.path, say, those, self._more[form])
 
 
-def told(path: str | os.PathLike, form: str, those: Sequence, more: int = 0) -> list[str]:
+def told(path: str | os.PathLike | FileList, form: str, those: Sequence, more: int = 0) -> list[str]:
     """A sentence for each of the first things of a corpus that cannot be used, and how many others there are.
 
     Args:
@@ -543,7 +543,9 @@ def located(path: str | os.PathLike, kind: Kind) -> tuple[FileList, str] | None:
 # === Where nothing fits ===
 
 
-def unusable(path: str | os.PathLike, kind: Kind, unit: str, reason: str, wanted: str) -> UserError:
+def unusable(
+    path: str | os.PathLike | FileList, kind: Kind, unit: str, reason: str, wanted: str
+) -> UserError:
     """The UserError on a corpus of which nothing could be used: what lies there, and what would do.
 
     Args:

@@ -33,7 +33,9 @@ def located(path: str | os.PathLike) -> tuple[FileList, str] | None:
     return files.FileList({name: path}, path), os.path.splitext(name)[0]
 
 
-def read_packed(path: str | os.PathLike, skipped: list[str] | None) -> Iterator[tuple[str, np.ndarray, str]]:
+def read_packed(
+    path: str | os.PathLike | FileList, skipped: list[str] | None
+) -> Iterator[tuple[str, np.ndarray, str]]:
     """Iterate over ``(name, image, text)`` of the lines of such files in a corpus.
 
     Args:

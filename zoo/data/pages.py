@@ -42,7 +42,7 @@ class DescribedPages:
         images: ``{member: (member of the XML, Page)}``.
     """
 
-    def __init__(self, path: str | os.PathLike, skipped: list[str] | None) -> None:
+    def __init__(self, path: str | os.PathLike | FileList, skipped: list[str] | None) -> None:
         self.path, self.skipped, self.images = path, skipped, {}
         images, found, mets = [], [], {}
 

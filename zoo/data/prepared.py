@@ -34,6 +34,7 @@ from zoo.errors import UserError, reason
 
 if TYPE_CHECKING:
     from zoo.data.samples import Samples
+    from zoo.files import FileList
 
 _INDEX = "index.json"
 _SAMPLES = "samples"  # the folder of what tensorflow-datasets reads
@@ -97,7 +98,7 @@ class Prepared:
         return lambda row: _nameless(self._convert(features.deserialize_example(records.tensor(row))))
 
 
-def prepare(kind: type[Samples], corpus: str, progress: bool) -> Prepared:
+def prepare(kind: type[Samples], corpus: str | os.PathLike | FileList, progress: bool) -> Prepared:
     """Prepare a corpus, the first time.
 
     Args:

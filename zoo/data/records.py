@@ -39,7 +39,7 @@ class Records:
             file.seek(at)
             return file.read(size)
 
-    def tensor(self, number: int) -> Any:
+    def tensor(self, number: Any) -> Any:
         """An int64 scalar in tf.data -> the record, a scalar string."""
         return tf.ensure_shape(tf.numpy_function(self.__getitem__, [number], tf.string, stateful=False), ())
 

@@ -27,6 +27,7 @@ from zoo.errors import UserError
 
 if TYPE_CHECKING:
     from zoo.data.prepared import Prepared
+    from zoo.files import FileList
 
 
 class LocalCorpus:
@@ -41,7 +42,7 @@ class LocalCorpus:
 
     features = None  # of a sample, ``{name: tfds feature}``; None where it is text alone, which the index has
 
-    def __init__(self, path: str | os.PathLike) -> None:
+    def __init__(self, path: str | os.PathLike | FileList) -> None:
         self.path = path if isinstance(path, files.FileList) else Path(path)
         self.skipped = []
 
@@ -127,7 +128,7 @@ class Samples:
         return Path(path), files.corpus_name(path)
 
     @staticmethod
-    def depends_on(path: str | os.PathLike) -> list[str]:
+    def depends_on(path: str | os.PathLike | FileList) -> list[str]:
         """What, beside the files of the corpus at ``path``, its prepared form depends on: list of str."""
         return []
 
@@ -164,7 +165,7 @@ class Samples:
             mask[mask] = np.fromiter(map(bool, true), bool, mask.sum())
         return type(self)(self._sources, chosen)
 
-    def repeated(self, times: np.ndarray) -> Samples:
+    def repeated(self, times: np.ndarray | Sequence[int]) -> Samples:
         """The same samples, of which an epoch shows each so many times as often, in another order.
 
         Args:

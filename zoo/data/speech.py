@@ -57,6 +57,7 @@ from zoo.text.normalise import has_digits, language_of, normalise_sentence, norm
 
 if TYPE_CHECKING:
     from zoo.data.prepared import Prepared
+    from zoo.files import FileList
 
 COLUMNS = {  # what their names may be, best first
     "audio": (
@@ -96,8 +97,9 @@ class SpeechCorpus(LocalCorpus):
         }
 
     def __init__(
-        self, path: str | os.PathLike, rate: int, columns: dict[str, str] | None = None, written: bool = False
-    ) -> None:
+        self, path: str | os.PathLike | FileList, rate: int, columns: dict[str, str] | None = None,
+        written: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(path)
         self.rate, self.columns, self.written = rate, columns, written
 
@@ -120,7 +122,7 @@ def pcm16(samples: np.ndarray) -> np.ndarray:
 
 
 def read_utterances(
-    path: str | os.PathLike, skipped: list[str] | None, rate: int = audio.RATE,
+    path: str | os.PathLike | FileList, skipped: list[str] | None, rate: int = audio.RATE,
     columns: dict[str, str] | None = None, written: bool = False,
 ) -> Iterator[tuple[str, np.ndarray, str]]:  # fmt: skip
     """Iterate over the utterances of a folder, a tar or a table.
@@ -754,7 +756,7 @@ class Speech(Samples):
         self.lengths = self._numbers(2)
 
     @classmethod
-    def local(cls, path: str | os.PathLike) -> SpeechCorpus:
+    def local(cls, path: str | os.PathLike | FileList) -> SpeechCorpus:
         return SpeechCorpus(path, cls.rate, cls.named, cls.written)
 
     @classmethod
@@ -794,7 +796,7 @@ class Speech(Samples):
         return reason and f"{name}: {reason}."
 
     @classmethod
-    def depends_on(cls, path: str | os.PathLike) -> list[str]:
+    def depends_on(cls, path: str | os.PathLike | FileList) -> list[str]:
         # A table tells nothing of the audio it names, nor a folder of that outside.
         alone, beside = _is_table(path), []
         named = []

@@ -94,7 +94,7 @@ def _of_corpus(names, levels, unit, texts, aim):
     return set(chosen), f"single {unit}" if chosen else ""
 
 
-def choose(sizes: dict[Any, int], aim: float, most: int) -> list:
+def choose(sizes: dict[Any, int], aim: float, most: float) -> list:
     """Some of ``{group: size}``: each that brings their sum, ``most`` at most, nearer to ``aim``.
 
     They are looked at in an order that their names alone give.

@@ -13,7 +13,7 @@ It seeks the tokens c that maximise, for an input x,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -83,14 +83,14 @@ class TokenSearch(PrefixSearch):
     def root(self) -> Prefix:
         return Prefix(None, 0, 0.0, self.language_model.start)
 
-    def longer(self, prefix: Prefix, label: Any) -> tuple:
+    def longer(self, prefix: Prefix, label: int) -> tuple:
         key = prefix.state, label
         step = self._steps.get(key)
         if step is None:
             step = self._steps[key] = self._step(*key)
         return prefix.bias + step[0], step[1]
 
-    def extended(self, prefix: Prefix, label: Any) -> Prefix:
+    def extended(self, prefix: Prefix, label: int) -> Prefix:
         return Prefix(prefix, label, *self.longer(prefix, label))
 
     def _step(self, state, label):

@@ -153,7 +153,7 @@ class WordSearch(PrefixSearch):
     def root(self) -> Prefix:
         return _Prefix(None, 0, 0.0, "", self.language_model.start if self.language_model else None, 0.0)
 
-    def longer(self, prefix: Prefix, label: str) -> tuple:
+    def longer(self, prefix: Prefix, label: int) -> tuple:
         """A prefix with one more character: (bias, unfinished word, state, what the complete words count)."""
         if label == self._space:
             score, state = self._word_score(prefix.state, prefix.word)
@@ -166,7 +166,7 @@ class WordSearch(PrefixSearch):
                 score += self._spelling_weight * self._begun(prefix, word)
         return prefix.words_score + score, word, prefix.state, prefix.words_score
 
-    def extended(self, prefix: Prefix, label: str) -> Prefix:
+    def extended(self, prefix: Prefix, label: int) -> Prefix:
         child = _Prefix(prefix, label, *self.longer(prefix, label))
         if self._spelling and child.word:
             child.spelled = self._begun(prefix, child.word)

@@ -46,7 +46,7 @@ def greedy(step: Callable, state: Any, start: Any, end: int, max_length: Any, pa
 
 
 def sample(
-    step: Callable, state: Any, start: Any, noise: Any, temperature: float = 1.0, top_k: Any = None,
+    step: Callable, state: Any, start: Any, noise: Any, temperature: Any = 1.0, top_k: Any = None,
     end: int = -1, pad: int = 0, keep_state: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Draws every token by its probability, with the Gumbel-max trick (Maddison et al. 2014, section 2).
@@ -88,7 +88,7 @@ def sample(
 
 
 def beam_search(
-    step: Callable, state: Any, start: Any, end: int, max_length: Any, beam_width: int = 4,
+    step: Callable, state: Any, start: Any, end: int, max_length: Any, beam_width: Any = 4,
     length_penalty: Any = 0.6, pad: int = 0,
 ) -> dict[str, Any]:  # fmt: skip
     """The likeliest sequences found by keeping ``beam_width`` prefixes at every step.

@@ -19,7 +19,9 @@ APART, WITHIN = 0.5, 2.0  # heights of the ink: gaps count up to the first; how 
 STROKES = 8  # that a token has at most, where it can
 
 
-def part_strokes(points: np.ndarray, places: Sequence, cost: Callable | None = None) -> np.ndarray:
+def part_strokes(
+    points: np.ndarray, places: np.ndarray | Sequence, cost: Callable | None = None
+) -> np.ndarray:
     """The points of each token.
 
     Args:

@@ -87,7 +87,7 @@ def read_numbers(
     return rows.columns, values
 
 
-def as_numbers(values: Any, name: str) -> np.ndarray:
+def as_numbers(values: Any, name: str | os.PathLike) -> np.ndarray:
     """An array as float32 ``[steps, columns]``, NaN for what is not finite; errors as ``read_numbers``."""
     try:
         values = np.asarray(values)

@@ -169,7 +169,7 @@ def expanded(
 
 
 def told(
-    name: str, error: UserError, suffixes: Sequence[str], reads: str, part_suffixes: Sequence[str] = ()
+    name: str | None, error: UserError, suffixes: Sequence[str], reads: str, part_suffixes: Sequence[str] = ()
 ) -> UserError:
     """What to tell of an input that a reader could not read: its error, or one that knows what was given.
 
@@ -332,7 +332,7 @@ class Text:
         if self.aligned:
             print("\n" * ((self.n_best or 1) - 1))
 
-    def lose(self, name: str, error: UserError) -> None:
+    def lose(self, name: str, error: UserError | str) -> None:
         """A file could not be read, or not to its end, so that nobody knows its further inputs."""
 
     def end(self) -> None:
@@ -412,7 +412,7 @@ class Jsonl(Json):
     def fail(self, item: Any, error: UserError | str) -> None:
         print(dumped({"input": item, "error": str(error)}))
 
-    def lose(self, name: str, error: UserError) -> None:
+    def lose(self, name: str, error: UserError | str) -> None:
         self.fail(name, error)
 
     def end(self) -> None:

@@ -93,8 +93,8 @@ class Table:
     """
 
     def __init__(
-        self, name: str, columns: Any, rows: Callable, skipped: list[str] | None, unit: str = "line",
-        delimiter: str | None = None, first: tuple[int, list[str]] | None = None,
+        self, name: str | os.PathLike, columns: Any, rows: Callable, skipped: list[str] | None,
+        unit: str = "line", delimiter: str | None = None, first: tuple[int, list[str]] | None = None,
     ) -> None:  # fmt: skip
         self.name, self.columns, self.skipped, self.delimiter = str(name), columns, skipped, delimiter
         self._rows, self._unit, self._first, self.has_header = rows, unit, first, True
@@ -591,7 +591,7 @@ class ParquetFile:
         UserError: it is damaged, or pyarrow is not here.
     """
 
-    def __init__(self, name: str, data: Any = None) -> None:
+    def __init__(self, name: str | os.PathLike, data: Any = None) -> None:
         with train_extra():
             import pyarrow
             from pyarrow import parquet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -9,7 +10,7 @@ from xml.parsers import expat
 from zoo.errors import UserError
 
 
-def refuse_entities(parser: Any, name: str) -> None:
+def refuse_entities(parser: Any, name: str | os.PathLike) -> None:
     """Make an expat parser raise UserError where a file declares entities; ``name`` begins its sentence."""
 
     def refuse(*declaration):

@@ -136,7 +136,7 @@ def find_rules(boxes: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     return np.array(found, np.float32).reshape(-1, 4, 2)
 
 
-def regions_of(boxes: np.ndarray, direction: str = "ltr", rules: Sequence = ()) -> list[Region]:
+def regions_of(boxes: np.ndarray, direction: str = "ltr", rules: np.ndarray | Sequence = ()) -> list[Region]:
     """The lines that boxes are, in reading order.
 
     Args:

@@ -455,7 +455,7 @@ class Bidirectional(layers.Layer):
         self.forward_layer = type(layer).from_config(config | {"name": "forward"})
         self.backward_layer = type(layer).from_config(config | {"name": "backward"})
 
-    def build(self, sequences_shape: tuple, lengths_shape: tuple | None = None) -> None:
+    def build(self, sequences_shape: Sequence, lengths_shape: Sequence | None = None) -> None:
         self.forward_layer.build(sequences_shape)
         self.backward_layer.build(sequences_shape)
 
@@ -500,8 +500,9 @@ class Recurrent(layers.Layer):
         self.layer = type(layer).from_config(config)
 
     def build(
-        self, sequences_shape: tuple, lengths_shape: tuple | None = None, states_shape: tuple | None = None
-    ) -> None:
+        self, sequences_shape: Sequence, lengths_shape: Sequence | None = None,
+        states_shape: Sequence | None = None,
+    ) -> None:  # fmt: skip
         self.layer.build(sequences_shape)
 
     def call(

@@ -29,7 +29,9 @@ CURVES = {
 }
 
 
-def confidence_report(confidence: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
+def confidence_report(
+    confidence: np.ndarray | Sequence[float], right: np.ndarray | Sequence[float]
+) -> dict[str, Any]:
     """How far confidences are from the truth, and how well they tell what is wrong.
 
     Args:
@@ -74,8 +76,9 @@ def confidence_report(confidence: Sequence[float], right: Sequence[float]) -> di
 
 
 def judge(
-    confidence: Sequence[float], right: Sequence[float], judged: dict | None = None, what: str = "text"
-) -> dict[str, Any]:
+    confidence: np.ndarray | Sequence[float], right: np.ndarray | Sequence[float], judged: dict | None = None,
+    what: str = "text",
+) -> dict[str, Any]:  # fmt: skip
     """The ``confidence_report`` of results; ``judged``, if any, gets what it is made of as ``what``."""
     if judged is not None:
         judged[what] = confidence, right
@@ -126,7 +129,7 @@ def confidence_rows(report: dict, what: str) -> list[tuple[str, str]]:
 # === The map ===
 
 
-def fit(raw: Sequence[float], right: Sequence[float]) -> list[float] | None:
+def fit(raw: np.ndarray | Sequence[float], right: np.ndarray | Sequence[float]) -> list[float] | None:
     """The map from raw confidences to the probability that a result is right.
 
     Of the confidence as it is, an offset alone, Platt's scaling and beta calibration it is the one whose
@@ -162,7 +165,7 @@ def tempered(probabilities: Any, power: float | None) -> np.ndarray:
     return found / found.sum(-1, keepdims=True)
 
 
-def fit_power(probabilities: np.ndarray, rows: np.ndarray) -> float:
+def fit_power(probabilities: np.ndarray | Sequence, rows: np.ndarray | Sequence[int]) -> float:
     """The ``power`` of ``tempered`` by which the right labels are likeliest, held near 1 by ``PRIOR``.
 
     It is 1 where others make the right labels of samples left out no likelier.
@@ -202,7 +205,7 @@ def _surprise(probabilities, rows, power):
     return -np.log(np.maximum(right, 1e-12)).sum()
 
 
-def power_out_of_sample(probabilities: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def power_out_of_sample(probabilities: np.ndarray | Sequence, rows: np.ndarray | Sequence[int]) -> np.ndarray:
     """The highest probability of each sample by a power that was fitted without it and its neighbours."""
     probabilities, rows = np.asarray(probabilities, float), np.asarray(rows)
     found = probabilities.max(1)
@@ -211,7 +214,7 @@ def power_out_of_sample(probabilities: np.ndarray, rows: np.ndarray) -> np.ndarr
     return found
 
 
-def out_of_sample(raw: Sequence[float], right: Sequence[float]) -> np.ndarray:
+def out_of_sample(raw: np.ndarray | Sequence[float], right: np.ndarray | Sequence[float]) -> np.ndarray:
     """``[count]``: each confidence by a map that was fitted without it and its neighbours."""
     raw, right = np.asarray(raw, float), np.asarray(right, float)
     found = raw.copy()

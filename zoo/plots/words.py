@@ -25,8 +25,8 @@ FOR, AGAINST = (
 
 
 def draw(
-    title: str, words: Sequence[str], weights: Sequence[float], path: str | os.PathLike, positive: str,
-    negative: str | None = None,
+    title: str, words: Sequence[str], weights: np.ndarray | Sequence[float], path: str | os.PathLike,
+    positive: str, negative: str | None = None,
 ) -> None:  # fmt: skip
     """Draws words in their order, on blue where their weight is positive and on orange where it is not.
 

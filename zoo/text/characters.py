@@ -5,10 +5,13 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from export.runtime import characters_of, display_order, reading_order, spelled, spellings_of
 from zoo.text.normalise import normalise
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BLANK = 0  # the CTC blank is row 0 in every model of the zoo; character i of a vocabulary is row i + 1
 
@@ -90,11 +93,11 @@ class Vocabulary:
         rows = [self._rows.get(part, ()) for part in parts]
         return tuple(row for part in rows for row in part) if all(rows) else ()
 
-    def decode(self, rows: Sequence[int]) -> str:
+    def decode(self, rows: np.ndarray | Sequence[int]) -> str:
         """Rows in image order -> text in logical order."""
         return self.decode_with_order(rows)[0]
 
-    def decode_with_order(self, rows: Sequence[int]) -> tuple[str, list[int]]:
+    def decode_with_order(self, rows: np.ndarray | Sequence[int]) -> tuple[str, list[int]]:
         """Like ``decode``, with the permutation that brings per-character values along."""
         text = "".join(unit for unit, *_ in spelled(rows, self.characters, self._texts))
         if self.direction == "rtl":

@@ -32,7 +32,7 @@ def read_text(path: str | os.PathLike) -> str:
     return decode_text(read_data(path), "standard input" if path == "-" else path)
 
 
-def decode_text(data: bytes, name: str) -> str:
+def decode_text(data: bytes, name: str | os.PathLike) -> str:
     """The text of a file's bytes, gzip or not; a byte-order mark at its beginning is no part of it.
 
     UTF-16 is read where such a mark tells it, as Excel's "Unicode text" has one.
@@ -114,7 +114,7 @@ class Utf8Check:
         name: what to call the file in messages.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str | os.PathLike) -> None:
         self.name, self.lines, self.bad, self.first = name, 0, 0, None
 
     def complaint(self, line: str, number: int) -> str | None:

@@ -271,7 +271,7 @@ class LanguageModel:
     # ones. Each has the log probability of its last word, its back-off, and the longest n-gram of
     # the model that it ends with ("suffix", as in Aho & Corasick 1975).
 
-    def __init__(self, name: str, lines: Iterable[bytes], floor: float) -> None:
+    def __init__(self, name: str | os.PathLike, lines: Iterable[bytes], floor: float) -> None:
         self._name, self._lines, self._number = name, lines, 0
         line = next((line for line in self._content() if line == b"\\data\\"), None)
         if line is None:

@@ -7,8 +7,12 @@ import functools
 import itertools
 import unicodedata
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from export.runtime import display_order, reading_order
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SYMBOLS = "0123456789abcdefghijklmnopqrstuvwxyz"  # of classes, in files of columns
 COLUMNS = ".columns.txt"  # end of the name of such a file
@@ -57,7 +61,7 @@ def _script(character):
     return "Arab" if unicodedata.bidirectional(character) == "AN" else script(character)
 
 
-def written(columns: Sequence[int]) -> str:
+def written(columns: np.ndarray | Sequence[int]) -> str:
     """Classes, ints ``[columns]`` -> the text of a file of columns."""
     return "".join(SYMBOLS[one] for one in columns) + "\n"
 

@@ -6,7 +6,7 @@ import base64
 import functools
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class Subwords:
         """Text -> list of rows, without start and end."""
         return self._pieces.encode(normalise_sentence(text))
 
-    def vary(self, rows: np.ndarray, temperature: float, seed: Any) -> np.ndarray:
+    def vary(self, rows: np.ndarray | Sequence[int], temperature: float, seed: Any) -> np.ndarray:
         """Rows -> int32 rows of the same text, each word cut into pieces at random.
 
         Subword regularisation (Kudo 2018): the likeliest ways to cut a word are drawn by their probability

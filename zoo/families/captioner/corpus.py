@@ -72,7 +72,7 @@ class CaptionCorpus(LocalCorpus):
             "name": tfds.features.Text(),
         }
 
-    def __init__(self, path: str | os.PathLike, size: int, kind: Kind = KIND) -> None:
+    def __init__(self, path: str | os.PathLike | FileList, size: int, kind: Kind = KIND) -> None:
         super().__init__(path)
         self.size, self.kind = size, kind
 
@@ -103,7 +103,7 @@ class CaptionSamples(CaptionedSamples):
     size = None  # side of the images in pixels; `load_captions` makes a class for each
 
     @classmethod
-    def local(cls, path: str | os.PathLike) -> CaptionCorpus:
+    def local(cls, path: str | os.PathLike | FileList) -> CaptionCorpus:
         return CaptionCorpus(path, cls.size, KIND.naming(cls.named))
 
     @classmethod

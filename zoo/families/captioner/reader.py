@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class CaptionReader(DescribingReader):
     def batch(self, seen: list[np.ndarray]) -> dict[str, np.ndarray]:
         return {"image": np.stack(seen)}
 
-    def sheet(self, seen: list[np.ndarray], found: list[Caption], path: str | os.PathLike) -> None:
+    def sheet(self, seen: list[np.ndarray], found: Sequence[Caption], path: str | os.PathLike) -> None:
         from zoo.plots.sheets import attention_sheet, contact_sheet
 
         if len(found) == 1 and found[0].words and found[0].attention is not None:

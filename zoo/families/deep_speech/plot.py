@@ -10,11 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from zoo.text.characters import Vocabulary
-
 
 def draw(
-    title: str, audio: np.ndarray, log_probs: np.ndarray, step: float, vocabulary: Vocabulary,
+    title: str, audio: np.ndarray, log_probs: np.ndarray, step: float, vocabulary: Sequence[str],
     characters: Sequence, words: Sequence, rate: int,
 ) -> Figure:  # fmt: skip
     """Draws waveform, spectrogram, probabilities of the characters, and the words under their times.

@@ -57,7 +57,7 @@ class Splicer:
     """
 
     def __init__(
-        self, utterances: list, blank: int, share: float, rate: int = 16000, repeats: int = 1
+        self, utterances: list, blank: int, share: float, rate: int = 16000, repeats: int | Sequence[int] = 1
     ) -> None:
         self.utterances, self.blank, self.share = utterances, blank, share
         self._shown = np.repeat(np.arange(len(utterances)), repeats)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.text.characters import Vocabulary
 from zoo.text.normalise import normalise
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SAME = {  # commands of LaTeX that look the same
     "<": r"\lt", ">": r"\gt", r"\lbrack": "[", r"\rbrack": "]", r"\lbrace": r"\{", r"\rbrace": r"\}",
@@ -44,7 +47,7 @@ class InkVocabulary(Vocabulary):
             return super().encode(text)
         return [self._index[token] for token in self.tokens(text) if token in self]
 
-    def decode_with_order(self, rows: Sequence[int]) -> tuple[str, list[int]]:
+    def decode_with_order(self, rows: np.ndarray | Sequence[int]) -> tuple[str, list[int]]:
         if not self.divided:
             return super().decode_with_order(rows)
         return " ".join(self.characters[row - 1] for row in rows), list(range(len(rows)))

@@ -56,7 +56,7 @@ class LineCorpus(LocalCorpus):
             "name": tfds.features.Text(),
         }
 
-    def __init__(self, path: str | os.PathLike, kind: Kind = KIND) -> None:
+    def __init__(self, path: str | os.PathLike | FileList, kind: Kind = KIND) -> None:
         super().__init__(path)
         self.kind = kind
 
@@ -91,7 +91,7 @@ class Lines(Samples):
         self.shapes = np.stack([self._numbers(2), self._numbers(3)], axis=1)
 
     @classmethod
-    def local(cls, path: str | os.PathLike) -> LineCorpus:
+    def local(cls, path: str | os.PathLike | FileList) -> LineCorpus:
         return LineCorpus(path, KIND.naming(cls.named))
 
     @classmethod

@@ -32,6 +32,7 @@ from zoo.text.scripts import CLASSES, COLUMNS, SYMBOLS
 
 if TYPE_CHECKING:
     from zoo.data.prepared import Prepared
+    from zoo.files import FileList
 
 
 class ColumnCorpus(LocalCorpus):
@@ -62,7 +63,7 @@ class ColumnCorpus(LocalCorpus):
         )
 
 
-def read_tagged(path: str | os.PathLike, skipped: list[str] | None) -> Iterator[tuple]:
+def read_tagged(path: str | os.PathLike | FileList, skipped: list[str] | None) -> Iterator[tuple]:
     """Iterate over the lines of a corpus.
 
     Args:

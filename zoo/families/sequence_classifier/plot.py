@@ -14,7 +14,7 @@ POINTS = 8  # points that are drawn by themselves; of more those that move most
 
 
 def draw(
-    title: str, values: np.ndarray, channels: Sequence[str], axes: Sequence, moments: Sequence, carried: bool
+    title: str, values: np.ndarray, channels: Sequence[str], axes: int, moments: Sequence, carried: bool
 ) -> Figure:
     """Draws channels over time and labels above them.
 

@@ -25,8 +25,8 @@ class SequenceVocabulary(Labels):
     unit = "sequences"
 
     def __init__(
-        self, channels: Sequence[str], labels: Sequence[str], mean: Sequence[float] | None = None,
-        scale: Sequence[float] | None = None,
+        self, channels: Sequence[str], labels: Sequence[str],
+        mean: np.ndarray | Sequence[float] | None = None, scale: np.ndarray | Sequence[float] | None = None,
     ) -> None:  # fmt: skip
         super().__init__(labels)
         self.channels = list(channels)
@@ -83,7 +83,9 @@ class SequenceVocabulary(Labels):
     def _named(self):
         return self.channels != default_names(len(self))
 
-    def scaled(self, mean: Sequence[float], scale: Sequence[float]) -> SequenceVocabulary:
+    def scaled(
+        self, mean: np.ndarray | Sequence[float], scale: np.ndarray | Sequence[float]
+    ) -> SequenceVocabulary:
         """The same with what was learned of the features."""
         return type(self)(self.channels, self.labels, mean, scale)
 

@@ -20,8 +20,8 @@ _SURE = -3.0  # mean log-probability of the letters below which a transcript is 
 
 
 def symbol_durations(
-    symbols: Sequence[str], log_probs: np.ndarray, labels: Sequence, seconds: float, energy: np.ndarray,
-    hop: int, offset: float,
+    symbols: Sequence[str], log_probs: np.ndarray, labels: dict[str, int], seconds: float, energy: np.ndarray,
+    hop: float, offset: float,
 ) -> tuple[int, np.ndarray] | None:  # fmt: skip
     """The frames of each symbol.
 

@@ -73,7 +73,9 @@ class VideoCorpus(LocalCorpus):
         kind: ``KIND``, perhaps with columns that a person named.
     """
 
-    def __init__(self, path: str | os.PathLike, size: int, most: int, width: int, kind: Kind = KIND) -> None:
+    def __init__(
+        self, path: str | os.PathLike | FileList, size: int, most: int, width: int, kind: Kind = KIND
+    ) -> None:
         super().__init__(path)
         self.size, self.most, self.width, self.kind = size, most, width, kind
         seen = tfds.features.Tensor(shape=(None, size, size, 3), dtype=np.uint8, encoding="bytes")
@@ -111,7 +113,7 @@ class VideoSamples(CaptionedSamples):
     size = most = width = None  # as of ``VideoCorpus``; `load_videos` makes a class for each
 
     @classmethod
-    def local(cls, path: str | os.PathLike) -> VideoCorpus:
+    def local(cls, path: str | os.PathLike | FileList) -> VideoCorpus:
         return VideoCorpus(path, cls.size, cls.most, cls.width, KIND.naming(cls.named))
 
     @classmethod

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class VideoReader(DescribingReader):
     def looks(self, attention: np.ndarray, seen: np.ndarray) -> np.ndarray:
         return attention[:, : len(seen)]
 
-    def sheet(self, seen: list[np.ndarray], found: list[Caption], path: str | os.PathLike) -> None:
+    def sheet(self, seen: list[np.ndarray], found: Sequence[Caption], path: str | os.PathLike) -> None:
         from zoo.families.video_captioner.plot import draw
 
         draw(seen, found, path)

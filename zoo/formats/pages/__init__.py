@@ -191,12 +191,12 @@ def _told(polygon):
     return np.round(points[np.isfinite(points).all(axis=1)], 1).tolist()
 
 
-def numbers(text: str) -> list[float]:
+def numbers(text: str | None) -> list[float]:
     """The numbers in a text, as list of float: coordinates are divided by blanks, commas or both."""
     return [float(one) for one in NUMBER.findall(text or "")]
 
 
-def points(text: str, name: str) -> np.ndarray:
+def points(text: str | None, name: str) -> np.ndarray:
     """``x,y x,y`` or ``x y x y`` -> float32 ``[points, 2]``.
 
     Raises:
@@ -208,13 +208,13 @@ def points(text: str, name: str) -> np.ndarray:
     return np.array(found, np.float32).reshape(-1, 2)
 
 
-def confidence(text: str) -> float | None:
+def confidence(text: str | None) -> float | None:
     """The number, 0 to 1, in a text such as "0.93"; None where there is none."""
     found = numbers(text)[:1]
     return min(max(found[0], 0), 1) if found else None
 
 
-def are_words(words: list[Word], text: str) -> bool:
+def are_words(words: list[Word], text: str | None) -> bool:
     """Whether these are words, each with a place, that joined by blanks are the text of their line."""
     return all(len(word.polygon) and " " not in word.text for word in words) and text == " ".join(
         word.text for word in words

@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
@@ -38,7 +39,7 @@ PART = 1 << 26  # bytes of images after which what is there goes to the disk
 
 
 def write(
-    path: str | os.PathLike, sheets: Iterable, model: str = "", title: str | None = None,
+    path: str | os.PathLike | BinaryIO, sheets: Iterable, model: str = "", title: str | None = None,
     language: str | None = None, quality: int | None = None,
 ) -> None:  # fmt: skip
     """Write a searchable PDF with one page in memory at a time; the file appears when it is whole.

@@ -92,7 +92,7 @@ def size_of(page: Page) -> tuple[int, int] | None:
     return tuple(round(side) for side in page.size)
 
 
-def whole(polygon: np.ndarray, size: tuple[int, int]) -> list[tuple[int, int]]:
+def whole(polygon: np.ndarray, size: tuple[int, int] | None) -> list[tuple[int, int]]:
     """Points in whole pixels within the page, a list of ``(x, y)``; those that are no numbers are left out.
 
     Args:
@@ -119,7 +119,7 @@ def is_box(points: list[tuple[int, int]]) -> bool:
     return len(points) == 4 and set(points) == {(left, top), (right, top), (right, bottom), (left, bottom)}
 
 
-def outline(thing: Glyph | Line | Region | Word, size: tuple[int, int]) -> list[tuple[int, int]]:
+def outline(thing: Glyph | Line | Region | Word, size: tuple[int, int] | None) -> list[tuple[int, int]]:
     """The outline of a region, a line, a word or a glyph, a list of ``(x, y)`` in whole pixels.
 
     Where it has none, it is the box around what is in it, or a line's baseline; where this has none either,
@@ -137,7 +137,7 @@ def outline(thing: Glyph | Line | Region | Word, size: tuple[int, int]) -> list[
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-def sure(confidence: float) -> str | None:
+def sure(confidence: float | None) -> str | None:
     """A confidence as "0.9731"; None where it is not known."""
     if confidence is None or not np.isfinite(confidence):
         return None
