@@ -57,7 +57,8 @@ def _are_photographs(lines):
 def _add_language_model(parser):
     parser.add_argument(
         "--language-model", nargs="*", metavar="TEXT",
-        help="read with one, of the transcripts and these texts, plain or .gz, or an ARPA file of characters",
+        help="put a language model of characters into the reader, if it gains: made of the transcripts and "
+        "these texts, plain or .gz, or an ARPA file",
     )  # fmt: skip
 
 

@@ -160,7 +160,8 @@ def add_fields(parser: argparse.ArgumentParser, group: str, cls: type, preset: b
         cls: the dataclass, whose docstring says what its fields mean.
         preset: whether a preset gives what is not given.
     """
-    options = parser.add_argument_group(f"--{group}.* (you need none of these to begin)")
+    refused = "; those that change the shape of the preset's weights are refused" if preset else ""
+    options = parser.add_argument_group(f"--{group}.* (you need none of these to begin{refused})")
     sentences, given = sentences_of(cls), _config_of_preset(parser.prog) if preset else {}
     for field in dataclasses.fields(cls):
         choices = choices_of(cls, field.name)

@@ -60,7 +60,10 @@ def main(
     for one in (train, finetune):
         command_line.add_fields(one, "model", cls.Config, preset=one is finetune)
     finetune.add_argument("--extend", action="store_true", help="learn characters that the preset lacks")
-    finetune.add_argument("--ignore-unknown", action="store_true", help="leave them out of the transcripts")
+    finetune.add_argument(
+        "--ignore-unknown", action="store_true",
+        help="leave characters that the preset lacks out of the transcripts",
+    )  # fmt: skip
     command_line.add_keep(finetune, unit)
     if tuning:
         tuning(finetune)

@@ -69,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments):
     parser = argparse.ArgumentParser(
-        prog="zoo", description="Recurrent sequence models, trained and exported."
+        prog="zoo",
+        description="Read lines and pages, transcribe, translate, caption, label: trained recurrent models, "
+        "to use, to teach your own material, and to deploy as one ONNX file.",
     )
     parser.add_argument("--version", action="version", version=f"seqzoo {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)

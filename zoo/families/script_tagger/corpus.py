@@ -2,11 +2,10 @@
 
 A corpus is a folder, a zip or a tar of images with ``NAME.columns.txt`` beside ``NAME.png|jpg|tif|…``: a
 character for each pixel column of the image as it is, from the left; ``0`` to ``9``, then ``a`` to ``z``. Or
-the
-file names a class for each column, with blanks or line ends between: by its number or its name, such as an
-ISO 15924 code. Where a file ``classes.txt`` lies in the corpus, its lines are the names of the classes, from
-0 on; without it a model's own classes are meant by these numbers. `PATH@3` shows a small corpus three times
-an epoch. ``zoo render --script`` writes such corpora.
+the file names a class for each column, with blanks or line ends between: by its number or its name, such as
+an ISO 15924 code. Where a file ``classes.txt`` lies in the corpus, its lines are the names of the classes,
+from 0 on; without it these numbers mean a model's own classes. ``PATH@3`` shows a small corpus three times an
+epoch. ``zoo render --script`` writes such corpora.
 """
 
 from __future__ import annotations
