@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", required=True, metavar="FOLDER", help="task folder to write")
     options = parser.parse_args(arguments)
 
-    from zoo.contract.card import derived
+    from zoo.contract.card import UNCALIBRATED, derived
     from zoo.contract.task import load
 
     task, *others = map(load, options.runs)
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     runs = ", ".join(options.runs)
     what = f"The mean of the weights of {count} models; not measured."
     task.uncalibrate()
-    task.card = derived(what, f"These are {runs}.", runs, licence)
+    task.card = derived(what, f"These are {runs}. {UNCALIBRATED}", runs, licence)
     task.save(options.output)
     print(f"{options.output}: the mean of {count} models; to see how good it is:")
     print(f"  zoo evaluate {options.output} --data CORPUS")

@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> None:
 
     from export.runtime import CONFIDENCE
     from zoo.contract.calibration import calibrated
+    from zoo.contract.card import UNCALIBRATED, calibrated_now
     from zoo.contract.task import load_folder
 
     folder = hub.find(options.model)
@@ -58,8 +59,9 @@ def main(arguments: list[str]) -> None:
         draw({options.model: {"before": before["text"], "after": after["text"]}}, options.plot)
     changed = {CONFIDENCE: new.assets[CONFIDENCE]}
     card = hub.card(folder)
-    if calibrating.MEANING in card:  # a run's; one that a person wrote is for a person to change
-        changed["card.md"] = calibrating.in_card(card, calibrating.told(before, after)).encode()
+    if calibrating.MEANING in card or UNCALIBRATED in card:  # the others were written by a person
+        text = calibrating.in_card(calibrated_now(card), calibrating.told(before, after))
+        changed["card.md"] = text.encode()
     write(folder, options.output or folder, changed)
 
 

@@ -87,11 +87,13 @@ def test_a_calibration_holds_for_no_other_weights(calibrated, tmp_path, draw_lin
     task = changed(calibrated)
     task.save(tmp_path / "hand")
     assert CONFIDENCE not in hub.info(tmp_path / "hand")["files"]
-    assert "its confidences are not calibrated" in " ".join(hub.card(tmp_path / "hand").split())
+    assert cards.UNCALIBRATED in hub.card(tmp_path / "hand")
     (here,), (there,) = (one.predict(lines, details=True) for one in (task, zoo.load(tmp_path / "hand")))
     assert here.confidence == pytest.approx(there.confidence, rel=1e-2) != sure.confidence
     new = _with(task, MAPS)  # calibrated anew, it is kept
     new.save(tmp_path / "anew")
+    card = hub.card(tmp_path / "anew")
+    assert "errors are not known" in card and cards.UNCALIBRATED not in card
     assert json.loads(zoo.load(tmp_path / "anew").assets[CONFIDENCE]) == MAPS
     changed(new).save(tmp_path / "more")
     assert CONFIDENCE not in hub.info(tmp_path / "more")["files"]

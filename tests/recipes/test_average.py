@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import zoo
+from export.runtime import CONFIDENCE
 from recipes import average
 from zoo.errors import UserError
 from zoo.families.char_lm.network import CharLm, CharLmConfig
@@ -11,7 +12,8 @@ from zoo.text.plain import Characters
 
 
 def save(folder, characters="abc", **settings):
-    task = CharLm(CharLmConfig(units=4, embedding=3, **settings), Characters(characters))
+    config, assets = CharLmConfig(units=4, embedding=3, **settings), {CONFIDENCE: b"{}"}
+    task = CharLm(config, Characters(characters), assets=assets)
     task.save(folder)
     return zoo.load(folder).weights()  # as they are stored
 
@@ -25,6 +27,7 @@ def test_the_mean_of_three(tmp_path):
     for name, value in mean.weights().items():
         wanted = np.mean([np.asarray(weights[name], "float32") for weights in each], 0)
         np.testing.assert_allclose(value, wanted, atol=1e-3)  # stored as float16
+    assert CONFIDENCE in zoo.load(names[0]).assets and CONFIDENCE not in mean.assets  # it is of other weights
     assert any(np.ptp([weights[name] for weights in each]) > 0.1 for name in each[0])
 
 

@@ -7,6 +7,7 @@ import pytest
 import zoo
 from recipes import calibrate
 from zoo import hub
+from zoo.contract import card as cards
 from zoo.errors import UserError
 
 TEXTS = """label\ttext
@@ -31,6 +32,18 @@ def test_weights_stay_and_confidence_is_written(tmp_path, capsys):
     (found,) = task.predict(["A warm and wise film."], details=True)
     assert found.confidence == max(found.probabilities.values())
     assert sum(found.probabilities.values()) == pytest.approx(1)
+
+
+def test_one_changed_by_hand_is_calibrated_again(tmp_path, capsys):
+    (tmp_path / "t.tsv").write_text(TEXTS)
+    task = zoo.load("sentiment_en")
+    task.set_weights({name: value * 0.9 for name, value in task.weights().items()})
+    task.save(tmp_path / "hand")
+    assert cards.UNCALIBRATED in hub.card(tmp_path / "hand")
+    calibrate.main([str(tmp_path / "hand"), "--data", str(tmp_path / "t.tsv")])
+    card = hub.card(tmp_path / "hand")
+    assert cards.UNCALIBRATED not in card and "## Confidence" in card and "errors are not known" in card
+    assert "confidence.json" in hub.info(tmp_path / "hand")["files"]
 
 
 def test_what_cannot_be_calibrated(tmp_path):

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from export.runtime import CONFIDENCE
-from zoo.contract.card import LOADED
+from zoo.contract.card import LOADED, calibrated_now
 from zoo.metrics.confidence import confidence_report, fit, fit_power, out_of_sample, power_out_of_sample
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ def _with(task, maps):
     card = task.own_card()
     if loaded := task.card.get(LOADED):  # a map that is fitted now is of the weights as they are now
         card[LOADED] = loaded | {"weights_sha256": task.weights_sha256()}
+    if maps and "text" in card:
+        card["text"] = calibrated_now(card["text"])
     asset = {CONFIDENCE: json.dumps(maps).encode()} if maps else {}
     assets = {name: data for name, data in task.assets.items() if name != CONFIDENCE}
     new = type(task)(task.config, task.vocabulary, card, assets | asset)

@@ -18,6 +18,7 @@ from zoo import __version__, registry
 
 LOADED = "loaded"  # {"name": of the model, "weights_sha256": see ``Task.weights_sha256``}
 NOT_STATED = "not stated"
+UNCALIBRATED = "Its confidences are not calibrated."  # until they are: ``calibrated_now``
 NO_PRESET = "Not stated: no preset was begun with. What the terms of the data allow is yours to check."
 
 
@@ -35,8 +36,7 @@ def true_of(card: dict[str, Any], digest: Callable[[], str]) -> dict[str, Any]:
     if loaded is None or loaded["weights_sha256"] == digest():
         return about
     name = loaded["name"]
-    how = "Its weights were changed outside of the zoo's training: its errors are not known, and its "
-    how += "confidences are not calibrated."
+    how = f"Its weights were changed outside of the zoo's training: its errors are not known. {UNCALIBRATED}"
     return derived(f"Taught further by hand from {name}; not measured.", how, name, card.get("licence"))
 
 
@@ -85,6 +85,11 @@ def inherited(licence: str | None, made_from: str) -> str:
     if not licence or licence == NOT_STATED:
         return f"Not stated: {made_from} states none."
     return f"{licence}, inherited from {made_from}. Data learned since may have terms of their own."
+
+
+def calibrated_now(text: str) -> str:
+    """A card's text that does not say any more that confidences are not calibrated."""
+    return re.sub(re.escape(UNCALIBRATED) + r"\s*", "", text)
 
 
 def with_section(text: str, title: str, body: str) -> str:
