@@ -209,7 +209,12 @@ class _Quantiser:
         return constant and self.floats[node.input[2]].shape[2] >= LEAST_LSTM
 
     def _lstm(self, node):
-        """A ``Scan`` over the batch, whose step is the LSTM on one sequence."""
+        """A ``Scan`` over the batch, whose step is the LSTM on one sequence.
+
+        Two more units held at 1 and -1, and two such columns of the input, would make the scales constant and
+        whole batches independent of neighbours, too. They were no faster, and coarser: `line_ocr_en` misread
+        0.47 % of old books instead of 0.42.
+        """
         from onnx import TensorProto, helper
 
         if "com.microsoft" not in {one.domain for one in self.model.opset_import}:

@@ -1,5 +1,6 @@
 """The reader of lines on a Keras task: what the command and Python share."""
 
+import json
 import re
 
 import numpy as np
@@ -169,7 +170,9 @@ def test_a_task_keeps_it(small_reader, lines, line_folder, tmp_path, some_texts,
     said = capsys.readouterr().out
     assert re.search(r"with: character error rate [\d.]+% without the language model, [\d.]+% with", said)
     task = zoo.load(folder)
-    assert task.assets == {"language_model.arpa": arpa.read_bytes()}
+    assert task.assets["language_model.arpa"] == arpa.read_bytes()
+    maps = json.loads(task.assets["confidence.json"])
+    assert maps.keys() <= {"text", "word", "searched_text", "searched_word"} and "searched_text" in maps
     assert task.config.alpha in ALPHAS and f"alpha {task.config.alpha}, beta {task.config.beta}" in said
     assert task.predict(lines) == task.predict(lines, decoder="beam") != task.predict(lines, decoder="greedy")
     arpa.write_text("no model", encoding="utf-8")

@@ -74,6 +74,7 @@ def _build(options):
 def _attach(options):
     from zoo import registry
     from zoo.cli import common
+    from zoo.contract.calibration import calibrated
     from zoo.contract.card import LOADED, derived
     from zoo.contract.model import is_file
     from zoo.decoding.language_model import OfLanguageModel, read_arpa, with_language_model
@@ -92,6 +93,7 @@ def _attach(options):
     what = f"{name}, with the language model {Path(options.language_model).name}."
     how = f"Weighed on {len(corpus):,} {task.reader.unit or task.reader.reads} of {data}: {tuned}."
     new.card = derived(what, how, name, task.card.get("licence"))
+    new, _, _ = calibrated(new, corpus)  # what a search finds is another text, with another confidence
     new.save(Path(options.output))
     print(f"{options.output}: {tuned}")
 
