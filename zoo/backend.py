@@ -26,6 +26,7 @@ def import_tensorflow() -> None:
     What fails there raises an exception, too. TF_CPP_MIN_LOG_LEVEL=0 shows the lines that it writes later.
     """
     if "tensorflow" in sys.modules:
+        hide_gpu()
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()

@@ -3,8 +3,7 @@
 Corpora are read without TensorFlow, too, but not kept then (see ``zoo.data.late``).
 """
 
-from zoo.backend import has_tensorflow, hide_gpu, import_tensorflow
+from zoo.backend import has_tensorflow, import_tensorflow
 
 if has_tensorflow():
     import_tensorflow()
-    hide_gpu()

@@ -232,7 +232,7 @@ class LanguageModels:
     """
 
     def __init__(self, task: TextClassifier) -> None:
-        self.save, self.set_weights = task.save, task.set_weights
+        self.save, self.set_weights, self.uncalibrate = task.save, task.set_weights, task.uncalibrate
         self.encode_sample, self.corpus_lengths = task.encode_sample, task.corpus_lengths
         self.is_learnable, self.sample_length = task.is_learnable, task.sample_length
         tokens, lengths = task.network.input["tokens"], task.network.input["lengths"]
