@@ -34,10 +34,17 @@ class SentenceSchedule(Schedule):
     learning_rate: float = 1.5e-3
 
 
+@dataclasses.dataclass(frozen=True)
+class TuningSchedule(SentenceSchedule):
+    """See ``Schedule``. A rate that falls to zero soon gains more of new sentences than further epochs."""
+
+    epochs: int = 10
+
+
 def main(arguments: list[str], prog: str | None = None) -> None:
     from zoo.families.translator.network import Translator, TranslatorConfig
 
-    top, train, finetune = command_line.parser(__doc__, SentenceSchedule, prog)
+    top, train, finetune = command_line.parser(__doc__, SentenceSchedule, prog, TuningSchedule)
     train.add_argument(
         "--vocabulary-size", type=int, default=4000, metavar="N", help="subwords, default 4000"
     )
