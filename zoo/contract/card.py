@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime
 import os
 import re
-from collections.abc import Callable
 from typing import Any
 
 from zoo import __version__, registry
@@ -22,20 +21,18 @@ UNCALIBRATED = "Its confidences are not calibrated."  # until they are: ``calibr
 NO_PRESET = "Not stated: no preset was begun with. What the terms of the data allow is yours to check."
 
 
-def true_of(card: dict[str, Any], digest: Callable[[], str]) -> dict[str, Any]:
+def true_of(card: dict[str, Any], changed: bool) -> dict[str, Any]:
     """A card without ``loaded``, or another one where the weights are no longer those that it is about.
 
     So figures are never those of another model, whatever changed the weights: ``fit`` by hand, other labels.
 
     Args:
         card: the card of a task.
-        digest: called for the digest of the weights that the task has now.
+        changed: whether the weights are others than those of ``loaded``.
     """
-    about = {key: value for key, value in card.items() if key != LOADED}
-    loaded = card.get(LOADED)
-    if loaded is None or loaded["weights_sha256"] == digest():
-        return about
-    name = loaded["name"]
+    if not changed:
+        return {key: value for key, value in card.items() if key != LOADED}
+    name = card[LOADED]["name"]
     how = f"Its weights were changed outside of the zoo's training: its errors are not known. {UNCALIBRATED}"
     return derived(f"Taught further by hand from {name}; not measured.", how, name, card.get("licence"))
 

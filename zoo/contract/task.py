@@ -83,7 +83,7 @@ class Task(Model):
 
     def own_card(self) -> dict[str, Any]:
         """The card that is true of the weights as they are: without figures where others were measured."""
-        return cards.true_of(self.card, self.weights_sha256)
+        return cards.true_of(self.card, self.is_changed())
 
     def is_changed(self) -> bool:
         """Whether the weights are no longer those that were loaded, which card and calibration are about."""
