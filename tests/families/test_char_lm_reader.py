@@ -265,7 +265,9 @@ def test_what_the_command_cannot_do(run, exported, tmp_path):
     )
     assert status == 0 and out.startswith("ab") and not err  # inputs may stand behind options
     status, _, err = run("predict", exported, "--no-such-option", "a")
-    assert status == 2 and "--no-such-option: there is no such option" in err
+    assert status == 2 and f"there is no such option; see `zoo predict {exported} --help`" in err
+    status, _, err = run("evaluate", exported, "--data", tmp_path / "good", "--no-such-option", "a")
+    assert status == 2 and f"there is no such option; see `zoo evaluate {exported} --help`" in err
     status, _, err = run("predict", "line_ocr_en")
     assert status == 2 and "INPUT" in err
 

@@ -90,6 +90,6 @@ def _run(arguments):
         options.inputs += further
     elif further:
         if hasattr(module, "refuse"):
-            module.refuse(options, further)
+            module.refuse(name, options, further)
         parser.error(f"unrecognized arguments: {' '.join(further)}")
     return options.command(options)

@@ -121,8 +121,8 @@ def given(options: argparse.Namespace, reader: type[Reader]) -> dict[str, Any]:
     return {name: value for name, value in values if value is not None}
 
 
-def refuse(options: argparse.Namespace, further: Any) -> NoReturn:
-    """UserError on an option that the model's reader does not have."""
+def refuse(command: str, options: argparse.Namespace, further: Any) -> NoReturn:
+    """UserError on an option that the model's reader does not have; ``command`` is predict or evaluate."""
     flag = next((text.partition("=")[0] for text in further if text.startswith("-")), further[0])
     own, others = options.reader, []
     for family in registry.FAMILIES:
@@ -134,4 +134,4 @@ def refuse(options: argparse.Namespace, further: Any) -> NoReturn:
     if others:
         families = " and ".join(others)
         raise UserError(f"{options.model}: reads {own.reads}, but {flag} is for {families}; leave it out")
-    raise UserError(f"{flag}: there is no such option; see `zoo predict {options.model} --help`")
+    raise UserError(f"{flag}: there is no such option; see `zoo {command} {options.model} --help`")
