@@ -31,7 +31,10 @@ def normalise_height(image: Any, size: Any, height: int, multiple: int = 1) -> t
     width = (width + multiple - 1) // multiple * multiple
 
     # Along the line: means as differences of prefix sums, exact in float32 for whole grey values.
-    grey = tf.reduce_mean(tf.cast(image, tf.float32), axis=-1)  # [batch, height, width]
+    # The mean over the channels as a product, which onnxruntime does in half the time.
+    channels = tf.shape(image)[3]
+    share = tf.fill((channels, 1), 1 / tf.cast(channels, tf.float32))
+    grey = tf.matmul(tf.cast(image, tf.float32), share)[..., 0]  # [batch, height, width]
     prefix = tf.cumsum(tf.transpose(tf.round(grey), (0, 2, 1)), axis=1)
     prefix = tf.pad(prefix, ((0, 0), (1, 0), (0, 0)))  # [batch, width + 1, height]
     first, last = _new_pixel_edges(width, scale, columns)
@@ -58,18 +61,17 @@ def normalise_height(image: Any, size: Any, height: int, multiple: int = 1) -> t
     pixels = new_columns[:, None, None] * height
 
     def total(values):
-        return tf.reduce_sum(values * valid, axis=(1, 2), keepdims=True)
+        return tf.reduce_sum(values, axis=(1, 2), keepdims=True)
 
-    middle = total(means) / pixels
-    dark = tf.cast(means < middle, tf.float32)
-    dark_pixels = total(dark)
-    ink = total(dark * means) / tf.maximum(dark_pixels, 1.0)
-    paper = total((1.0 - dark) * means) / tf.maximum(pixels - dark_pixels, 1.0)
+    means *= valid
+    dark = tf.cast(means < total(means) / pixels, tf.float32) * valid
+    dark_pixels, dark_means = total(dark), dark * means
+    ink = total(dark_means) / tf.maximum(dark_pixels, 1.0)
+    paper = total(means - dark_means) / tf.maximum(pixels - dark_pixels, 1.0)
     # Fewer grey values apart than this is paper grain, not print.
     contrast = tf.maximum(paper - ink, 24.0)
-    upright = (paper - means) / contrast
-    turned = (means - ink) / contrast
-    normal = tf.where(dark_pixels > 0.6 * pixels, turned, upright)
+    turned = dark_pixels > 0.6 * pixels
+    normal = (means - tf.where(turned, ink, paper)) * tf.where(turned, 1 / contrast, -1 / contrast)
     normal = tf.clip_by_value(normal, 0.0, 1.0) * valid
     return normal, new_columns
 
