@@ -98,7 +98,7 @@ def main(
         raise UserError(
             f"{', '.join(options.data)}: none of these {unit} can be learned; see what is said above."
         )
-    known = f"{len(task.vocabulary.characters)} characters"
+    known = f"{len(task.vocabulary.characters)} {task.vocabulary.noun}"
     report.announce(task, learn, check, unit, known, len(skipped) + len(too_long))
 
     if prepare:
@@ -127,10 +127,10 @@ def _adapt(task, learn, options, directions):
 
     missing = sorted({c for text in learn.texts for c in task.vocabulary.unknown(text)})
     if missing and not (options.extend or options.ignore_unknown):
+        unknown = f"{len(missing)} {task.vocabulary.noun} ({' '.join(missing[:20])})"
         raise UserError(
-            f"{', '.join(options.data)}: {len(missing)} characters ({' '.join(missing[:20])}) are not in the "
-            f"alphabet of {options.preset}; add --extend to learn them, or --ignore-unknown to leave them "
-            "out."
+            f"{', '.join(options.data)}: {unknown} are not in the alphabet of {options.preset}; add --extend "
+            "to learn them, or --ignore-unknown to leave them out."
         )
     if not options.extend or not missing:
         return task

@@ -75,6 +75,18 @@ def test_what_is_missing_stands_in_its_place():
         read(Texts, 5)
 
 
+def test_what_a_dict_is_read_for_stands_anywhere_in_it():
+    class Questions(Texts):
+        single, columns = str | dict, {"context": ("context",), "question": ("question",)}
+
+    asked = [{"question": "Who?", "context": ["Ann."]}, {"context": ["Ann."], "question": "Who?"}]
+    assert read(Questions, asked) == asked
+    found = read(Questions, [{"asked": "Who?"}, {}, {"question": None, "context": "Ann."}], errors="return")
+    assert [str(one).partition(";")[0] for one in found] == [
+        "input 1 has no question, but asked", "input 2 has no question", "input 3 is missing"
+    ]  # fmt: skip
+
+
 def test_pandas():
     pandas = pytest.importorskip("pandas")
     assert read(Texts, pandas.Series(["a", "b"])) == ["a", "b"]

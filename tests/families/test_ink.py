@@ -81,6 +81,13 @@ def test_tokens_divided_by_blanks():
     assert vocabulary.extended(["?"]).characters[-1] == "?" and vocabulary.extended(["?"]).divided
 
 
+def test_what_is_not_divided_is_taken_apart():
+    vocabulary = InkVocabulary.from_texts([*TEXTS, "x"])
+    assert vocabulary.tokens(r"you x^{2}\sin x\to 1") == [*"youx^{2}", r"\sin", "x", r"\rightarrow", "1"]
+    assert vocabulary.unknown("you") == ["y", "o", "u"]
+    assert InkVocabulary(["cm", "1"], divided=True).tokens("1 cm") == ["1", "cm"]  # a word that it has is one
+
+
 def test_words_are_characters():
     vocabulary = InkVocabulary.from_texts(["a cat", "the cat sat on a mat", "I"])
     assert not vocabulary.divided and " " in vocabulary

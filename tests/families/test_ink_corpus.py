@@ -54,6 +54,18 @@ def test_text_beside_and_many_in_one_file(tmp_path):
     assert list(alone.names) == ["many/many/a", "many/many/b"] or list(alone.names) == ["many/a", "many/b"]
 
 
+def test_unipen_with_points_in_files_of_their_own(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "include").mkdir()
+    points = ".PEN_DOWN\n0 0\n0 9\n.PEN_UP\n.PEN_DOWN\n5 0\n9 9\n.PEN_UP\n"
+    (tmp_path / "include" / "p.dat").write_text(points)
+    labels = '.INCLUDE p.dat\n.SEGMENT CHARACTER 0 ? "1"\n.SEGMENT CHARACTER 1 ? "/"\n'
+    (tmp_path / "data" / "p.dat").write_text(labels)
+    for path in (tmp_path, tmp_path / "data"):
+        inks = load_inks(path)
+        assert list(inks.texts) == ["1", "/"] and not inks.skipped
+
+
 def test_what_cannot_be_used_is_named(folder):
     (folder / "4.inkml").write_text("<ink><trace>0 0, 1 1</trace></ink>")
     (folder / "5.inkml").write_text(INKML.format("y", "ann", 5).replace("9 5", "0 0"))

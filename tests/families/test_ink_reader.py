@@ -113,7 +113,7 @@ def test_error_rates():
             return 2
 
         def chunks(self, size):
-            yield [INK, INK], [r"1 \sin 2", r"1 \sin 2 x"]
+            yield [INK, INK], [r"1\sin2", r"1 \sin 2 x"]
 
     report = reader().evaluate(Corpus())
     assert report["token_error_rate"] == pytest.approx(1 / 7) and report["exact"] == 0.5

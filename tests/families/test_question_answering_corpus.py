@@ -77,6 +77,13 @@ def test_babi_text(tmp_path):
     assert {one["task"] for one in found} == {"qa2_two"}
 
 
+def test_babi_text_that_numbers_who_sees_a_sentence(tmp_path):
+    text = "1 Ann came in.\t3\n2 Bob left.\t3 4\n3 Where is Bob?\toutside\t2\n4 Count them\t2\t1 2\n"
+    (first, second), skipped = read(written(tmp_path / "tom.txt", text))
+    assert first["story"] == ["Ann came in.", "Bob left."] == second["story"] and not skipped
+    assert first["answers"] == ["outside"] and second["answers"] == ["2"]
+
+
 def test_a_folder_a_tar_and_gzip(tmp_path):
     folder, packed = tmp_path / "folder", tmp_path / "some.tar.gz"
     folder.mkdir()

@@ -60,6 +60,15 @@ def test_groups_of_traces_with_their_own_text():
     assert one.text == "whole" and len(one.strokes) == 1
 
 
+def test_text_in_xml_of_its_own():
+    formula = '<annotationXML type="truth"><math><mi>x</mi></math></annotationXML>'  # beside CROHME's LaTeX
+    (one,) = inkml(f"{formula}<trace>0 0, 1 1</trace>")
+    assert one.text is None
+    label = '<annotationXML type="Ground truth"><type>Word</type><label>you</label></annotationXML>'
+    (one,) = inkml(f"<traceGroup>{label}<trace>0 0, 1 1</trace></traceGroup>")
+    assert one.text == "you" and len(one.strokes) == 1
+
+
 def test_xournal():
     page = (
         '<page><layer><stroke tool="pen" width="1.4">1 2 3 4.5</stroke>'
@@ -120,6 +129,54 @@ def test_unipen_has_y_upward():
     assert (one.text, one.writer, other.text) == ("cat", "w12", "to")
     assert listed(one.strokes) == [[[1, -10], [2, -12]], [[3, -10]]]
     assert listed(other.strokes) == [[[9, -9], [10, -9]]]
+
+
+POINTED = """.VERSION 1.0
+.COORD X Y
+.PEN_UP
+.PEN_DOWN
+0 0
+0 10
+.PEN_UP
+.PEN_UP
+.PEN_DOWN
+20 0
+30 0
+.SEGMENT CHARACTER 0 OK "1"
+.SEGMENT CHARACTER 1 OK "-"
+"""
+
+
+def test_unipen_numbers_what_has_points():
+    # UNIPEN above is of the other kind: it counts all, as "4" of three with points tells.
+    one, other = read_drawn(POINTED.encode(), "a.dat")
+    assert (one.text, listed(one.strokes)) == ("1", [[[0, 0], [0, -10]]])
+    assert (other.text, listed(other.strokes)) == ("-", [[[20, 0], [30, 0]]])
+
+
+def test_unipen_reads_what_it_includes(tmp_path):
+    points, _, segments = POINTED.partition(".SEGMENT")
+    labels = tmp_path / "data" / "1a" / "a.dat"
+    labels.parent.mkdir(parents=True)
+    labels.write_text(f".VERSION 1.0\n.INCLUDE aga/all.dat\n.SEGMENT{segments}")
+    with pytest.raises(UserError, match="line 2: it includes aga/all.dat, which is not beside or above it"):
+        read_drawn(labels.read_bytes(), "a.dat", labels)
+    with pytest.raises(UserError, match="line 2: it includes aga/all.dat, and is in an archive; unpack that"):
+        read_drawn(labels.read_bytes(), "a.dat")
+    inner = tmp_path / "include" / "aga" / "all.dat"
+    inner.parent.mkdir(parents=True)
+    inner.write_text(points)
+    assert [one.text for one in read_drawn(labels.read_bytes(), "a.dat", labels)] == ["1", "-"]
+    inner.write_text(".PEN_DOWN\n1 x\n")
+    with pytest.raises(UserError, match=r"all\.dat, line 2: '1 x' is no point"):
+        read_drawn(labels.read_bytes(), "a.dat", labels)
+    inner.write_text(".INCLUDE aga/other.dat\n")
+    (inner.parent / "other.dat").write_text(".INCLUDE aga/all.dat\n")
+    with pytest.raises(UserError, match="one of 4 files within each other"):
+        read_drawn(labels.read_bytes(), "a.dat", labels)
+    labels.write_text(f".INCLUDE ../../include/aga/all.dat\n{POINTED}")
+    with pytest.raises(UserError, match="which is not beside or above it"):
+        read_drawn(labels.read_bytes(), "a.dat", labels)
 
 
 BOMB = '<!DOCTYPE ink [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><ink><trace>&b;</trace></ink>'

@@ -1,13 +1,14 @@
 """Files of pen strokes: InkML, Xournal++, JSON and UNIPEN.
 
 - InkML (w3.org/TR/InkML): traces with the channels of their ``traceFormat``, differences decoded; the text is
-  an ``annotation`` of the ink, or of a ``traceGroup`` each where the ink itself has none;
+  an ``annotation`` of the ink, or of a ``traceGroup`` each where the ink itself has none, or an element such
+  as ``label`` in its ``annotationXML``;
 - ``.xopp`` of Xournal++, gzipped XML: what a pen drew; other tools are left out;
 - JSON, or JSON lines: an object with ``strokes`` (or ``drawing`` as in Quick, Draw!), ``text`` and
   ``writer``, or the strokes alone; a stroke is a list of points ``[x, y, ...]`` or ``{"x": .., "y": ..}``, or
   an object of lists ``{"x": [...], "y": [...]}``;
 - UNIPEN (Guyon et al. 1994), ``.dat``, ``.up`` or ``.unipen``: ``.PEN_DOWN``, coordinates, ``.PEN_UP``, with
-  ``.COORD``, ``.SEGMENT`` and ``.WRITER_ID``.
+  ``.COORD``, ``.SEGMENT`` and ``.WRITER_ID``; what ``.INCLUDE`` names is read in its place.
 
 Points are float32 ``[points, 3]``: x, y (downward, from the top left of the ink) and 1 where a stroke ends.
 """
@@ -20,6 +21,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -53,12 +55,13 @@ class Drawn:
     name: str = ""
 
 
-def read_drawn(data: bytes, name: str) -> list[Drawn]:
+def read_drawn(data: bytes, name: str, path: str | os.PathLike | None = None) -> list[Drawn]:
     """All that a file holds, as a list of ``Drawn``.
 
     Args:
         data: its bytes, gzipped or not.
         name: its name or path, which begins the sentence of an error.
+        path: where it lies on the disk, for files that it includes; None in an archive.
 
     Raises:
         UserError: it is none of these formats, is damaged, or holds no stroke.
@@ -72,7 +75,7 @@ def read_drawn(data: bytes, name: str) -> list[Drawn]:
     elif start[:1] in b"[{":
         found = _read_json(decode_text(data, name), name)
     elif start.startswith(b".") or re.search(rb"(?m)^\.(PEN_DOWN|COORD|VERSION)\b", data[: 1 << 16]):
-        found = _read_unipen(data.decode("utf-8", "replace"), name)
+        found = _read_unipen(data.decode("utf-8", "replace"), name, path)
     else:
         raise UserError(f"{name}: this is no file of pen strokes; give InkML, .xopp, JSON or UNIPEN.")
     if not any(one.strokes for one in found):
@@ -242,11 +245,13 @@ _VALUE = re.compile(r"""([!'"]?)([*?TF](?![\w.])|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE]
 
 def _annotated(element, kinds):
     """The text of the best of an element's own annotations of these kinds, or None."""
+    told = [(one.get("type", ""), one) for one in element.findall("annotation")]
+    told += [(one.tag, one) for group in element.findall("annotationXML") for one in group]
     found = {}
-    for one in element.findall("annotation"):
+    for kind, one in told:
         text = "".join(one.itertext()).strip()
         if text:
-            found.setdefault(one.get("type", "").lower(), text)
+            found.setdefault(kind.lower(), text)
     return next((found[kind] for kind in kinds if kind in found), None)
 
 
@@ -341,9 +346,9 @@ def _json_stroke(stroke, columns):
 # === UNIPEN ===
 
 
-def _read_unipen(text, name):
+def _read_unipen(text, name, path):
     channels, components, segments, writer = ["X", "Y"], [], [], ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for where, line in _unipen_lines(text, name, path):
         word, *rest = line.split(None, 1) or [""]
         rest = rest[0] if rest else ""
         if word == ".COORD":
@@ -360,12 +365,14 @@ def _read_unipen(text, name):
                 components[-1][1].append((values[channels.index("X")], -values[channels.index("Y")]))
             except (ValueError, IndexError) as error:
                 if _NUMERIC.match(line):
-                    raise UserError(
-                        f"{name}, line {number}: {line[:40]!r} is no point of {' '.join(channels)}."
-                    ) from error
+                    raise UserError(f"{where}: {line[:40]!r} is no point of {' '.join(channels)}.") from error
+    parsed = [match for segment in segments if (match := _SEGMENT.match(segment))]
+    # Segments number the components that have points, but in files whose numbers go beyond those.
+    pointed = [one for one in components if one[1]]
+    if all(at < len(pointed) for match in parsed for at in _ends(match[2])):
+        components = pointed
     drawn = [(at, np.array(points)) for at, (down, points) in enumerate(components) if down and points]
     found = []
-    parsed = [match for segment in segments if (match := _SEGMENT.match(segment))]
     kinds = list(dict.fromkeys(match[1] for match in parsed if match[3] != "?"))
     # The largest unit that is labelled.
     kind = min(kinds, key=lambda kind: _UNITS.index(kind) if kind in _UNITS else len(_UNITS), default=None)
@@ -379,6 +386,34 @@ def _read_unipen(text, name):
     return found or [Drawn([points for _, points in drawn], None, writer)]
 
 
+def _unipen_lines(text, name, path, depth=0):
+    """Iterate over ``(where, line)`` of a UNIPEN file, the lines of a file that it includes in its place."""
+    for number, line in enumerate(text.splitlines(), 1):
+        word, *rest = line.split(None, 1) or [""]
+        if word != ".INCLUDE" or not rest:
+            yield f"{name}, line {number}", line
+            continue
+        wanted = rest[0].strip().strip('"')
+        file = _included(wanted, path)
+        if file is None or depth == _DEEPEST:
+            why = "and is in an archive; unpack that" if path is None else "which is not beside or above it"
+            why = why if depth < _DEEPEST else f"one of {_DEEPEST} files within each other"
+            raise UserError(f"{name}, line {number}: it includes {wanted}, {why}; put the points into it.")
+        inner = files.gunzip(read_data(file), str(file)).decode("utf-8", "replace")
+        yield from _unipen_lines(inner, str(file), file, depth + 1)
+
+
+def _included(wanted, path):
+    """Where a file lies that one at ``path`` includes: below a folder above it, or its folder ``include``."""
+    wanted = PurePosixPath(wanted.replace("\\", "/"))
+    if path is None or wanted.is_absolute() or ".." in wanted.parts:
+        return None
+    path = Path(path).absolute()
+    places = (folder / inner / wanted for folder in path.parents for inner in ("", "include"))
+    return next((place for place in places if place != path and place.is_file()), None)
+
+
+_DEEPEST = 4  # files that include each other
 _NUMERIC = re.compile(r"\s*[-+.\d]")
 _SEGMENT = re.compile(r'(\S+)\s+(\S+)\s+(?:\S+\s+)?"(.*)"\s*$')
 _UNITS = ("TEXT", "PAGE", "PARAGRAPH", "LINE", "SENTENCE", "FORMULA", "PHRASE", "WORD", "CHARACTER")
@@ -388,10 +423,16 @@ def _delineated(text, count):
     """The components of ``0-3,5`` or ``0:10-2:5``, whose points are not cut."""
     found = set()
     for part in text.split(","):
-        ends = [end.partition(":")[0] for end in part.split("-")]
-        if all(end.isdecimal() for end in ends):
-            found.update(range(int(ends[0]), min(int(ends[-1]), count - 1) + 1))
+        ends = _ends(part)
+        if ends:
+            found.update(range(ends[0], min(ends[-1], count - 1) + 1))
     return found
+
+
+def _ends(text):
+    """The numbers of components in ``0-3,5`` or ``0:10-2:5``; none where there is something else."""
+    ends = [end.partition(":")[0] for part in text.split(",") for end in part.split("-")]
+    return [int(end) for end in ends] if all(end.isdecimal() for end in ends) else []
 
 
 # === One ink, whatever it is in ===
@@ -422,7 +463,8 @@ def read_ink(item: Any, name: str | None = None) -> np.ndarray:
         raise UserError(f"{name or 'the ink'}: {type(item).__name__} is no ink; give points, or a path.")
     path = item if isinstance(item, str | os.PathLike) else None
     name = name or (str(path) if path is not None else "the ink")
-    found = [one for one in read_drawn(item if path is None else read_data(path), name) if one.strokes]
+    found = read_drawn(item if path is None else read_data(path), name, path)
+    found = [one for one in found if one.strokes]
     if len(found) > 1:
         raise UserError(f"{name}: there are {len(found)} inks in it; give a file for each.")
     return as_points(found[0].strokes, name)

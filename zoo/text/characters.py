@@ -36,6 +36,8 @@ class Vocabulary:
         spellings: ``{text: rows}`` of what is spelled by several rows; see ``export.runtime.spelled``.
     """
 
+    noun = "characters"  # what messages call them
+
     def __init__(
         self, characters: Sequence[str], direction: str = "ltr", spellings: dict | None = None
     ) -> None:

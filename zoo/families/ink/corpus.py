@@ -74,14 +74,17 @@ class InkCorpus(LocalCorpus):
             members = files.open_members(self.path, _is_ink, self.skipped)
         for member, data in members:
             where = str(self.path) if single else f"{self.path}: {member}"
+            path = self.path if single else files.member_path(self.path, member)
             try:
-                drawn = read_drawn(data, where)
+                drawn = read_drawn(data, where, path)
             except UserError as error:
                 self.skipped.append(f"{str(error).rstrip('.')}.")
                 continue
             for one in drawn:
                 name = _stem(member) + (f"/{one.name}" if one.name else "")
                 text = one.text if one.text is not None or len(drawn) > 1 else texts.get(_stem(member))
+                if text is None and "include" in posixpath.dirname(member).split("/"):
+                    continue  # a part of UNIPEN's other files
                 if text is None or not normalise(text).strip():
                     ink = f", ink {one.name}" if one.name else ""
                     self.skipped.append(f"{where}{ink} does not tell its text.")

@@ -274,6 +274,8 @@ class InkReader(OfLanguageModel, Reader):
         )  # fmt: skip
         confidence = [one.confidence for one in found]
         found = [" ".join(normalise(one.text).split()) for one in found]
+        if self.vocabulary.divided:
+            wanted = [" ".join(self.vocabulary.tokens(text)) for text in wanted]
         right = [a == b for a, b in zip(wanted, found, strict=True)]
         rates = text_error_rates(wanted, found)
         tokens = [self.vocabulary.tokens(text) for text in wanted]

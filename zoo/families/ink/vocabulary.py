@@ -31,13 +31,17 @@ class InkVocabulary(Vocabulary):
     def __init__(self, characters: Sequence[str], direction: str = "ltr", divided: bool = False) -> None:
         super().__init__(characters, direction)
         self.divided = bool(divided)
+        self.noun = "tokens" if self.divided else "characters"
         if self.divided and any(len(token.split()) != 1 for token in self.characters):
             raise ValueError("Tokens that are divided by blanks have no blank in them.")
 
     def tokens(self, text: str) -> list[str]:
-        """The tokens of a text, known or not."""
+        """The tokens of a text, known or not; what is not divided, words or LaTeX, is taken apart."""
         text = normalise(text)
-        return text.split() if self.divided else list(text)
+        if not self.divided:
+            return list(text)
+        words = ([word] if word in self else as_tokens(word).split() for word in text.split())
+        return [token for word in words for token in word]
 
     def unknown(self, text: str) -> list[str]:
         return [token for token in self.tokens(text) if token not in self]

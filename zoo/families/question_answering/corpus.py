@@ -226,7 +226,9 @@ def _read_babi(path, prefix, task, skipped, data):
         if own == 1 or not number:
             story, number = {}, number + 1
         question, *more = match[2].split("\t")
-        if not more:
+        # ToM-QA (Nematzadeh et al. 2018) has numbers behind its sentences: who of the story sees it.
+        asked = question.rstrip().endswith("?") or len(more) > 1
+        if not more or not asked and more[0].replace(" ", "").isdigit():
             story[own] = question
             continue
         places = {line: place for place, line in enumerate(story)}
