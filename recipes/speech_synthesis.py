@@ -54,8 +54,14 @@ def main(arguments: list[str], prog: str | None = None) -> None:
             task = task.with_vocabulary(task.vocabulary.extended(missing))
     else:
         task = SpeechSynthesis(config, Vocabulary.from_texts(texts))
-    task.alignments = alignments
     learn = learn.select(_of(learn, alignments).__contains__)
+    # Those of which the loss is measured need durations, too, and symbols that the task has.
+    known = set(task.vocabulary.characters)
+    held = {key: one for key, one in _aligned(check, config).items() if known.issuperset(one[0])}
+    check = check.select(_of(check, held).__contains__)
+    if not len(check):
+        raise UserError("No utterance to validate on has only symbols that others have; give more.")
+    task.alignments = alignments | held
     if not preset:
         few = learn.sample(SCALED)
         encode = (

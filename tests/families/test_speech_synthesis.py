@@ -171,7 +171,11 @@ def recordings(tmp_path):
 @pytest.mark.skipif(not TENSORFLOW, reason="one backend is enough")
 def test_the_recipe_trains_resumes_and_fine_tunes(tmp_path, recordings):
     run = functools.partial(trained, "speech_synthesis")
-    data = ["--data", recordings, "--validation", recordings, *SCHEDULE]
+    others = tmp_path / "others"  # of which the run has no durations but its own
+    others.mkdir()
+    shutil.copy(SPEECH, others / "c.ogg")
+    (others / "c.txt").write_text(f"{SAID.title()}.")
+    data = ["--data", recordings, "--validation", others, *SCHEDULE]
     new = "train", *data, *LITTLE, "--output", tmp_path / "run"
     first = run(*new)
     losses = [float(loss) for loss in re.findall(r"^epoch .* loss ([\d.]+)", first, re.MULTILINE)]
