@@ -59,7 +59,7 @@ def wrong(item: Any, number: int, reader: Reader) -> UserError | None:
         what = f"{reader.reads}"
     else:
         if isinstance(item, dict):
-            *_, last = reader.columns or [None]  # the question, whose story may come otherwise
+            *_, last = reader.columns  # the question, whose story may come otherwise
             if last not in item:
                 found = f", but {', '.join(map(str, item))}" if item else ""
                 return UserError(f"input {number} has no {last}{found}; give one, or leave it out")

@@ -348,7 +348,7 @@ def _json_stroke(stroke, columns):
 
 def _read_unipen(text, name, path):
     channels, components, segments, writer = ["X", "Y"], [], [], ""
-    for where, line in _unipen_lines(text, name, path):
+    for file, number, line in _unipen_lines(text, name, path):
         word, *rest = line.split(None, 1) or [""]
         rest = rest[0] if rest else ""
         if word == ".COORD":
@@ -365,7 +365,9 @@ def _read_unipen(text, name, path):
                 components[-1][1].append((values[channels.index("X")], -values[channels.index("Y")]))
             except (ValueError, IndexError) as error:
                 if _NUMERIC.match(line):
-                    raise UserError(f"{where}: {line[:40]!r} is no point of {' '.join(channels)}.") from error
+                    raise UserError(
+                        f"{file}, line {number}: {line[:40]!r} is no point of {' '.join(channels)}."
+                    ) from error
     parsed = [match for segment in segments if (match := _SEGMENT.match(segment))]
     # Segments number the components that have points, but in files whose numbers go beyond those.
     pointed = [one for one in components if one[1]]
@@ -387,17 +389,22 @@ def _read_unipen(text, name, path):
 
 
 def _unipen_lines(text, name, path, depth=0):
-    """Iterate over ``(where, line)`` of a UNIPEN file, the lines of a file that it includes in its place."""
+    """Iterate over ``(file, number, line)``; a file that is included stands in its place."""
     for number, line in enumerate(text.splitlines(), 1):
         word, *rest = line.split(None, 1) or [""]
         if word != ".INCLUDE" or not rest:
-            yield f"{name}, line {number}", line
+            yield name, number, line
             continue
         wanted = rest[0].strip().strip('"')
         file = _included(wanted, path)
-        if file is None or depth == _DEEPEST:
-            why = "and is in an archive; unpack that" if path is None else "which is not beside or above it"
-            why = why if depth < _DEEPEST else f"one of {_DEEPEST} files within each other"
+        why = None
+        if depth == _DEEPEST:
+            why = f"one of {_DEEPEST} files within each other"
+        elif path is None:
+            why = "and is in an archive; unpack that"
+        elif file is None:
+            why = "which is not beside or above it"
+        if why:
             raise UserError(f"{name}, line {number}: it includes {wanted}, {why}; put the points into it.")
         inner = files.gunzip(read_data(file), str(file)).decode("utf-8", "replace")
         yield from _unipen_lines(inner, str(file), file, depth + 1)

@@ -7,6 +7,7 @@ reader(files, n_best=3, beam_width=10)
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import math
@@ -274,14 +275,12 @@ class InkReader(OfLanguageModel, Reader):
         )  # fmt: skip
         confidence = [one.confidence for one in found]
         found = [" ".join(normalise(one.text).split()) for one in found]
+        tokens = [self.vocabulary.tokens(text) for text in wanted]
         if self.vocabulary.divided:
-            wanted = [" ".join(self.vocabulary.tokens(text)) for text in wanted]
+            wanted = [" ".join(one) for one in tokens]
         right = [a == b for a, b in zip(wanted, found, strict=True)]
         rates = text_error_rates(wanted, found)
-        tokens = [self.vocabulary.tokens(text) for text in wanted]
-        unknown = {}
-        for token in (token for text in wanted for token in self.vocabulary.unknown(text)):
-            unknown[token] = unknown.get(token, 0) + 1
+        unknown = collections.Counter(t for one in tokens for t in one if t not in self.vocabulary)
         return {
             "inks": len(wanted),
             "tokens": sum(map(len, tokens)),
@@ -293,7 +292,7 @@ class InkReader(OfLanguageModel, Reader):
             "inks_per_second": len(wanted) / seconds,
             "skipped": corpus.skipped,
             "confidence": judge(confidence, right, judged),
-            "unknown": dict(sorted(unknown.items(), key=lambda one: -one[1])),
+            "unknown": dict(unknown.most_common()),
         }
 
     def rows(self, report: dict) -> list[tuple[str, str]]:

@@ -31,7 +31,8 @@ class InkVocabulary(Vocabulary):
     def __init__(self, characters: Sequence[str], direction: str = "ltr", divided: bool = False) -> None:
         super().__init__(characters, direction)
         self.divided = bool(divided)
-        self.noun = "tokens" if self.divided else "characters"
+        if self.divided:
+            self.noun = "tokens"
         if self.divided and any(len(token.split()) != 1 for token in self.characters):
             raise ValueError("Tokens that are divided by blanks have no blank in them.")
 
