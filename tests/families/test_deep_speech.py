@@ -127,7 +127,7 @@ def test_times_are_seconds_of_the_audio():
     logits[0, :, 0] = 9
     logits[0, [4, 5, 11], [2, 2, 3]] = 20  # "b" in frames 4 and 5, "c" in the last
     samples = 33 * 160 + 400  # 34 frames of the spectrogram make 12 of the network
-    found = task._decode(logits, np.array([samples], "int32"))
+    found = task._decode(logits, {"audio_lengths": np.array([samples], "int32")})
     assert task.vocabulary.decode(np.asarray(found["labels"])[0, :2]) == "bc"
     np.testing.assert_allclose(np.asarray(found["starts"])[0, :2], [4 * 0.03, 11 * 0.03], rtol=1e-5)
     np.testing.assert_allclose(np.asarray(found["ends"])[0, :2], [6 * 0.03, samples / RATE], rtol=1e-5)

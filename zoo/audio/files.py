@@ -7,7 +7,7 @@ import io
 import os
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,9 +64,9 @@ def read_audio(item: Any, name: str | None = None, rate: int = RATE) -> np.ndarr
     if isinstance(item, np.ndarray | tuple):
         array, own_rate = item if isinstance(item, tuple) else (item, rate)
         name = name or "the array"
-        return np.concatenate(list(_checked([_as_floats(array, name)], own_rate, rate, name)))
+        return np.concatenate(list(checked([_as_floats(array, name)], own_rate, rate, name)))
     with _opened(item, name) as (file, name):
-        return np.concatenate(list(_checked(_frames(file, name), file.samplerate, rate, name)))
+        return np.concatenate(list(checked(_frames(file, name), file.samplerate, rate, name)))
 
 
 def blocks(path: str | os.PathLike, seconds: float, rate: int = RATE) -> Iterator[np.ndarray]:
@@ -86,7 +86,7 @@ def blocks(path: str | os.PathLike, seconds: float, rate: int = RATE) -> Iterato
     size = round(seconds * rate)
     with _opened(path, None) as (file, name):
         waiting = np.zeros(0, np.float32)
-        for part in _checked(_frames(file, name), file.samplerate, rate, name):
+        for part in checked(_frames(file, name), file.samplerate, rate, name):
             waiting = np.concatenate([waiting, part])
             while len(waiting) >= size:
                 yield waiting[:size]
@@ -218,8 +218,17 @@ def _too_long(name):
     return UserError(f"{name}: it is longer than {LIMIT // 3600} hours; cut it into parts.")
 
 
-def _checked(parts, own_rate, rate, name):
-    """Mix ``[frames, channels]`` down, resample, and raise UserError for what cannot be speech."""
+def checked(parts: Iterable[np.ndarray], own_rate: int, rate: int, name: str) -> Iterator[np.ndarray]:
+    """Iterate over parts, float ``[frames, channels]``, mixed down and resampled: float32 ``[samples]``.
+
+    Args:
+        parts: iterable of float32 ``[frames, channels]``, ``own_rate`` frames a second.
+        own_rate, rate: frames a second of the parts, samples a second of the result.
+        name: what errors call it.
+
+    Raises:
+        UserError: it cannot be speech.
+    """
     if own_rate < LOWEST_RATE:
         raise UserError(f"{name}: {own_rate} samples a second are too few; give at least {LOWEST_RATE}.")
     resampler = None if own_rate == rate else soxr.ResampleStream(own_rate, rate, 1, quality="HQ")

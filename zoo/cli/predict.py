@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -156,13 +157,21 @@ def _read(reader, options, told):
 def _follow(reader, options, told):
     """What is found at each time of a recording, which comes row by row."""
     (name,) = options.inputs
-    if name == "-":
-        stdin = streams.StandardInput()
-        rows = streams.Feed(((None, line) for line in stdin.lines()), stdin.waiting)
+    stdin = streams.StandardInput()
+    if name != "-":
+        given = name
+    elif reader.follows_bytes:
+        given = stdin.parts()
     else:
-        rows = name
-    for moment in reader.follow(rows, **common.given(options, reader)):
-        told.result(name, moment)
+        given = streams.Feed(((None, line) for line in stdin.lines()), stdin.waiting)
+    in_full, shown = options.format in ("json", "jsonl"), sys.stdout.isatty()
+    for moment in reader.follow(given, **common.given(options, reader)):
+        final = getattr(moment, "final", True)
+        if shown and not in_full and reader.follows_bytes:  # one line that changes until it is final
+            begin = moment.text[-shutil.get_terminal_size().columns + 1 :]
+            print("\r\x1b[K" + (begin if not final else ""), end="", flush=True)
+        if final or in_full:
+            told.result(name, moment)
     told.output.end()
 
 
@@ -186,6 +195,10 @@ def _check_inputs(options):
         raise UserError(f"{options.model}: reads {kind.reads}; give some as INPUT")
     if options.follow and options.plot:
         raise UserError("--plot draws a recording that is whole; leave out --follow, or --plot")
+    if options.follow and getattr(kind.formats[options.format], "single", False):
+        raise UserError(
+            f"--format {options.format} is for a recording that is whole; leave out --follow, or it"
+        )
     if kind.takes == "files" and len(options.inputs) > 1 and (single := _single(options)):
         raise _several(single, kind)
 

@@ -92,7 +92,8 @@ class Reader:
         reads_pages: whether it reads lines that ``zoo.contract.pages.PageReader`` can find on whole pages.
         follows: what ``follow`` gives of one input that comes piece by piece (``zoo predict --follow``); None
             where there is no such method. It takes an iterable of lines, or a path, and gives results that
-            have the times in ``line`` and in ``to_json``.
+            have the times in ``line`` and in ``to_json``. Where ``follows_bytes``, it is an iterable of bytes
+            instead of lines, and of the results those that are not ``final`` change as more comes.
         plots: what a plot is of: "one" input, or "all" of them together; None where there is none.
         plot_help: what a plot shows.
         metrics: tuple of ``Metric``, the first of which chooses among models.
@@ -107,7 +108,7 @@ class Reader:
     greedy = {}
     suffixes, part_suffixes = (), ()
     columns, columns_help = {}, None
-    interactive = reads_pages = is_searching = judges = False
+    interactive = reads_pages = is_searching = judges = follows_bytes = False
     formats = {"text": Text, "tsv": Tsv, "csv": Csv, "json": Json, "jsonl": Jsonl}
     writes = follows = None
     plots = plot_help = None

@@ -65,12 +65,14 @@ def frames_needed(labels: Sequence[int]) -> int:
     return len(labels) + sum(a == b for a, b in zip(labels, labels[1:], strict=False))
 
 
-def greedy_decode(log_probs: Any, lengths: Any) -> dict[str, Any]:
+def greedy_decode(log_probs: Any, lengths: Any, previous: Any = None) -> dict[str, Any]:
     """Best class of each frame, repeats merged, blanks dropped; in operations that ONNX converts exactly.
 
     Args:
         log_probs: float32 ``[batch, time, classes]``.
         lengths: int32 ``[batch]``, valid frames.
+        previous: int32 ``[batch]``, the class of the frame before the first, where the frames go on with a
+            sequence: a character that has begun there is not read once more. None: there is none.
 
     Returns:
         A dict: ``labels`` int32 ``[batch, time]``, left-packed and padded with 0; ``label_lengths``
@@ -78,7 +80,7 @@ def greedy_decode(log_probs: Any, lengths: Any) -> dict[str, Any]:
         probability in each one's frames, 0 where nothing was read (the product of their means tells less of
         what is wrong: docs/confidence.md); ``probabilities`` float32 ``[batch, time]``, of each character,
         packed as the labels; ``first_frame`` and ``last_frame`` int32 ``[batch, time]``, the frames each
-        character spans, packed alike.
+        character spans, packed alike; ``classes`` int32 ``[batch, time]``, the best class of each frame.
     """
     time = ops.shape(log_probs)[1]
     step = ops.arange(time, dtype="int32")[None, :]
@@ -86,7 +88,8 @@ def greedy_decode(log_probs: Any, lengths: Any) -> dict[str, Any]:
     score, best = ops.top_k(log_probs, 1)
     best = ops.where(step < lengths[:, None], ops.cast(best[:, :, 0], "int32"), BLANK)
     probability = ops.exp(score[:, :, 0])
-    before = ops.concatenate([ops.zeros_like(best[:, :1]), best[:, :-1]], axis=1)
+    earlier = ops.zeros_like(best[:, :1]) if previous is None else previous[:, None]
+    before = ops.concatenate([earlier, best[:, :-1]], axis=1)
     starts = ops.logical_and(best != BLANK, best != before)
     # The frames that start a character are brought to the front, in their order, by sorting.
     order = ops.cast(ops.argsort(ops.where(starts, step, time + step), axis=1), "int32")
@@ -96,6 +99,8 @@ def greedy_decode(log_probs: Any, lengths: Any) -> dict[str, Any]:
 
     after = ops.concatenate([best[:, 1:], ops.zeros_like(best[:, :1])], axis=1)
     ends = ops.logical_and(best != BLANK, best != after)
+    if previous is not None:  # what began before has its end here, and no start
+        ends = ops.logical_and(ends, ops.cumsum(ops.cast(best != before, "int32"), axis=1) > 0)
     last = ops.cast(ops.argsort(ops.where(ends, step, time + step), axis=1), "int32")
 
     peak = ops.take_along_axis(_run_maximum(probability, best, before), last, axis=1)
@@ -107,6 +112,7 @@ def greedy_decode(log_probs: Any, lengths: Any) -> dict[str, Any]:
         "probabilities": ops.where(valid, peak, 0.0),
         "first_frame": ops.where(valid, order, 0),
         "last_frame": ops.where(valid, last, 0),
+        "classes": best,
     }
 
 

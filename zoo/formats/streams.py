@@ -235,6 +235,11 @@ class StandardInput:
                 raise UserError(f"standard input: it is larger than {LARGEST >> 20} MiB; give a file")
         return b"".join(parts)
 
+    def parts(self) -> Iterator[bytes]:
+        """Iterate over all bytes, in parts as they come."""
+        while part := self._take():
+            yield part
+
     def lines(self, blank: bool = True) -> Iterator[str]:
         """Iterate over the lines, with or without blank ones, which end with ``\\n`` or ``\\r\\n``."""
         self._blank, self._active = blank, True

@@ -7,11 +7,16 @@ frame of a spectrogram with its context and have no recurrence, layer 4 is bidir
 
 The way of a recording: audio ``[samples]`` -> log-mel spectrogram, 10 ms a frame -> windows of context, 40 ms
 apart -> class scores (``network``, which begins with the audio) -> characters with times (``serving``).
+
+With ``lookahead`` layer 4 reads forwards only and sees a little of what comes, so that speech is heard
+while one speaks: ``zoo.families.deep_speech.streaming`` says in which pieces.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -22,11 +27,17 @@ from zoo.contract.config import check_choices
 from zoo.contract.recognizer import FRAMES, LABEL_LENGTHS, SURE, Recognizer
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.decoding.ctc import greedy_decode
-from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, SimpleRNN, make_recurrent
+from zoo.families.deep_speech.streaming import Stream, samples_per_frame
+from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, Recurrent, SimpleRNN, make_recurrent
 from zoo.layers.spectrogram import LogMelSpectrogram, SpecAugment
+from zoo.layers.streaming import Carry, RowConvolution, RunningNormalization
 
 if TYPE_CHECKING:
     from zoo.data.speech import Speech
+
+
+# Mean and variance of a mel band's logarithm that are expected before anything is heard: of speech_en.
+BANDS = -6.5, 16.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +52,10 @@ class DeepSpeechConfig:
         mels: bands of the spectrogram.
         fmax: where its last band ends, Hz.
         normalise: what is given mean 0 and variance 1: the ``bands``, each by itself, or their ``whole``. See
-            ``LogMelSpectrogram``.
+            ``LogMelSpectrogram``. With ``lookahead`` it always is the bands, by what was heard so far.
+        lookahead: 0: layer 4 reads both ways, and needs the whole recording. More: it reads forwards only,
+            and layer 5 sees its outputs of so many frames to come, weighted ("row convolution", Amodei et
+            al. 2016, section 3.7), so that speech can be heard while it comes in.
         context: frames on each side that layer 1 sees besides the one in the middle.
         stride: frames from one window of layer 1 to the next.
         subsampling: outputs of layer 2 that layer 3 takes together, of which it makes one.
@@ -73,6 +87,7 @@ class DeepSpeechConfig:
     mels: int = 40
     fmax: float = 8000.0
     normalise: str = "bands"
+    lookahead: int = 0
     context: int = 9
     stride: int = 4
     subsampling: int = 1
@@ -99,11 +114,17 @@ class DeepSpeechConfig:
         check_choices(self, recurrent_cell=KINDS)
         if len(self.units) != 3:
             raise ValueError(f"units are those of layers 1, 2 and 3, not {self.units!r}")
+        if self.lookahead and self.subsampling > 1:
+            raise ValueError("lookahead is for a subsampling of 1; take a longer stride instead")
+        if self.lookahead and 2 * self.context < self.stride:
+            raise ValueError("with lookahead the windows of layer 1 have to overlap; take a longer context")
+        if self.lookahead < 0:
+            raise ValueError(f"lookahead is 0 or more frames, not {self.lookahead}")
 
     @property
     def samples_per_frame(self) -> int:
         """Samples from one output frame of the network to the next."""
-        return self.hop * self.stride * self.subsampling
+        return samples_per_frame(dataclasses.asdict(self))
 
 
 class DeepSpeech(Recognizer):
@@ -117,6 +138,11 @@ class DeepSpeech(Recognizer):
     Config = DeepSpeechConfig
     splicer = None
 
+    @functools.cached_property
+    def streamed(self) -> Stream | None:
+        """How a model with ``lookahead`` is fed; None for others."""
+        return Stream(dataclasses.asdict(self.config)) if self.config.lookahead else None
+
     @property
     def rounded(self) -> dict[str, int]:
         return {"samples": 2 * self.config.sampling_rate}
@@ -129,8 +155,10 @@ class DeepSpeech(Recognizer):
         audio_lengths = keras.Input((), dtype="int32", name="audio_lengths")
         self.spectrogram = LogMelSpectrogram(
             config.sampling_rate, config.frame_length, config.hop, config.fft_length, config.mels,
-            fmax=config.fmax, normalise=config.normalise, name="spectrogram",
+            fmax=config.fmax, normalise=None if config.lookahead else config.normalise, name="spectrogram",
         )  # fmt: skip
+        if config.lookahead:
+            return self._causal_network(audio, audio_lengths)
         x, frames = self.spectrogram(audio, audio_lengths)
         x = SpecAugment(
             config.band_mask, config.band_masks, config.time_mask, config.time_masks, name="spec_augment"
@@ -145,9 +173,46 @@ class DeepSpeech(Recognizer):
         x = self._dense(3, x, config.subsampling, config.subsampling)
         lengths = self._logit_frames(frames)
         x = Bidirectional(self._recurrent(), merge_mode="sum", name="layer_4")(x, lengths)
-        x = self._dense(5, x)
-        logits = layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
+        logits = self._logits(self._dense(5, x))
         return keras.Model({"audio": audio, "audio_lengths": audio_lengths}, logits, name=self.name)
+
+    def _causal_network(self, audio, audio_lengths):
+        """The network of a model with ``lookahead``; ``_pieces`` also gives the states for the next piece."""
+        config = self.config
+        states = keras.Input((self.streamed.size,), name="states")
+        kept, new = self._kept(states), {}
+
+        def carry(name, x, lengths):
+            joined, new[name] = Carry(name=f"carry_{name}")(x, lengths, kept[name])
+            return joined
+
+        sound = carry("audio", ops.expand_dims(audio, 2), audio_lengths)[:, :, 0]
+        x, frames = self.spectrogram(sound, audio_lengths + config.frame_length - config.hop)
+        x, new["bands"] = RunningNormalization(*BANDS, name="normalization")(x, frames, kept["bands"])
+        x = SpecAugment(
+            config.band_mask, config.band_masks, config.time_mask, config.time_masks, name="spec_augment"
+        )(x, frames)
+        x = self._dense(1, carry("windows", x, frames), 2 * config.context + 1, config.stride)
+        x = self._dense(3, self._dense(2, x))
+        lengths = frames // config.stride
+        before = [kept["layer_4"][:, i] for i in range(kept["layer_4"].shape[1])]
+        x, after = Recurrent(self._recurrent(), name="layer_4")(x, lengths, before)
+        new["layer_4"] = ops.stack(after, axis=1)
+        x = RowConvolution(config.lookahead, name="look_ahead")(carry("ahead", x, lengths))
+        logits = self._logits(self._dense(5, x))
+        inputs = {"audio": audio, "audio_lengths": audio_lengths, "states": states}
+        self._pieces = keras.Model(inputs, {"logits": logits, **new})
+        return keras.Model(inputs, logits, name=self.name)
+
+    def _kept(self, states):
+        """``[batch, size]`` -> ``{name: [batch, steps, features]}``."""
+        sizes = [math.prod(shape) for shape in self.streamed.shapes.values()]
+        parts = ops.split(states, np.cumsum(sizes)[:-1].tolist(), axis=1)
+        named = zip(self.streamed.shapes.items(), parts, strict=True)
+        return {name: ops.reshape(part, (-1, *shape)) for (name, shape), part in named}
+
+    def _logits(self, x):
+        return layers.Dense(len(self.vocabulary), dtype="float32", name="logits")(x)
 
     def _dense(self, number, x, window=1, stride=1):
         """Layer ``number`` of the paper, equations 1 and 3, over ``window`` frames, and its dropout."""
@@ -176,6 +241,8 @@ class DeepSpeech(Recognizer):
 
     def frames(self, samples: Any) -> Any:
         """Frames that the network makes of so many samples: an int, an array or a tensor, as given."""
+        if self.streamed:
+            return self.streamed.frames(samples)
         return self._logit_frames(self.spectrogram.frames(samples))
 
     def _logit_frames(self, frames):
@@ -184,13 +251,14 @@ class DeepSpeech(Recognizer):
         return (windows + self.config.subsampling - 1) // self.config.subsampling
 
     def logit_lengths(self, inputs: dict[str, Any]) -> Any:
-        return self.frames(inputs["audio_lengths"])
+        lengths = inputs["audio_lengths"]
+        return lengths // self.streamed.frame if self.streamed else self.frames(lengths)
 
     # === Decoding ===
 
     @property
     def feature_call(self) -> tuple[Any, str]:
-        return self.network.get_layer("layer_4"), "call"
+        return self.network.get_layer("look_ahead" if self.streamed else "layer_4"), "call"
 
     @property
     def serving(self) -> Serving:
@@ -201,9 +269,7 @@ class DeepSpeech(Recognizer):
                 ("batch", "samples"),
                 "mono sound, -1 to 1, at the sampling rate of the configuration; padded with zeros behind",
             ),
-            TensorSpec(
-                "audio_lengths", "int32", ("batch",), "samples of each recording, without padding, 1 or more"
-            ),
+            TensorSpec("audio_lengths", "int32", ("batch",), self._of_lengths),
         )
         outputs = (
             TensorSpec(
@@ -224,24 +290,58 @@ class DeepSpeech(Recognizer):
             ),
             *FRAMES,
         )
+        if self.streamed:
+            states = "float32", ("batch", self.streamed.size)
+            what = "what the piece before gave as new_states; zeros before the first"
+            inputs += (TensorSpec("states", *states, what),)
+            outputs += (TensorSpec("new_states", *states, "states for the next piece"),)
         return Serving(inputs, outputs, self._serve, self._example)
 
-    def _serve(self, inputs):
-        return self._decode(self.network(inputs, training=False), inputs["audio_lengths"])
+    @property
+    def _of_lengths(self):
+        if not self.streamed:
+            return "samples of each recording, without padding, 1 or more"
+        frame, flush = self.streamed.frame, self.streamed.flush
+        return (
+            f"samples of each piece, {frame} or a multiple of that; {flush * frame} zeros behind the end of "
+            "a recording bring out the last of it"
+        )
 
-    def _decode(self, logits, audio_lengths):
+    def _serve(self, inputs):
+        if not self.streamed:
+            return self._decode(self.network(inputs, training=False), inputs)
+        found = self._pieces(inputs, training=False)
+        last = self._kept(inputs["states"])["last"][:, 0]  # the class of the last frame, the frames so far
+        read = self._decode(found["logits"], inputs, ops.cast(last[:, 0], "int32"), last[:, 1:])
+        classes = ops.concatenate([last[:, :1], ops.cast(read.pop("classes"), "float32")], axis=1)
+        label = ops.take_along_axis(classes, read["lengths"][:, None], axis=1)
+        so_far = last[:, 1:] + ops.cast(read["lengths"], "float32")[:, None]
+        found["last"] = ops.concatenate([label, so_far], axis=1)
+        parts = [ops.reshape(found[name], (-1, math.prod(s))) for name, s in self.streamed.shapes.items()]
+        return read | {"new_states": ops.concatenate(parts, axis=1)}
+
+    def _decode(self, logits, inputs, previous=None, begin=0.0):
+        """``previous`` is the class of the frame before the first, ``begin`` ``[batch, 1]`` its number."""
         log_probs = ops.log_softmax(ops.cast(logits, "float32"))
-        lengths = self.frames(audio_lengths)
-        read = greedy_decode(log_probs, lengths)
+        lengths = self.logit_lengths(inputs)
+        read = greedy_decode(log_probs, lengths, previous)
         seconds = self.config.samples_per_frame / self.config.sampling_rate
-        whole = ops.cast(audio_lengths, "float32")[:, None] / self.config.sampling_rate
         used = ops.cast(read["labels"] > 0, "float32")
-        return {
+        first, last = (ops.cast(read[name], "float32") for name in ("first_frame", "last_frame"))
+        starts, ends = first * seconds, (last + 1) * seconds
+        if self.streamed:
+            begin = (begin - self.streamed.delay) * seconds
+            starts, ends = ops.maximum(starts + begin, 0), ops.maximum(ends + begin, 0)
+        else:
+            whole = ops.cast(inputs["audio_lengths"], "float32")[:, None] / self.config.sampling_rate
+            ends = ops.minimum(ends, whole)
+        found = {"classes": read["classes"]} if self.streamed else {}
+        return found | {
             "labels": read["labels"],
             "label_lengths": read["label_lengths"],
             "confidence": self.calibrated(read["confidence"]),
-            "starts": ops.cast(read["first_frame"], "float32") * seconds * used,
-            "ends": ops.minimum(ops.cast(read["last_frame"] + 1, "float32") * seconds, whole) * used,
+            "starts": starts * used,
+            "ends": ends * used,
             "probabilities": read["probabilities"],
             "log_probs": log_probs,
             "lengths": lengths,
@@ -251,13 +351,18 @@ class DeepSpeech(Recognizer):
         random = np.random.default_rng(seed)
         rate = self.config.sampling_rate
         lengths = random.integers(rate // 10, 2 * rate, batch).astype("int32")
+        if self.streamed:
+            lengths -= lengths % self.streamed.frame
         audio = np.zeros((batch, lengths.max() + random.integers(0, 999)), "float32")
         for row, length in zip(audio, lengths, strict=True):  # syllables of changing pitch in some noise
             time = np.arange(length) / rate
             pitch = np.interp(time, np.arange(0, 3, 0.2), random.uniform(90, 400, 15))
             tone = np.sign(np.sin(2 * np.pi * np.cumsum(pitch) / rate)) * (np.sin(9 * time) > 0)
             row[:length] = 0.1 * tone + 0.01 * random.standard_normal(length)
-        return {"audio": audio, "audio_lengths": lengths}
+        if not self.streamed:
+            return {"audio": audio, "audio_lengths": lengths}
+        states = np.zeros((batch, self.streamed.size), "float32")
+        return {"audio": audio, "audio_lengths": lengths, "states": states}
 
     # === Training ===
 
@@ -290,14 +395,20 @@ class DeepSpeech(Recognizer):
         # A multiple of four outputs. A CPU with AMX sums wrongly over batch and time in bfloat16 unless
         # they are a multiple of 32 (github.com/uxlfoundation/oneDNN/issues/5717), as they are from 8 samples.
         unit = 4 * self.config.stride * self.config.subsampling
-        hop, samples = self.config.hop, tf.shape(audio)[1]
-        frames = tf.maximum(self.spectrogram.frames(samples + hop - 1), 1)  # begun ones, too
+        hop, samples, rest = self.config.hop, tf.shape(audio)[1], 0
+        if self.streamed:
+            frames = self.frames(samples) * self.config.stride
+        else:
+            rest = self.config.frame_length - hop
+            frames = tf.maximum(self.spectrogram.frames(samples + hop - 1), 1)  # begun ones, too
         frames += -frames % (round_to + -round_to % unit)
-        extra = frames * hop + self.config.frame_length - hop - samples
         inputs = {
-            "audio": tf.pad(audio, ((0, 0), (0, extra))),
+            "audio": tf.pad(audio, ((0, 0), (0, frames * hop + rest - samples))),
             "audio_lengths": batch["audio_lengths"],
         }
+        if self.streamed:
+            inputs["audio_lengths"] = self.frames(batch["audio_lengths"]) * self.streamed.frame
+            inputs["states"] = tf.zeros((tf.shape(audio)[0], self.streamed.size))
         return inputs, {"labels": batch["labels"], "label_lengths": batch["label_lengths"]}
 
 

@@ -16,6 +16,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import time
@@ -26,12 +27,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.runtime import align
-from zoo.audio.files import SUFFIXES, blocks, duration, pad_audio, read_audio
+from zoo.audio.files import SUFFIXES, blocks, duration, read_audio
+from zoo.audio.incoming import incoming
 from zoo.audio.pauses import LIMIT, split
 from zoo.contract.options import BEAM_WIDTH, SAME, Option
 from zoo.contract.reader import SpellingReader, is_waiting
 from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, language_model_option
 from zoo.errors import UserError
+from zoo.families.deep_speech.streaming import Stream, inputs_of, samples_per_frame
 from zoo.formats.subtitles import Srt, Vtt
 from zoo.metrics.text import evaluate_reader
 from zoo.plots.drawing import save
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 
 WINDOW = 600  # seconds of audio held in memory and sorted by length at a time
 FIRST = 60  # seconds of those that are read first, so that there soon is something to see
+PIECE = 8  # frames that are heard at a time while sound comes in
+PAUSE = 0.8  # seconds without a character that end an utterance then
 BATCH = 8  # pieces read at a time by each thread, those of similar length together
 
 
@@ -84,6 +89,20 @@ class Transcript:
         return about | {"seconds": round(self.seconds, 3), "words": words}
 
 
+@dataclasses.dataclass(frozen=True)
+class Moment(Transcript):
+    """What is known of an utterance while it is heard; ``seconds`` are those of sound so far.
+
+    Attributes:
+        final: whether the utterance has ended. Until then the last words may change.
+    """
+
+    final: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {"final": self.final}
+
+
 def _words_of(text):
     return [word.strip() for word in text.split(",") if word.strip()]
 
@@ -108,13 +127,15 @@ class SpeechReader(OfLanguageModel, SpellingReader):
     )
     formats = SpellingReader.formats | {"srt": Srt, "vtt": Vtt}
     plots, plot_help = "one", "waveform, spectrogram, characters over time and words"
+    follows_bytes = True
+    follows = "words as they are said: INPUT - is sound on standard input, WAV or 16-bit samples"
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._labels = {character: i + 1 for i, character in enumerate(self.vocabulary.characters)}
-        samples = self.config["hop"] * self.config["stride"] * self.config.get("subsampling", 1)
         self.rate = self.config["sampling_rate"]  # of what the network hears
-        self._seconds = samples / self.rate  # per frame of the output
+        self._seconds = samples_per_frame(self.config) / self.rate  # per frame of the output
+        self._stream = Stream(self.config) if self.config.get("lookahead") else None
 
     def several(self, inputs: Any) -> Iterable:
         return [inputs] if _is_pair(inputs) else super().several(inputs)
@@ -210,6 +231,68 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         settings["spelling_weight"] = self.config.get("spelling_weight", 0.0)  # older files have none
         return WordSearch(self.vocabulary.characters, language_model, hot_words=hot_words, **settings)
 
+    # === As it comes ===
+
+    def follow(self, sound: Any, **decoding: Any) -> Iterator[Moment]:
+        """Iterate over what is heard while it comes in, in pieces of ``PIECE`` frames.
+
+        There is a ``Moment`` for each piece that adds a character, spelled by the likeliest of each frame,
+        and a final one at the end of each utterance, at a pause of ``PAUSE`` seconds: of that the words are
+        those of the search, where there is one.
+
+        Args:
+            sound: an iterable of bytes (see ``zoo.audio.incoming``), or of float32 arrays ``[samples]`` at
+                the model's sampling rate; or a recording as ``stream`` takes it.
+            decoding: the arguments of ``search``.
+
+        Raises:
+            UserError: the model needs whole recordings, or the sound cannot be read.
+        """
+        if self._stream is None:
+            raise UserError(
+                "this model hears whole recordings; --follow is for one with lookahead, such as "
+                "deep_speech_en_stream"
+            )
+        return self._follow(sound, self.search(**decoding))
+
+    def _follow(self, sound, search):
+        states, heard = np.zeros((1, self._stream.size), np.float32), 0
+        utterance = _Utterance(0)
+        for piece, last in self._pieces(sound):
+            audio = {"audio": piece[None], "audio_lengths": np.array([len(piece)], np.int32)}
+            outputs = self.run(audio | {"states": states})
+            states, heard = outputs["new_states"], heard + len(piece)
+            more = utterance.add(outputs, self.vocabulary.characters)
+            seconds = heard / self.rate
+            ended = last or bool(utterance.pause * self._seconds > PAUSE)
+            if utterance.characters and (more or ended):
+                yield self._moment(utterance, search if ended else None, seconds, ended)
+            if ended:
+                utterance = _Utterance(utterance.end)
+
+    def _moment(self, utterance, search, seconds, final):
+        characters = utterance.characters
+        if search:
+            log_probs = np.concatenate(utterance.log_probs)
+            characters = self._searched(log_probs, seconds, search, utterance.begin)
+        words = self._words(characters, search)
+        sure = self.sure(math.prod(character[3] for character in characters), searched=search is not None)
+        text = " ".join(word.text for word in words)
+        return Moment(text, sure if words else 0.0, words, seconds, final)
+
+    def _pieces(self, sound):
+        """Pairs ``(float32 [samples], whether it is the last)``, of whole frames, with silence at the end."""
+        if isinstance(sound, str | os.PathLike | np.ndarray | bytes) or _is_pair(sound):
+            sound = _opened(sound, self.rate)[0]
+        waiting, size, piece = np.zeros(0, np.float32), self._stream.frame, PIECE * self._stream.frame
+        for part in _sounds(sound, self.rate):
+            waiting = np.concatenate([waiting, part])
+            while len(waiting) >= piece:
+                yield waiting[:piece], False
+                waiting = waiting[piece:]
+        rest = -len(waiting) % size + self._stream.flush * size
+        yield np.pad(waiting, (0, rest)), True
+
     # === From audio to characters ===
 
     def _read(self, window, search, pool, bar):
@@ -234,10 +317,9 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
         Characters are tuples ``(character, start, end, probability)``, in seconds of the piece.
         """
-        padded, lengths = pad_audio(audio)
-        outputs = self.run({"audio": padded, "audio_lengths": lengths})
+        outputs = self.run(inputs_of(audio, self.config))
         found = []
-        for i, samples in enumerate(lengths.tolist()):
+        for i, samples in enumerate(map(len, audio)):
             log_probs = outputs["log_probs"][i, : outputs["lengths"][i]]
             if search:
                 characters = self._searched(log_probs, samples / self.rate, search)
@@ -249,13 +331,17 @@ class SpeechReader(OfLanguageModel, SpellingReader):
             found.append((characters, log_probs))
         return found
 
-    def _searched(self, log_probs, seconds, search):
-        """The characters that ``search`` finds, with times from the best path that spells them."""
+    def _searched(self, log_probs, seconds, search, begin=0):
+        """The characters that ``search`` finds, with times from the best path that spells them.
+
+        ``begin`` is the number of the first frame, ``seconds`` where the sound ends.
+        """
         text, _ = search.search(log_probs)
         labels = [self._labels[character] for character in text]
-        characters = []
+        characters, late = [], (self._stream.delay if self._stream else 0) - begin
         for character, label, (first, last) in zip(text, labels, align(log_probs, labels), strict=True):
-            start, end = first * self._seconds, min((last + 1) * self._seconds, seconds)
+            start, end = max(first - late, 0) * self._seconds, (last + 1 - late) * self._seconds
+            end = min(max(end, start), seconds)
             probability = float(np.exp(log_probs[first : last + 1, label].max()))
             characters.append((character, start, end, probability))
         return characters
@@ -334,6 +420,34 @@ class SpeechReader(OfLanguageModel, SpellingReader):
 
 
 # === Recordings ===
+
+
+class _Utterance:
+    """What was heard since frame ``begin``; ``pause`` is how many frames ago that was."""
+
+    def __init__(self, begin):
+        self.begin = self.end = begin
+        self.characters, self.log_probs, self.pause = [], [], 0
+
+    def add(self, outputs, known):
+        """Adds a piece. Gives whether there is a character in it."""
+        frames, count = outputs["lengths"][0], outputs["label_lengths"][0]
+        labels = outputs["labels"][0, :count]
+        values = (outputs[name][0, :count].tolist() for name in ("starts", "ends", "probabilities"))
+        self.characters += zip((known[label - 1] for label in labels), *values, strict=True)
+        self.log_probs.append(outputs["log_probs"][0, :frames])
+        self.end += frames
+        spelled = np.flatnonzero(self.log_probs[-1].argmax(axis=1))
+        self.pause = frames - 1 - spelled[-1] if len(spelled) else self.pause + frames
+        return count > 0
+
+
+def _sounds(parts, rate):
+    """Float32 ``[samples]`` of an iterable of bytes or of such arrays."""
+    parts = iter(parts)
+    first = next(parts, b"")
+    parts = itertools.chain([first], parts)
+    return incoming(parts, rate, "standard input") if isinstance(first, bytes) else parts
 
 
 class _Recording:
