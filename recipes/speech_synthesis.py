@@ -45,7 +45,7 @@ def main(arguments: list[str], prog: str | None = None) -> None:
     preset = setup.load_preset(options, SpeechSynthesis) if options.action == "finetune" else None
     config = preset.config if preset else command_line.read_fields(options, "model", SpeechSynthesisConfig)
     learn, check, kept = _corpora(options, config)
-    alignments = _aligned(learn, config)
+    alignments = _aligned(learn, config, options)
     texts = [symbols for symbols, _, _ in alignments.values()]
     if preset:
         task = preset
@@ -57,7 +57,7 @@ def main(arguments: list[str], prog: str | None = None) -> None:
     learn = learn.select(_of(learn, alignments).__contains__)
     # Those of which the loss is measured need durations, too, and symbols that the task has.
     known = set(task.vocabulary.characters)
-    held = {key: one for key, one in _aligned(check, config).items() if known.issuperset(one[0])}
+    held = {key: one for key, one in _aligned(check, config, options).items() if known.issuperset(one[0])}
     check = check.select(_of(check, held).__contains__)
     if not len(check):
         raise UserError("No utterance to validate on has only symbols that others have; give more.")
@@ -98,8 +98,11 @@ def _of(corpus, alignments):
     return {name for name, text, samples in every if (text, samples) in alignments}
 
 
-def _aligned(corpus, config):
-    """What ``SpeechSynthesis.alignments`` is, of the utterances in which the recogniser finds their text."""
+def _aligned(corpus, config, options):
+    """What ``SpeechSynthesis.alignments`` is, of the utterances in which the recogniser finds their text.
+
+    UserError where it does not in more than a tenth, unless ``--allow-skipped`` is given.
+    """
     import soxr
 
     import zoo
@@ -139,6 +142,13 @@ def _aligned(corpus, config):
         print(f"left out: {sentence}", file=sys.stderr)
     if not found:
         raise UserError(f"No utterance is left: {failed[0]}")
+    every = len(found) + len(failed)
+    if len(failed) > setup.SKIPPED * every and not options.allow_skipped:
+        raise UserError(
+            f"{config.recogniser} does not hear the transcripts of {len(failed)} of {every} utterances: give "
+            "one of their language with --model.recogniser, fine-tuned on them if it is far from them, or "
+            "go on without them: --allow-skipped"
+        )
     total = sum(durations.sum() for _, _, durations in found.values()) * hop
     print(
         f"{config.recogniser} found the letters of {len(found)} utterances ({total / 60:.0f} minutes); "

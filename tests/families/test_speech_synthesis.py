@@ -198,6 +198,14 @@ def test_a_recogniser_that_cannot_hear(tmp_path, recordings):
     )  # fmt: skip
     assert found.returncode == 2 and "this hears no speech; give one that does" in found.stderr
     assert not (tmp_path / "run").exists()
+    shutil.copy(SPEECH, recordings / "c.ogg")
+    (recordings / "c.txt").write_text("Das ist eine andere Sprache, " * 9 + "so.")
+    found = run_recipe(
+        "speech_synthesis", "train", "--data", recordings, "--output", tmp_path / "run", *LITTLE,
+        "--validation", recordings,
+    )  # fmt: skip
+    assert found.returncode == 2 and not (tmp_path / "run").exists()
+    assert "does not hear the transcripts of 1 of 3 utterances: give one of their language" in found.stderr
 
 
 def test_a_speed_that_is_none():

@@ -203,6 +203,8 @@ def test_a_text_tells_the_classes_of_columns():
     np.testing.assert_array_equal(columns, wanted)
     with pytest.raises(UserError, match="has the script Grek, which no --script names"):
         columns_by_text(pixels, "abc δεζη", Aligner(), {"Latn": 1})
+    with pytest.raises(UserError, match="has no letter that would tell its script"):
+        columns_by_text(pixels, "1884, 19", Aligner(), {"*": 1})
     with pytest.raises(UserError, match="does not fit"):
         columns_by_text(pixels, "abc δεζη", Aligner(0.2), {"*": 1})
 

@@ -80,6 +80,8 @@ def columns_by_text(pixels: np.ndarray, text: str, reader: Any, rows: dict[str, 
     classes = []
     for script in scripts:
         row = rows.get(script, None if script in NEUTRAL else rows.get(OTHERS))
+        if row is None and script in NEUTRAL:
+            raise UserError("its text has no letter that would tell its script")
         if row is None:
             raise UserError(f"its text has the script {script}, which no --script names")
         classes.append(row)
