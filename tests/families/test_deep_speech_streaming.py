@@ -80,7 +80,7 @@ def test_pieces_give_what_the_whole_gives(settings):
     audio = np.stack([sound(8, 1), sound(8, 2)])[:, : 190 * frame]
     zeros = np.zeros((2, task.streamed.size), "float32")
     whole = served(task, audio, [190 * frame, 140 * frame], zeros)
-    assert whole["label_lengths"].min() > 9
+    assert whole["label_lengths"].min() > 3
     states, parts, at = zeros[:1], [], 0
     for frames in (8, 1, 2, 40, 3, 130, 6):
         part = served(task, audio[:1, at * frame : (at + frames) * frame], [frames * frame], states)
@@ -99,6 +99,11 @@ def test_pieces_give_what_the_whole_gives(settings):
     alone = served(task, audio[1:, : 140 * frame], [140 * frame], zeros[:1])
     np.testing.assert_allclose(alone["log_probs"][0], whole["log_probs"][1, :140], atol=1e-4)
     np.testing.assert_allclose(alone["new_states"], whole["new_states"][1:], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.thorough
+def test_on_jax_they_do_too(passes_on_jax):
+    assert passes_on_jax(__file__, tests="pieces_give") == 4
 
 
 def test_nothing_later_than_the_lookahead_counts():
@@ -207,6 +212,8 @@ def test_models_that_need_whole_recordings_cannot_follow():
         DeepSpeechConfig(lookahead=2, subsampling=2)
     with pytest.raises(ValueError, match="take a longer context"):
         DeepSpeechConfig(lookahead=2, context=1)
+    with pytest.raises(ValueError, match="recurrent_cell is one of simple, gru, lstm"):
+        DeepSpeechConfig(lookahead=2, recurrent_cell="skip")
     with pytest.raises(ValueError, match="0 or more"):
         DeepSpeechConfig(lookahead=-1)
 
@@ -232,6 +239,14 @@ def test_command(exported, tmp_path, capfd):
         [sys.executable, host, model], input=audio.tobytes(), capture_output=True, check=True
     )
     assert " ".join(found.stdout.decode().split()) == whole.strip()
+
+
+def test_picture(exported, tmp_path):
+    """Where characters are drawn there are their probabilities: the output's delay is gone from both."""
+    model = zoo.load(str(exported))
+    audio = np.concatenate([np.zeros(RATE // 2, "float32"), sound(1.5)])
+    model.reader.picture((audio, RATE), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_bits(exported, tmp_path):

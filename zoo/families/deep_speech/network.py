@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zoo.data.speech import Speech
 
 
+CARRIED = ("simple", "gru", "lstm")  # cells that need nothing of the past but their last states
 # Mean and variance of a mel band's logarithm that are expected before anything is heard: of speech_en.
 BANDS = -6.5, 16.0
 
@@ -120,6 +121,8 @@ class DeepSpeechConfig:
             raise ValueError("with lookahead the windows of layer 1 have to overlap; take a longer context")
         if self.lookahead < 0:
             raise ValueError(f"lookahead is 0 or more frames, not {self.lookahead}")
+        if self.lookahead and self.recurrent_cell not in CARRIED:
+            raise ValueError(f"with lookahead recurrent_cell is one of {', '.join(CARRIED)}")
 
     @property
     def samples_per_frame(self) -> int:

@@ -34,7 +34,7 @@ from zoo.contract.options import BEAM_WIDTH, SAME, Option
 from zoo.contract.reader import SpellingReader, is_waiting
 from zoo.decoding.language_model import ALPHA, DECODER, OfLanguageModel, language_model_option
 from zoo.errors import UserError
-from zoo.families.deep_speech.streaming import Stream, inputs_of, samples_per_frame
+from zoo.families.deep_speech.streaming import Stream, inputs_of, late, samples_per_frame
 from zoo.formats.subtitles import Srt, Vtt
 from zoo.metrics.text import evaluate_reader
 from zoo.plots.drawing import save
@@ -338,9 +338,9 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         """
         text, _ = search.search(log_probs)
         labels = [self._labels[character] for character in text]
-        characters, late = [], (self._stream.delay if self._stream else 0) - begin
+        characters, delay = [], (self._stream.delay if self._stream else 0) - begin
         for character, label, (first, last) in zip(text, labels, align(log_probs, labels), strict=True):
-            start, end = max(first - late, 0) * self._seconds, (last + 1 - late) * self._seconds
+            start, end = max(first - delay, 0) * self._seconds, (last + 1 - delay) * self._seconds
             end = min(max(end, start), seconds)
             probability = float(np.exp(log_probs[first : last + 1, label].max()))
             characters.append((character, start, end, probability))
@@ -374,6 +374,7 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         with contextlib.closing(parts):
             audio = next(parts)
         ((characters, log_probs),) = self._batch([audio], search)
+        log_probs = log_probs[late(self.config) :]
         title = os.path.basename(item) if isinstance(item, str | os.PathLike) else "recording"
         if seconds > LIMIT:
             title += f", the first {LIMIT} of {seconds:.0f} seconds"
