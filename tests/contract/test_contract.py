@@ -103,7 +103,8 @@ def test_what_is_said_of_a_preset(preset, task):
     assert not re.search("%|CER|WER", about["headline"])
     for figure in about["figures"]:
         assert figure["command"].startswith(f"zoo evaluate {preset} --data ")
-        most = {"cer": 1, "wer": 1, "cider": 10}.get(figure["metric"], 100)
+        # A share, not percent; words that nobody said count, so that more can be wrong than were said.
+        most = {"cer": 1, "wer": 1.5, "cider": 10}.get(figure["metric"], 100)
         assert 0 <= figure["value"] < most and figure["samples"] > 0
     card = hub.card(folder)
     for heading in ("## Figures", "## Data", "## Limits", "## Licence"):
