@@ -18,8 +18,6 @@ import dataclasses
 import functools
 import sys
 
-import numpy as np
-
 from recipes.training import command_line, course, keeping, report, setup
 from zoo import registry
 from zoo.errors import UserError
@@ -106,7 +104,6 @@ def _aligned(corpus, config, options):
     import soxr
 
     import zoo
-    from zoo.families.deep_speech.streaming import inputs_of, late
     from zoo.families.speech_synthesis.durations import symbol_durations
     from zoo.families.speech_synthesis.network import log_mel_of
     from zoo.families.speech_synthesis.normalise import spell, symbols
@@ -117,22 +114,17 @@ def _aligned(corpus, config, options):
     log_mel = log_mel_of(config)
     labels = {character: i + 1 for i, character in enumerate(recogniser.vocabulary.characters)}
     rate, own = recogniser.config.sampling_rate, config.sampling_rate
-    hearing = dataclasses.asdict(recogniser.config)
-    first = late(hearing)  # before that no frame tells of the sound
     seconds, hop = recogniser.config.samples_per_frame / rate, config.hop / own
     found, failed = {}, []
     names = iter(corpus.names)
     for recordings, texts in corpus.chunks(16):
         heard = [one if rate == own else soxr.resample(one, own, rate) for one in recordings]
-        served = recogniser.compiled_serve(inputs_of(heard, hearing))
-        rows = zip(
-            np.asarray(served["log_probs"])[:, first:], np.asarray(served["lengths"]) - first, strict=True
-        )
-        for samples, text, (log_probs, frames), name in zip(recordings, texts, rows, names, strict=False):
+        rows = recogniser.hear(heard)
+        for samples, text, log_probs, name in zip(recordings, texts, rows, names, strict=False):
             energy = log_mel(samples).mean(1)
             said = symbols(spell(text, config.language))
             one = said and symbol_durations(
-                said, log_probs[:frames], labels, seconds, energy, hop, 0.5 * config.frame_length / own
+                said, log_probs, labels, seconds, energy, hop, 0.5 * config.frame_length / own
             )
             if one:
                 found[text, len(samples)] = (said, *one)

@@ -128,6 +128,21 @@ def formula():
     return np.concatenate(parts).astype("float32")
 
 
+def small_deep_speech(noise, **settings):
+    """A recogniser of a few units, whose weights are moved by so much noise from where they begin."""
+    import keras
+
+    from zoo.families.deep_speech.network import DeepSpeech, DeepSpeechConfig
+    from zoo.text.characters import Vocabulary
+
+    keras.utils.set_random_seed(4)
+    sizes = {"units": (12, 11, 10), "recurrent_units": 9, "last_units": 8, "mels": 20}
+    task = DeepSpeech(DeepSpeechConfig(**sizes | settings), Vocabulary("abcdef '"))
+    random = np.random.default_rng(1)
+    task.set_weights({k: v + noise * random.standard_normal(v.shape) for k, v in task.weights().items()})
+    return task
+
+
 def learn(task, corpus, epochs):
     """Trains a task on a corpus, without varying it, and gives the loss of each epoch."""
     import keras

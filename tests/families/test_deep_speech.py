@@ -6,12 +6,11 @@ import functools
 import itertools
 import re
 
-import keras
 import numpy as np
 import onnxruntime
 import pytest
 import soundfile
-from helpers import own_card, run_recipe
+from helpers import own_card, run_recipe, small_deep_speech
 
 from export.runtime import CONFIDENCE
 from zoo.audio.augment import augment_speech
@@ -19,7 +18,7 @@ from zoo.audio.files import pad_audio
 from zoo.contract import task as tasks
 from zoo.data.speech import load_speech
 from zoo.errors import UserError
-from zoo.families.deep_speech.network import DeepSpeech, DeepSpeechConfig
+from zoo.families.deep_speech.network import DeepSpeechConfig
 from zoo.families.deep_speech.splice import Aligned, Splicer, find_words
 from zoo.layers.spectrogram import SpecAugment
 from zoo.text.characters import Vocabulary
@@ -54,18 +53,7 @@ def corpus(tmp_path_factory):
 
 
 def small(**settings):
-    keras.utils.set_random_seed(4)
-    settings = {
-        "units": (12, 11, 10),
-        "recurrent_units": 9,
-        "last_units": 8,
-        "mels": 20,
-        "context": 2,
-    } | settings
-    task = DeepSpeech(DeepSpeechConfig(**settings), Vocabulary("abcdef '"))
-    random = np.random.default_rng(1)
-    task.set_weights({k: v + 0.1 * random.standard_normal(v.shape) for k, v in task.weights().items()})
-    return task
+    return small_deep_speech(0.1, **{"context": 2} | settings)
 
 
 def test_the_five_layers_are_those_of_the_paper():

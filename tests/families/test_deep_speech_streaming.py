@@ -10,14 +10,14 @@ import keras
 import numpy as np
 import pytest
 import soundfile
+from helpers import small_deep_speech
 
 import zoo
 from zoo import cli
 from zoo.audio.incoming import incoming
 from zoo.errors import UserError
-from zoo.families.deep_speech.network import DeepSpeech, DeepSpeechConfig
+from zoo.families.deep_speech.network import DeepSpeechConfig
 from zoo.families.deep_speech.streaming import inputs_of
-from zoo.text.characters import Vocabulary
 
 RATE = 16000
 FRAME = 640  # samples: 40 ms
@@ -25,17 +25,8 @@ FRAME = 640  # samples: 40 ms
 
 def small(**settings):
     """A model that spells much, in which every state counts."""
-    keras.utils.set_random_seed(4)
-    settings = {
-        "units": (12, 11, 10),
-        "recurrent_units": 9,
-        "last_units": 8,
-        "mels": 20,
-        "lookahead": 3,
-    } | settings
-    task = DeepSpeech(DeepSpeechConfig(**settings), Vocabulary("abcdef '"))
-    random = np.random.default_rng(1)
-    weights = {k: v + 0.3 * random.standard_normal(v.shape) for k, v in task.weights().items()}
+    task = small_deep_speech(0.3, **{"lookahead": 3} | settings)
+    weights = task.weights()
     weights["logits/kernel"] *= 8
     task.set_weights({k: np.abs(v) if "variance" in k else v for k, v in weights.items()})
     return task

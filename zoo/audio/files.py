@@ -85,14 +85,19 @@ def blocks(path: str | os.PathLike, seconds: float, rate: int = RATE) -> Iterato
     """
     size = round(seconds * rate)
     with _opened(path, None) as (file, name):
-        waiting = np.zeros(0, np.float32)
-        for part in checked(_frames(file, name), file.samplerate, rate, name):
-            waiting = np.concatenate([waiting, part])
-            while len(waiting) >= size:
-                yield waiting[:size]
-                waiting = waiting[size:]
-        if len(waiting):
-            yield waiting
+        yield from cut(checked(_frames(file, name), file.samplerate, rate, name), size)
+
+
+def cut(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Iterate over ``[size]``, the last one shorter, of parts ``[samples]`` that follow upon each other."""
+    waiting = np.zeros(0, np.float32)
+    for part in parts:
+        waiting = np.concatenate([waiting, part])
+        while len(waiting) >= size:
+            yield waiting[:size]
+            waiting = waiting[size:]
+    if len(waiting):
+        yield waiting
 
 
 def duration(path: str | os.PathLike) -> float:

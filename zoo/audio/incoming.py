@@ -41,9 +41,7 @@ def incoming(parts: Iterable[bytes], rate: int = RATE, name: str = "the sound") 
         head += part
     for start, kind in _OTHERS.items():
         if head.startswith(start):
-            raise UserError(
-                f"{name}: {kind} cannot be followed; give WAV, or 16-bit samples alone."
-            )
+            raise UserError(f"{name}: {kind} cannot be followed; give WAV, or 16-bit samples alone.")
     if not (head.startswith(b"RIFF") and head[8:12] == b"WAVE"):
         yield from checked(_frames(head, parts, np.dtype("<i2"), 1), rate, rate, name)
         return

@@ -24,13 +24,13 @@ class MaskByLength(layers.Layer):
     """
 
     def call(self, x: Any, lengths: Any) -> Any:
-        return x * ops.cast(_within(lengths, x), x.dtype)
+        return x * ops.cast(steps_within(lengths, x), x.dtype)
 
     def compute_output_spec(self, x: Any, lengths: Any) -> Any:
         return keras.KerasTensor(x.shape, x.dtype)
 
 
-def _within(lengths, x):
+def steps_within(lengths: Any, x: Any) -> Any:
     """bool ``[batch, time, 1, ...]``: which steps of ``x`` are within their sequence's length."""
     within = ops.arange(ops.shape(x)[1], dtype="int32")[None, :] < lengths[:, None]
     return ops.reshape(within, ops.shape(within) + (1,) * (len(x.shape) - 2))
@@ -465,7 +465,7 @@ class Bidirectional(layers.Layer):
         backward = reverse_by_length(backward, lengths)
         both = forward + backward if self.merge_mode == "sum" else ops.concatenate([forward, backward], -1)
         both = ops.cast(both, self.compute_dtype)
-        return both * ops.cast(_within(lengths, both), both.dtype)
+        return both * ops.cast(steps_within(lengths, both), both.dtype)
 
     def compute_output_spec(self, sequences: Any, lengths: Any, training: bool | None = False) -> Any:
         shape = self.forward_layer.compute_output_shape(sequences.shape)
@@ -513,12 +513,12 @@ class Recurrent(layers.Layer):
             outputs = series[0]
             final = self.layer.last_states(series, lengths)
         else:
-            mask = None if lengths is None else _within(lengths, sequences)[:, :, 0]
+            mask = None if lengths is None else steps_within(lengths, sequences)[:, :, 0]
             outputs, *final = self.layer(sequences, initial_state=states, mask=mask, training=training)
         outputs = ops.cast(outputs, self.compute_dtype)
         if lengths is None:
             return outputs, final
-        return outputs * ops.cast(_within(lengths, outputs), outputs.dtype), final
+        return outputs * ops.cast(steps_within(lengths, outputs), outputs.dtype), final
 
     def compute_output_spec(
         self, sequences: Any, lengths: Any = None, states: Any = None, training: bool | None = False

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from zoo.layers.recurrent import _within
+from zoo.layers.recurrent import steps_within
 
 
 @keras.saving.register_keras_serializable("seqzoo")
@@ -54,7 +54,7 @@ class RunningNormalization(layers.Layer):
         self.mean, self.variance, self.weight = mean, variance, weight
 
     def call(self, x: Any, lengths: Any, sums: Any) -> tuple[Any, Any]:
-        within, features = _within(lengths, x), x.shape[2]
+        within, features = steps_within(lengths, x), x.shape[2]
         x = x - self.mean  # squares of small numbers lose little when they are subtracted
         steps = ops.concatenate([x, ops.square(x), ops.ones_like(x[:, :, :1])], axis=2)
         sums = sums + ops.cumsum(ops.where(within, steps, 0.0), axis=1)

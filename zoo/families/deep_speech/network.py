@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -27,7 +28,7 @@ from zoo.contract.config import check_choices
 from zoo.contract.recognizer import FRAMES, LABEL_LENGTHS, SURE, Recognizer
 from zoo.contract.serving import Serving, TensorSpec
 from zoo.decoding.ctc import greedy_decode
-from zoo.families.deep_speech.streaming import Stream, samples_per_frame
+from zoo.families.deep_speech.streaming import Stream, inputs_of, late, samples_per_frame
 from zoo.layers import KINDS, Bidirectional, ClippedRelu, MaskByLength, Recurrent, SimpleRNN, make_recurrent
 from zoo.layers.spectrogram import LogMelSpectrogram, SpecAugment
 from zoo.layers.streaming import Carry, RowConvolution, RunningNormalization
@@ -163,9 +164,7 @@ class DeepSpeech(Recognizer):
         if config.lookahead:
             return self._causal_network(audio, audio_lengths)
         x, frames = self.spectrogram(audio, audio_lengths)
-        x = SpecAugment(
-            config.band_mask, config.band_masks, config.time_mask, config.time_masks, name="spec_augment"
-        )(x, frames)
+        x = self._augmented(x, frames)
         # A dense layer over a window that moves on is a convolution; beyond the edges there is silence.
         x = layers.ZeroPadding1D(config.context, name="edges")(x)
         x = self._dense(1, x, 2 * config.context + 1, config.stride)
@@ -192,9 +191,7 @@ class DeepSpeech(Recognizer):
         sound = carry("audio", ops.expand_dims(audio, 2), audio_lengths)[:, :, 0]
         x, frames = self.spectrogram(sound, audio_lengths + config.frame_length - config.hop)
         x, new["bands"] = RunningNormalization(*BANDS, name="normalization")(x, frames, kept["bands"])
-        x = SpecAugment(
-            config.band_mask, config.band_masks, config.time_mask, config.time_masks, name="spec_augment"
-        )(x, frames)
+        x = self._augmented(x, frames)
         x = self._dense(1, carry("windows", x, frames), 2 * config.context + 1, config.stride)
         x = self._dense(3, self._dense(2, x))
         lengths = frames // config.stride
@@ -206,6 +203,11 @@ class DeepSpeech(Recognizer):
         inputs = {"audio": audio, "audio_lengths": audio_lengths, "states": states}
         self._pieces = keras.Model(inputs, {"logits": logits, **new})
         return keras.Model(inputs, logits, name=self.name)
+
+    def _augmented(self, x, frames):
+        config = self.config
+        settings = config.band_mask, config.band_masks, config.time_mask, config.time_masks
+        return SpecAugment(*settings, name="spec_augment")(x, frames)
 
     def _kept(self, states):
         """``[batch, size]`` -> ``{name: [batch, steps, features]}``."""
@@ -309,6 +311,21 @@ class DeepSpeech(Recognizer):
             f"samples of each piece, {frame} or a multiple of that; {flush * frame} zeros behind the end of "
             "a recording bring out the last of it"
         )
+
+    def hear(self, recordings: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """What is heard in whole recordings: the log-probabilities of the frames of each, from its beginning.
+
+        Args:
+            recordings: list of float32 ``[samples]`` at the sampling rate of the configuration.
+
+        Returns:
+            A list of float32 ``[frames, symbols]``; the output's delay, if there is one, is gone.
+        """
+        config = dataclasses.asdict(self.config)
+        first = late(config)
+        served = self.compiled_serve(inputs_of(recordings, config))
+        rows = zip(np.asarray(served["log_probs"]), np.asarray(served["lengths"]), strict=True)
+        return [log_probs[first:frames] for log_probs, frames in rows]
 
     def _serve(self, inputs):
         if not self.streamed:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.runtime import align
-from zoo.audio.files import SUFFIXES, blocks, duration, read_audio
+from zoo.audio.files import SUFFIXES, blocks, cut, duration, read_audio
 from zoo.audio.incoming import incoming
 from zoo.audio.pauses import LIMIT, split
 from zoo.contract.options import BEAM_WIDTH, SAME, Option
@@ -262,7 +262,8 @@ class SpeechReader(OfLanguageModel, SpellingReader):
             audio = {"audio": piece[None], "audio_lengths": np.array([len(piece)], np.int32)}
             outputs = self.run(audio | {"states": states})
             states, heard = outputs["new_states"], heard + len(piece)
-            more = utterance.add(outputs, self.vocabulary.characters)
+            more = self._spelled(outputs)
+            utterance.add(more, outputs["log_probs"][0, : outputs["lengths"][0]])
             seconds = heard / self.rate
             ended = last or bool(utterance.pause * self._seconds > PAUSE)
             if utterance.characters and (more or ended):
@@ -284,14 +285,13 @@ class SpeechReader(OfLanguageModel, SpellingReader):
         """Pairs ``(float32 [samples], whether it is the last)``, of whole frames, with silence at the end."""
         if isinstance(sound, str | os.PathLike | np.ndarray | bytes) or _is_pair(sound):
             sound = _opened(sound, self.rate)[0]
-        waiting, size, piece = np.zeros(0, np.float32), self._stream.frame, PIECE * self._stream.frame
-        for part in _sounds(sound, self.rate):
-            waiting = np.concatenate([waiting, part])
-            while len(waiting) >= piece:
-                yield waiting[:piece], False
-                waiting = waiting[piece:]
-        rest = -len(waiting) % size + self._stream.flush * size
-        yield np.pad(waiting, (0, rest)), True
+        rest, size = np.zeros(0, np.float32), self._stream.frame
+        for piece in cut(_sounds(sound, self.rate), PIECE * size):
+            if len(piece) == PIECE * size:
+                yield piece, False
+            else:
+                rest = piece
+        yield np.pad(rest, (0, -len(rest) % size + self._stream.flush * size)), True
 
     # === From audio to characters ===
 
@@ -324,12 +324,16 @@ class SpeechReader(OfLanguageModel, SpellingReader):
             if search:
                 characters = self._searched(log_probs, samples / self.rate, search)
             else:
-                count = outputs["label_lengths"][i]
-                text = (self.vocabulary.characters[label - 1] for label in outputs["labels"][i, :count])
-                values = (outputs[name][i, :count].tolist() for name in ("starts", "ends", "probabilities"))
-                characters = list(zip(text, *values, strict=True))
+                characters = self._spelled(outputs, i)
             found.append((characters, log_probs))
         return found
+
+    def _spelled(self, outputs, i=0):
+        """The characters that the graph itself spells in row ``i``."""
+        count = outputs["label_lengths"][i]
+        text = (self.vocabulary.characters[label - 1] for label in outputs["labels"][i, :count])
+        values = (outputs[name][i, :count].tolist() for name in ("starts", "ends", "probabilities"))
+        return list(zip(text, *values, strict=True))
 
     def _searched(self, log_probs, seconds, search, begin=0):
         """The characters that ``search`` finds, with times from the best path that spells them.
@@ -430,17 +434,13 @@ class _Utterance:
         self.begin = self.end = begin
         self.characters, self.log_probs, self.pause = [], [], 0
 
-    def add(self, outputs, known):
-        """Adds a piece. Gives whether there is a character in it."""
-        frames, count = outputs["lengths"][0], outputs["label_lengths"][0]
-        labels = outputs["labels"][0, :count]
-        values = (outputs[name][0, :count].tolist() for name in ("starts", "ends", "probabilities"))
-        self.characters += zip((known[label - 1] for label in labels), *values, strict=True)
-        self.log_probs.append(outputs["log_probs"][0, :frames])
-        self.end += frames
-        spelled = np.flatnonzero(self.log_probs[-1].argmax(axis=1))
-        self.pause = frames - 1 - spelled[-1] if len(spelled) else self.pause + frames
-        return count > 0
+    def add(self, characters, log_probs):
+        """Adds a piece: what is spelled in it, and its frames."""
+        self.characters += characters
+        self.log_probs.append(log_probs)
+        self.end += len(log_probs)
+        spelled = np.flatnonzero(log_probs.argmax(axis=1))
+        self.pause = len(log_probs) - 1 - spelled[-1] if len(spelled) else self.pause + len(log_probs)
 
 
 def _sounds(parts, rate):

@@ -15,7 +15,6 @@ import numpy as np
 
 from zoo.decoding.ctc import align
 from zoo.errors import UserError
-from zoo.families.deep_speech.streaming import inputs_of, late
 
 if TYPE_CHECKING:
     from zoo.contract.task import Task
@@ -81,17 +80,11 @@ class Splicer:
         if " " not in task.vocabulary:
             raise UserError("A model without the blank has no words to join; learn without splicing.")
         blank = task.vocabulary.characters.index(" ") + 1
-        config = dataclasses.asdict(task.config)
-        first = late(config)  # before that no frame tells of the sound
         utterances, repeats, samples = [], [], zip(corpus.names, corpus.repeats, strict=True)
         for recordings, texts in corpus.chunks(16):
-            served = task.compiled_serve(inputs_of(recordings, config))
-            rows = zip(
-                np.asarray(served["log_probs"])[:, first:], np.asarray(served["lengths"]) - first, strict=True
-            )
-            for audio, text, (log_probs, frames) in zip(recordings, texts, rows, strict=True):
+            for audio, text, log_probs in zip(recordings, texts, task.hear(recordings), strict=True):
                 audio, labels = np.round(audio * 32768).astype(np.int16), task.vocabulary.encode(text)
-                found = find_words(audio, labels, log_probs[:frames], blank, task.config)
+                found = find_words(audio, labels, log_probs, blank, task.config)
                 name, repeat = next(samples)
                 if found:
                     utterances.append(Aligned(name.rpartition("/")[0], audio, *found))
